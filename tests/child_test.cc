@@ -1,0 +1,279 @@
+#include "common/child.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "common/call_error.h"
+#include "common/namespaces.h"
+
+namespace steps {
+namespace {
+
+using testing::HasSubstr;
+
+// What() of the ChildError that `act` throws; empty when it throws none.
+template <typename Act>
+std::string ChildErrorOf(Act act) {
+  try {
+    act();
+  } catch (const ChildError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Child, SendsMessagesInOrder) {
+  Child child([](Parent& parent) {
+    parent.Send("one");
+    parent.Send("");
+    parent.Send(std::string("t\0o", 3));
+  });
+  child.Fork();
+  EXPECT_EQ(child.Receive(), "one");
+  EXPECT_EQ(child.Receive(), "");
+  EXPECT_EQ(child.Receive(), std::string("t\0o", 3));
+  EXPECT_EQ(child.Receive(), std::nullopt);
+  child.Finish();
+}
+
+TEST(Child, SendsAMessageLargerThanAnyPipe) {
+  const std::string large(8 << 20, 'x');
+  Child child([&](Parent& parent) { parent.Send(large); });
+  child.Fork();
+  EXPECT_EQ(child.Receive(), large);
+  child.Finish();
+}
+
+TEST(Child, WaitsAtItsCheckpoint) {
+  Child child([](Parent& parent) {
+    parent.Send("before");
+    parent.Wait();
+    parent.Send("after");
+  });
+  child.Fork();
+  EXPECT_EQ(child.Receive(), "before");
+  siginfo_t info = {};
+  waitid(P_PID, child.pid(), &info, WEXITED | WNOHANG | WNOWAIT);
+  EXPECT_EQ(info.si_pid, 0) << "the child did not wait";
+  child.Release();
+  EXPECT_EQ(child.Receive(), "after");
+  child.Finish();
+}
+
+TEST(Child, StartsWithTheFlagsThatTheCallerGivesToClone) {
+  Child child([](Parent& parent) { parent.Wait(); });
+  const int flags = CLONE_NEWUSER | CLONE_NEWNET;
+  Check(child.Started(
+            clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
+        "clone()");
+  EXPECT_EQ(Difference(NamespacesOf(child.pid()), NamespacesOf(getpid())),
+            flags);
+  child.Finish();
+}
+
+TEST(Child, IsNotStartedWhenCloneIsRefused) {
+  Child child([](Parent&) {});
+  const pid_t pid = clone(Child::Main, child.stack_top(),
+                          CLONE_NEWUSER | CLONE_FS | SIGCHLD, &child);
+  EXPECT_THROW(Check(child.Started(pid), "clone()"), CallError);
+  EXPECT_EQ(child.pid(), -1);
+}
+
+TEST(Child, ThrowsInItsParentTheCallThatFailed) {
+  Child child([](Parent&) { Check(close(-1), "close({})", -1); });
+  child.Fork();
+  try {
+    child.Receive();
+    FAIL();
+  } catch (const CallError& error) {
+    EXPECT_EQ(error.call(), "close(-1)");
+    EXPECT_EQ(error.error(), EBADF);
+  }
+}
+
+TEST(Child, ThrowsInItsParentWhatAnyOtherExceptionSays) {
+  Child child([](Parent&) { throw std::out_of_range("no such probe"); });
+  child.Fork();
+  EXPECT_THAT(ChildErrorOf([&] { child.Finish(); }),
+              HasSubstr("no such probe (exit status 1)"));
+}
+
+TEST(Child, ThrowsInFinishWhatItSentBeforeNobodyAsked) {
+  Child child([](Parent& parent) { parent.Send("lost"); });
+  child.Fork();
+  EXPECT_THAT(ChildErrorOf([&] { child.Finish(); }),
+              HasSubstr("a message that nobody received"));
+}
+
+TEST(Child, ReportsAnExitStatus) {
+  Child child([](Parent&) { _exit(3); });
+  child.Fork();
+  EXPECT_EQ(ChildErrorOf([&] { child.Finish(); }),
+            fmt::format("child {}: exit status 3", child.pid()));
+}
+
+TEST(Child, ReportsTheSignalThatKilledIt) {
+  Child child([](Parent&) { raise(SIGKILL); });
+  child.Fork();
+  EXPECT_EQ(ChildErrorOf([&] { child.Finish(); }),
+            fmt::format("child {}: killed by SIGKILL", child.pid()));
+}
+
+TEST(Child, ReportsAMessageThatWasCutOff) {
+  Child child([](Parent& parent) {
+    // A message that announces more bytes than ever come: its sender is killed
+    // while the line is full.
+    alarm(1);
+    parent.Send(std::string(8 << 20, 'x'));
+  });
+  child.Fork();
+  // Not received until the alarm has cut it off.
+  siginfo_t info = {};
+  waitid(P_PID, child.pid(), &info, WEXITED | WNOWAIT);
+  EXPECT_EQ(
+      ChildErrorOf([&] { child.Receive(); }),
+      fmt::format("child {}: killed by SIGALRM in the middle of a message",
+                  child.pid()));
+}
+
+TEST(Child, ReportsACheckpointThatIsNeverReached) {
+  Child child([](Parent&) { _exit(4); });
+  child.Fork();
+  child.Release();
+  EXPECT_EQ(child.Receive(), std::nullopt);
+  EXPECT_EQ(ChildErrorOf([&] { child.Finish(); }),
+            fmt::format("child {}: exit status 4", child.pid()));
+}
+
+TEST(Child, PassesOneCheckpointWithEachRelease) {
+  Child child([](Parent& parent) {
+    for (const char* message : {"one", "two"}) {
+      parent.Wait();
+      parent.Send(message);
+    }
+    parent.Wait();
+  });
+  child.Fork();
+  child.Release();
+  child.Release();
+  EXPECT_EQ(child.Receive(), "one");
+  EXPECT_EQ(child.Receive(), "two");
+  child.Finish();
+}
+
+TEST(Child, IsKilledAndReapedWithItsObject) {
+  pid_t pid = -1;
+  {
+    Child child([](Parent& parent) { parent.Wait(); });
+    child.Fork();
+    pid = child.pid();
+  }
+  EXPECT_EQ(waitpid(pid, nullptr, 0), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Child, KeepsRunningWhenItsObjectMoves) {
+  Child child([](Parent& parent) {
+    parent.Wait();
+    parent.Send("still here");
+  });
+  child.Fork();
+  Child moved = std::move(child);
+  moved.Release();
+  EXPECT_EQ(moved.Receive(), "still here");
+  moved.Finish();
+}
+
+TEST(Child, SaysWhatAnUnattendedChildEndedWith) {
+  testing::internal::CaptureStderr();
+  {
+    Child child([](Parent&) { _exit(5); });
+    child.Fork();
+    siginfo_t info = {};
+    waitid(P_PID, child.pid(), &info, WEXITED | WNOWAIT);
+  }
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("exit status 5"));
+}
+
+// A tree of three: this process, a parent, and its child that waits for ever.
+// The parent is killed; that its child has ended shows, because what is left of
+// it comes to this process.
+void ExpectDeathWithParent(int flags) {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl()");
+  Child parent([&](Parent& line) {
+    Child child([](Parent& orphan) {
+      orphan.Send("ready");
+      while (true) pause();
+    });
+    Check(child.Started(
+              clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
+          "clone()");
+    child.Receive();
+    line.Send(std::to_string(child.pid()));
+    line.Wait();
+  });
+  parent.Fork();
+  const pid_t orphan = std::stoi(parent.Receive().value());
+  Check(kill(parent.pid(), SIGKILL), "kill()");
+  EXPECT_EQ(DescribeStatus(parent.Wait()), "killed by SIGKILL");
+  int status = 0;
+  alarm(10);  // Ends the test with a failure where the orphan lives on.
+  EXPECT_EQ(waitpid(orphan, &status, 0), orphan);
+  alarm(0);
+  EXPECT_EQ(DescribeStatus(status), "killed by SIGKILL");
+}
+
+TEST(Child, DiesWithItsParent) { ExpectDeathWithParent(0); }
+
+TEST(Child, DiesWithItsParentInOtherNamespaces) {
+  ExpectDeathWithParent(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS);
+}
+
+TEST(Child, SeesThatItsParentIsGone) {
+  Child parent([](Parent& line) {
+    Child child([&line](Parent& orphan) {
+      // Out of reach of the signal, it must see it at its checkpoint.
+      prctl(PR_SET_PDEATHSIG, 0);
+      orphan.Send("ready");
+      line.Send(orphan.Wait() ? "released" : "alone");
+    });
+    child.Fork();
+    child.Receive();
+    raise(SIGKILL);
+  });
+  parent.Fork();
+  EXPECT_EQ(parent.Receive(), "alone");
+  EXPECT_EQ(DescribeStatus(parent.Wait()), "killed by SIGKILL");
+}
+
+TEST(ChildrenOf, AreThoseThatLiveAndThoseToReap) {
+  Child child([](Parent& parent) { parent.Wait(); });
+  child.Fork();
+  EXPECT_THAT(ChildrenOf(getpid()), testing::Contains(child.pid()));
+  child.Finish();
+  EXPECT_THAT(ChildrenOf(getpid()),
+              testing::Not(testing::Contains(child.pid())));
+}
+
+TEST(DescribeStatus, IsInWords) {
+  EXPECT_EQ(DescribeStatus(0), "exit status 0");
+  EXPECT_EQ(DescribeStatus(W_EXITCODE(77, 0)), "exit status 77");
+  EXPECT_EQ(DescribeStatus(W_EXITCODE(0, SIGTERM)), "killed by SIGTERM");
+  EXPECT_EQ(DescribeStatus(W_EXITCODE(0, SIGRTMIN)),
+            fmt::format("killed by signal {}", SIGRTMIN));
+}
+
+}  // namespace
+}  // namespace steps

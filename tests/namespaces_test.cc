@@ -1,0 +1,104 @@
+#include "common/namespaces.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+#include "common/call_error.h"
+#include "common/child.h"
+
+namespace steps {
+namespace {
+
+TEST(Kinds, AreAllThatThisKernelHas) {
+  for (const auto& link :
+       std::filesystem::directory_iterator("/proc/self/ns")) {
+    const std::string name = link.path().filename();
+    if (name.ends_with("_for_children")) continue;
+    int found = 0;
+    for (const Kind& kind : Kinds()) found += kind.proc_name == name ? 1 : 0;
+    EXPECT_EQ(found, 1) << name;
+  }
+}
+
+// The grandchild is asked, because the caller of unshare(2) itself stays in its
+// PID and time namespaces.
+TEST(Kinds, HaveTheFlagThatMakesThem) {
+  const auto home = NamespacesOf(getpid());
+  for (const Kind& kind : Kinds()) {
+    // With a user namespace, so that an ordinary user may.
+    const int flags = kind.flag | CLONE_NEWUSER;
+    Child child([&](Parent& parent) {
+      Check(unshare(flags), "unshare({:#x})", flags);
+      Child grandchild([](Parent& line) { line.Wait(); });
+      grandchild.Fork();
+      parent.Send(
+          std::to_string(Difference(NamespacesOf(grandchild.pid()), home)));
+      grandchild.Finish();
+    });
+    child.Fork();
+    EXPECT_EQ(child.Receive(), std::to_string(flags)) << kind.name;
+    child.Finish();
+  }
+}
+
+TEST(KindOf, FindsAKindByItsFlag) {
+  EXPECT_EQ(KindOf(CLONE_NEWNS).name, "mount");
+  EXPECT_EQ(KindOf(CLONE_NEWTIME).flag_name, "CLONE_NEWTIME");
+  EXPECT_THROW(KindOf(CLONE_VM), std::out_of_range);
+}
+
+TEST(NamespaceOf, IsTheSameForAChildThatSharesIt) {
+  Child child([](Parent& parent) { parent.Wait(); });
+  child.Fork();
+  EXPECT_EQ(NamespacesOf(child.pid()), NamespacesOf(getpid()));
+  EXPECT_EQ(Difference(NamespacesOf(child.pid()), NamespacesOf(getpid())), 0);
+  child.Finish();
+}
+
+TEST(NamespaceOf, DiffersForAChildThatHasItsOwn) {
+  const int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC;
+  Child child([](Parent& parent) { parent.Wait(); });
+  Check(child.Started(
+            clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
+        "clone()");
+  EXPECT_EQ(Difference(NamespacesOf(child.pid()), NamespacesOf(getpid())),
+            flags);
+  child.Finish();
+}
+
+TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
+  Child child([](Parent&) {});
+  child.Fork();
+  const pid_t gone = child.pid();
+  child.Finish();
+  try {
+    NamespaceOf(gone, KindOf(CLONE_NEWUTS));
+    FAIL();
+  } catch (const CallError& error) {
+    EXPECT_EQ(error.error(), ENOENT);
+    EXPECT_EQ(error.call(),
+              "stat(\"/proc/" + std::to_string(gone) + "/ns/uts\")");
+  }
+  EXPECT_THROW(NamespacesOf(gone), CallError);
+}
+
+TEST(CloneFlags, AreInTheWordsOfTheManPage) {
+  EXPECT_EQ(CloneFlags(SIGCHLD), "SIGCHLD");
+  EXPECT_EQ(CloneFlags(CLONE_NEWUTS | SIGCHLD), "CLONE_NEWUTS | SIGCHLD");
+  EXPECT_EQ(CloneFlags(CLONE_NEWNS | CLONE_FS), "CLONE_NEWNS | CLONE_FS");
+  EXPECT_EQ(CloneFlags(CLONE_NEWTIME), "CLONE_NEWTIME");
+  EXPECT_EQ(CloneFlags(CLONE_VM | SIGKILL), "SIGKILL | 0x100");
+  EXPECT_EQ(CloneFlags(127 & ~CLONE_NEWTIME), "signal 127");
+  EXPECT_EQ(CloneFlags(0), "0x0");
+}
+
+}  // namespace
+}  // namespace steps
