@@ -1,0 +1,149 @@
+#include "tests/process.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <stdexcept>
+
+#include "common/call_error.h"
+#include "common/child.h"
+#include "common/tool.h"
+
+namespace steps {
+namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr timespec kPatience = {.tv_sec = 10, .tv_nsec = 0};
+
+Descriptor MemoryFile(const char* name) {
+  return Descriptor(Check(memfd_create(name, MFD_CLOEXEC), "memfd_create()"));
+}
+
+std::string Contents(const Descriptor& file) {
+  Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
+  return ReadAll(file.get());
+}
+
+// The process that becomes the program. It is opened first: nobody may not
+// walk the path to it.
+void Exec(const Command& command) {
+  const Descriptor program = Open(command.program, O_RDONLY);
+  Check(chdir("/"), "chdir(\"/\")");
+  if (command.as_nobody && IsRoot()) BecomeNobody();
+  if (command.before) command.before();
+  std::vector<std::string> argv = {command.program};
+  argv.insert(argv.end(), command.arguments.begin(), command.arguments.end());
+  Check(fexecve(program.get(), ExecArguments(argv).data(), environ),
+        "fexecve(\"{}\")", command.program);
+}
+
+}  // namespace
+
+void Become(const Command& command) {
+  try {
+    if (command.program.empty()) _exit(command.function());
+    Exec(command);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "%s\n", error.what());
+  }
+  _exit(EXIT_FAILURE);
+}
+
+Process::Process(const Command& command)
+    : output_(MemoryFile("output")), errors_(MemoryFile("errors")) {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  const Descriptor input = MemoryFile("input");
+  WriteAll(input.get(), command.input);
+  Check(lseek(input.get(), 0, SEEK_SET), "lseek()");
+
+  pid_ = Check(fork(), "fork()");
+  if (pid_ != 0) return;
+  dup2(input.get(), STDIN_FILENO);
+  dup2(output_.get(), STDOUT_FILENO);
+  dup2(errors_.get(), STDERR_FILENO);
+  Become(command);
+}
+
+Result Process::Await() {
+  Result result = {};
+  Check(waitpid(pid_, &result.status, 0), "waitpid({})", pid_);
+  result.output = Contents(output_);
+  result.errors = Contents(errors_);
+  return result;
+}
+
+Result RunCommand(const Command& command) { return Process(command).Await(); }
+
+std::vector<pid_t> Descendants() {
+  std::vector<pid_t> found = ChildrenOf(getpid());
+  for (std::size_t next = 0; next < found.size(); ++next) {
+    const std::vector<pid_t> children = ChildrenOf(found[next]);
+    found.insert(found.end(), children.begin(), children.end());
+  }
+  return found;
+}
+
+std::vector<std::string> Survivors() {
+  sigset_t child_ended;
+  sigemptyset(&child_ended);
+  sigaddset(&child_ended, SIGCHLD);
+  Check(sigprocmask(SIG_BLOCK, &child_ended, nullptr), "sigprocmask()");
+  std::vector<std::string> survivors;
+  while (true) {
+    const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
+    if (reaped == -1 && errno == ECHILD) break;
+    if (reaped != 0) continue;
+    if (sigtimedwait(&child_ended, nullptr, &kPatience) != -1) continue;
+    for (const pid_t pid : Descendants()) {
+      survivors.push_back(std::to_string(pid) + " " +
+                          ReadFile("/proc/" + std::to_string(pid) + "/comm"));
+      kill(pid, SIGKILL);
+    }
+  }
+  Check(sigprocmask(SIG_UNBLOCK, &child_ended, nullptr), "sigprocmask()");
+  return survivors;
+}
+
+bool IsRoot() { return geteuid() == 0; }
+
+void BecomeNobody() {
+  Check(setgroups(0, nullptr), "setgroups(0)");
+  Check(setresgid(kNobody, kNobody, kNobody), "setresgid({})", kNobody);
+  Check(setresuid(kNobody, kNobody, kNobody), "setresuid({})", kNobody);
+  // As after an exec: until then /proc/self stays root's. prctl(2).
+  Check(prctl(PR_SET_DUMPABLE, 1), "prctl(PR_SET_DUMPABLE, 1)");
+}
+
+void InChild(const std::function<void()>& body, int flags) {
+  Child child([&](Parent&) {
+    body();
+    fflush(stdout);  // Where GoogleTest says what failed.
+    if (testing::Test::HasFailure()) throw std::runtime_error("see above");
+  });
+  flags |= SIGCHLD;
+  Check(child.Started(clone(Child::Main, child.stack_top(), flags, &child)),
+        "clone({:#x})", flags);
+  child.Finish();
+}
+
+void InChildAsNobody(const std::function<void()>& body) {
+  InChild([&] {
+    if (IsRoot()) BecomeNobody();
+    body();
+  });
+}
+
+}  // namespace steps
