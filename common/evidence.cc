@@ -1,0 +1,73 @@
+#include "common/evidence.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <linux/limits.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <stdexcept>
+
+#include "common/call_error.h"
+#include "common/descriptor.h"
+#include "common/tool.h"
+
+namespace steps {
+
+const std::string& Evidence::Value(std::string_view probe) const {
+  for (const Finding& finding : findings_) {
+    if (finding.probe == probe) return finding.value;
+  }
+  throw std::out_of_range(fmt::format("no evidence of the {}", probe));
+}
+
+bool Evidence::AllSay(std::string_view probe, std::string_view value) const {
+  for (const Finding& finding : findings_) {
+    if (finding.probe == probe && finding.value != value) return false;
+  }
+  return Value(probe) == value;
+}
+
+Finding FromFile(std::string probe, const std::string& path) {
+  std::string text = ReadFile(path);
+  if (text.ends_with('\n')) text.pop_back();
+  return {std::move(probe), std::move(text), path};
+}
+
+Finding FromLink(std::string probe, const std::string& path) {
+  std::string target(PATH_MAX, '\0');
+  target.resize(Check(readlink(path.c_str(), target.data(), target.size()),
+                      "readlink(\"{}\")", path));
+  return {std::move(probe), std::move(target), path};
+}
+
+Finding FromOwner(std::string probe, const std::string& path) {
+  const Descriptor owned = Open(path, O_RDONLY);
+  const int fd = ioctl(owned.get(), NS_GET_USERNS);
+  if (fd == -1 && errno == EPERM) {
+    return {std::move(probe), ErrnoName(EPERM), "NS_GET_USERNS"};
+  }
+  const Descriptor owner(Check(fd, "ioctl(\"{}\", NS_GET_USERNS)", path));
+  Finding finding =
+      FromLink(std::move(probe), fmt::format("/proc/self/fd/{}", fd));
+  finding.source = "NS_GET_USERNS";
+  return finding;
+}
+
+Finding FromTool(std::string probe, const std::vector<std::string>& argv,
+                 const std::string& instead) {
+  std::optional<std::string> printed = RunTool(argv);
+  if (printed) {
+    return {std::move(probe), *std::move(printed),
+            fmt::format("$ {}", fmt::join(argv, " "))};
+  }
+  Finding finding = FromFile(std::move(probe), instead);
+  finding.source += fmt::format(" ({} is not installed)", argv[0]);
+  return finding;
+}
+
+}  // namespace steps

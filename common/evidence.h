@@ -1,0 +1,59 @@
+#ifndef COMMON_EVIDENCE_H_
+#define COMMON_EVIDENCE_H_
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace steps {
+
+/// One fact, and who said it.
+struct Finding {
+  std::string probe;   // What was asked: "hostname".
+  std::string value;   // The answer, as it came; it may have several lines.
+  std::string source;  // Who was asked: "uname(2)", "$ hostname", "/proc/…".
+};
+
+/// What one side found at one moment, in the order in which it asked. Several
+/// sources may answer the same probe; the one that decides stands first.
+class Evidence {
+ public:
+  Evidence() = default;
+  Evidence(std::initializer_list<Finding> findings) : findings_(findings) {}
+  explicit Evidence(std::vector<Finding> findings)
+      : findings_(std::move(findings)) {}
+
+  const std::vector<Finding>& findings() const { return findings_; }
+
+  /// The first answer to `probe`. Throws std::out_of_range when nobody asked.
+  const std::string& Value(std::string_view probe) const;
+
+  /// Whether every source answers `probe` with `value`. Throws as Value.
+  bool AllSay(std::string_view probe, std::string_view value) const;
+
+ private:
+  std::vector<Finding> findings_;
+};
+
+// Probes. Each reads one fact and prints nothing.
+
+/// What the file at `path` holds, without the last newline. Throws CallError.
+Finding FromFile(std::string probe, const std::string& path);
+
+/// Where the link at `path` leads. Throws CallError. readlink(2).
+Finding FromLink(std::string probe, const std::string& path);
+
+/// The user namespace that owns the namespace at `path`, "user:[4026531837]",
+/// or "EPERM": the kernel names an owner to its members and to its ancestors'.
+/// Throws CallError. ioctl_ns(2).
+Finding FromOwner(std::string probe, const std::string& path);
+
+/// What the tool `argv` prints. When it is not installed the source says so
+/// and the file `instead` answers. Throws as RunTool and FromFile.
+Finding FromTool(std::string probe, const std::vector<std::string>& argv,
+                 const std::string& instead);
+
+}  // namespace steps
+
+#endif  // COMMON_EVIDENCE_H_
