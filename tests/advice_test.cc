@@ -1,0 +1,189 @@
+#include "common/advice.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+
+#include "common/call_error.h"
+#include "common/descriptor.h"
+#include "common/namespaces.h"
+#include "common/user_namespace.h"
+#include "tests/process.h"
+
+namespace steps {
+namespace {
+
+using testing::HasSubstr;
+
+const CallError kUnshareUser(EPERM, "unshare(CLONE_NEWUSER)");
+const CallError kMap(EPERM, "write(\"/proc/self/uid_map\", \"0 1000 1\")");
+
+// A machine on which nothing is in the way.
+Machine OpenMachine() {
+  Machine machine;
+  for (const Kind& kind : Kinds()) machine.kinds.insert(std::string(kind.name));
+  return machine;
+}
+
+std::string CauseOf(const CallError& error, const Machine& machine) {
+  const std::optional<Advice> advice = Explain(error, machine);
+  return advice ? advice->cause : "";
+}
+
+std::string RemedyOf(const CallError& error, const Machine& machine) {
+  const std::optional<Advice> advice = Explain(error, machine);
+  return advice ? advice->remedy : "";
+}
+
+TEST(Explain, KnowsALimitThatIsZero) {
+  Machine machine = OpenMachine();
+  machine.limits = {"user.max_user_namespaces"};
+  const CallError error(ENOSPC, "clone(CLONE_NEWUTS | CLONE_NEWUSER)");
+  EXPECT_THAT(CauseOf(error, machine),
+              HasSubstr("user.max_user_namespaces is 0"));
+  EXPECT_THAT(RemedyOf(error, machine),
+              HasSubstr("sysctl user.max_user_namespaces="));
+}
+
+TEST(Explain, KnowsANamespaceTooMany) {
+  const CallError error(ENOSPC, "unshare(CLONE_NEWUSER)");
+  EXPECT_THAT(CauseOf(error, OpenMachine()),
+              HasSubstr("deeper than 32 levels"));
+}
+
+TEST(Explain, LeavesAFullDiskAlone) {
+  EXPECT_EQ(Explain(CallError(ENOSPC, "write(3)"), OpenMachine()),
+            std::nullopt);
+}
+
+TEST(Explain, KnowsAKernelWithoutTheKind) {
+  Machine machine = OpenMachine();
+  machine.kinds.erase("time");
+  const CallError error(EINVAL, "unshare(CLONE_NEWTIME)");
+  EXPECT_THAT(CauseOf(error, machine), HasSubstr("no time namespaces"));
+  EXPECT_THAT(RemedyOf(error, machine), HasSubstr("5.6"));
+  EXPECT_EQ(Explain(error, OpenMachine()), std::nullopt)
+      << "then it is our mistake";
+}
+
+TEST(Explain, KnowsUbuntusAppArmor) {
+  Machine machine = OpenMachine();
+  machine.apparmor_restricts = true;
+  EXPECT_THAT(CauseOf(kMap, machine), HasSubstr("AppArmor"));
+  EXPECT_THAT(RemedyOf(kMap, machine),
+              HasSubstr("kernel.apparmor_restrict_unprivileged_userns=0"));
+  machine.privileged = true;
+  EXPECT_EQ(Explain(kMap, machine), std::nullopt) << "it restricts users only";
+}
+
+TEST(Explain, KnowsDebiansSwitch) {
+  Machine machine = OpenMachine();
+  machine.unprivileged_clone = false;
+  EXPECT_THAT(RemedyOf(kUnshareUser, machine),
+              HasSubstr("kernel.unprivileged_userns_clone=1"));
+}
+
+TEST(Explain, KnowsASeccompFilter) {
+  Machine machine = OpenMachine();
+  machine.seccomp = true;
+  EXPECT_THAT(RemedyOf(kUnshareUser, machine), HasSubstr("seccomp=unconfined"));
+  EXPECT_THAT(RemedyOf(CallError(ENOSYS, "clone3()"), machine),
+              HasSubstr("seccomp=unconfined"));
+}
+
+TEST(Explain, KnowsACallThatTheKernelLacks) {
+  EXPECT_THAT(CauseOf(CallError(ENOSYS, "clone3()"), OpenMachine()),
+              HasSubstr("does not have the call"));
+}
+
+TEST(Explain, KnowsAChroot) {
+  Machine machine = OpenMachine();
+  machine.chroot = true;
+  machine.privileged = true;
+  EXPECT_THAT(CauseOf(kUnshareUser, machine), HasSubstr("chroot"));
+}
+
+TEST(Explain, NamesAtLeastSudoToAnOrdinaryUser) {
+  EXPECT_EQ(RemedyOf(kUnshareUser, OpenMachine()), "sudo");
+}
+
+TEST(Explain, KeepsSilentWhereTheMachineIsNotToBlame) {
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  EXPECT_EQ(Explain(kUnshareUser, machine), std::nullopt);
+  EXPECT_EQ(Explain(CallError(EBADF, "close(-1)"), machine), std::nullopt);
+}
+
+// What follows is refused by the kernel itself.
+
+TEST(Machine, SeesALimitThatRefusesANamespace) {
+  InChild([] {
+    EnterUserNamespaceAsRoot();
+    WriteAll(Open("/proc/sys/user/max_uts_namespaces", O_WRONLY).get(), "0");
+    try {
+      Check(unshare(CLONE_NEWUTS), "unshare({})", CloneFlags(CLONE_NEWUTS));
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(CauseOf(error, Machine::Look()),
+                  HasSubstr("user.max_uts_namespaces is 0"));
+    }
+  });
+}
+
+TEST(Machine, SeesASeccompFilter) {
+  InChild([] {
+    std::array<sock_filter, 1> program = {
+        {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+    const sock_fprog filter = {.len = program.size(), .filter = program.data()};
+    EXPECT_FALSE(Machine::Look().seccomp);
+    Check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(NO_NEW_PRIVS)");
+    Check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter),
+          "prctl(SECCOMP)");
+    EXPECT_TRUE(Machine::Look().seccomp);
+  });
+}
+
+TEST(Machine, SeesAChrootAndItsRefusal) {
+  InChild([] {
+    EnterUserNamespaceAsRoot();
+    EXPECT_FALSE(Machine::Look().chroot);
+    // A folder that is no mount point, with the /proc that Look() reads.
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(\"/\", MS_PRIVATE)");
+    Check(mount("tmpfs", "/tmp", "tmpfs", 0, nullptr), "mount(\"/tmp\")");
+    std::filesystem::create_directories("/tmp/root/proc");
+    Check(mount("/proc", "/tmp/root/proc", nullptr, MS_BIND | MS_REC, nullptr),
+          "mount(\"/proc\", MS_BIND)");
+    Check(chroot("/tmp/root"), "chroot(\"/tmp/root\")");
+
+    const Machine machine = Machine::Look();
+    EXPECT_TRUE(machine.chroot);
+    try {
+      Check(unshare(CLONE_NEWUSER), "unshare({})", CloneFlags(CLONE_NEWUSER));
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(CauseOf(error, machine), HasSubstr("chroot"));
+    }
+  });
+}
+
+TEST(Machine, KnowsItsKindsAndThisProcess) {
+  const Machine machine = Machine::Look();
+  EXPECT_TRUE(machine.kinds.contains("uts"));
+  EXPECT_EQ(machine.privileged, HasSysAdmin());
+}
+
+}  // namespace
+}  // namespace steps
