@@ -1,0 +1,106 @@
+#include <nlohmann/json.hpp>
+#include <type_traits>
+#include <variant>
+
+#include "common/call_error.h"
+#include "common/renderer.h"
+
+namespace steps {
+namespace {
+
+using nlohmann::ordered_json;
+
+class JsonRenderer : public Renderer {
+ public:
+  explicit JsonRenderer(int fd) : fd_(fd) {}
+
+  void Render(const Event& event) override {
+    std::visit([this](const auto& one) { Add(one); }, event);
+  }
+
+ private:
+  void Add(const Opening& opening) {
+    document_ = {
+        {"lesson", opening.lesson},     {"title", opening.title},
+        {"man_page", opening.man_page}, {"kernel", opening.kernel},
+        {"uid", opening.uid},           {"privilege", opening.privilege}};
+    for (const char* list :
+         {"steps", "calls", "evidence", "comparison", "claims"}) {
+      document_[list] = ordered_json::array();
+    }
+  }
+
+  void Add(const Step& step) {
+    step_ = step.number;
+    document_["steps"].push_back(
+        {{"number", step.number}, {"title", step.title}});
+  }
+
+  void Add(const Note&) {}
+
+  void Add(const Call& call) {
+    ordered_json entry = {{"step", step_},
+                          {"side", call.side},
+                          {"call", call.text},
+                          {"result", call.result}};
+    if (call.error != 0) entry["errno"] = ErrnoName(call.error);
+    document_["calls"].push_back(std::move(entry));
+  }
+
+  void Add(const Shown& shown) {
+    for (const Finding& finding : shown.evidence.findings()) {
+      document_["evidence"].push_back({{"step", step_},
+                                       {"side", shown.side},
+                                       {"probe", finding.probe},
+                                       {"value", finding.value},
+                                       {"source", finding.source}});
+    }
+  }
+
+  void Add(const Comparison& comparison) {
+    for (const Comparison::Row& row : comparison.rows) {
+      document_["comparison"].push_back({{"probe", row.probe},
+                                         {"outside_before", row.before},
+                                         {"inside", row.inside},
+                                         {"outside_after", row.after},
+                                         {"verdict", row.verdict}});
+    }
+  }
+
+  void Add(const Claim& claim) {
+    ordered_json entry = {{"text", claim.text}, {"holds", nullptr}};
+    if (claim.holds) {
+      entry["holds"] = *claim.holds;
+    } else {
+      entry["reason"] = claim.reason;
+    }
+    document_["claims"].push_back(std::move(entry));
+  }
+
+  void Add(const Verdict& verdict) {
+    document_["verdict"] = verdict.outcome;
+    document_["exit_status"] = verdict.exit_status;
+    if (!verdict.error.empty()) document_["error"] = verdict.error;
+    if (verdict.advice) {
+      document_["cause"] = verdict.advice->cause;
+      document_["remedy"] = verdict.advice->remedy;
+    }
+    WriteOutput(fd_, document_.dump(2, ' ', false,
+                                    ordered_json::error_handler_t::replace) +
+                         "\n");
+  }
+
+  void Add(const Hint&) {}
+
+  int fd_;
+  int step_ = 0;
+  ordered_json document_;
+};
+
+}  // namespace
+
+std::unique_ptr<Renderer> MakeJsonRenderer(int fd) {
+  return std::make_unique<JsonRenderer>(fd);
+}
+
+}  // namespace steps
