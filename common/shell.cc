@@ -1,0 +1,118 @@
+#include "common/shell.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "common/call_error.h"
+#include "common/child.h"
+#include "common/descriptor.h"
+#include "common/namespaces.h"
+#include "common/tool.h"
+
+namespace steps {
+namespace {
+
+// Kills what descends from this process, a subreaper, except for `spared`. The
+// children of what is killed become children here: hence the loop.
+void KillDescendants(pid_t spared) {
+  bool found = true;
+  while (found) {
+    found = false;
+    for (const pid_t pid : ChildrenOf(getpid())) {
+      if (pid == spared || kill(pid, SIGKILL) == -1) continue;
+      found = true;
+      Check(waitpid(pid, nullptr, 0), "waitpid({})", pid);
+    }
+  }
+}
+
+// What becomes of a child that is to be a shell in the namespaces of `pid`.
+void BecomeShell(pid_t pid, int flags, const std::string& prompt) {
+  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
+  const Descriptor process(static_cast<int>(
+      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
+  Check(setns(process.get(), flags), "setns(pidfd of {}, {})", pid,
+        CloneFlags(flags));
+  sigset_t none;
+  sigemptyset(&none);
+  Check(sigprocmask(SIG_SETMASK, &none, nullptr), "sigprocmask(SIG_SETMASK)");
+  Check(setenv("PS1", prompt.c_str(), 1), "setenv(\"PS1\")");
+  // The reader's own start-up files would replace the prompt, and the reader's
+  // own history would keep what is typed here.
+  Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
+  Check(execvp("bash", ExecArguments({"bash", "--norc"}).data()),
+        "execvp(\"bash\")");
+}
+
+// Stays beside the shell until it ends or the lesson is killed; then ends what
+// the shell has left running.
+void KeepShell(pid_t pid, int flags, const std::string& prompt) {
+  // No signal may end this process before its work is done: neither Ctrl-C nor
+  // the SIGHUP of a terminal that goes away.
+  sigset_t all;
+  sigfillset(&all);
+  Check(sigprocmask(SIG_BLOCK, &all, nullptr), "sigprocmask(SIG_BLOCK)");
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  // SIGTERM instead of Child's SIGKILL leaves the time to do it.
+  Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
+
+  Child shell([&](Parent&) { BecomeShell(pid, flags, prompt); });
+  shell.Fork();
+  shell.Receive();  // Throws what went wrong before bash had begun.
+
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGTERM);
+  sigaddset(&awaited, SIGCHLD);
+  siginfo_t info = {};
+  while (info.si_pid == 0) {
+    int signal = 0;
+    sigwait(&awaited, &signal);
+    if (signal == SIGTERM) break;
+    Check(waitid(P_PID, shell.pid(), &info, WEXITED | WNOHANG | WNOWAIT),
+          "waitid({})", shell.pid());
+  }
+  if (info.si_pid == 0) {
+    Check(kill(shell.pid(), SIGKILL), "kill({}, SIGKILL)", shell.pid());
+  }
+  // The exit status of a shell is that of the last command typed into it.
+  static_cast<void>(shell.Wait());
+  KillDescendants(-1);
+}
+
+}  // namespace
+
+void RunShell(pid_t pid, int flags, const std::string& prompt) {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  Child keeper([&](Parent&) { KeepShell(pid, flags, prompt); });
+  keeper.Fork();
+  try {
+    keeper.Finish();
+  } catch (...) {
+    KillDescendants(pid);
+    throw;
+  }
+}
+
+std::vector<std::string> SecondTerminal(pid_t pid, int flags) {
+  std::string nsenter = fmt::format("nsenter --target {}", pid);
+  std::string links;
+  for (const Kind& kind : Kinds()) {
+    if ((flags & kind.flag) == 0) continue;
+    nsenter += fmt::format(" --{}", kind.name);
+    links += fmt::format(" /proc/{}/ns/{}", pid, kind.proc_name);
+    // nsenter may not change to uid 0 where only one's own uid is mapped.
+    if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
+  }
+  return {nsenter, "readlink" + links,
+          fmt::format("cat /proc/{}/uid_map", pid)};
+}
+
+}  // namespace steps

@@ -1,0 +1,254 @@
+#include "common/program.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/call_error.h"
+#include "common/child.h"
+#include "common/tool.h"
+#include "tests/process.h"
+
+namespace steps {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
+using testing::StartsWith;
+
+using Teach = std::function<void(Lesson&)>;
+
+const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
+
+void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
+
+// The command that runs `teach` as a lesson's main() would.
+Command LessonCommand(
+    const Teach& teach, const std::vector<std::string>& arguments = {},
+    const std::function<void()>& before = [] {}) {
+  return {.function = [=] {
+    before();
+    std::vector<std::string> argv = {"example"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return RunLesson(static_cast<int>(argv.size()), ExecArguments(argv).data(),
+                     kAbout, teach);
+  }};
+}
+
+Result RunIt(
+    const Teach& teach, const std::vector<std::string>& arguments = {},
+    const std::function<void()>& before = [] {}) {
+  return RunCommand(LessonCommand(teach, arguments, before));
+}
+
+TEST(RunLesson, ExitsWith0WhenEveryClaimHolds) {
+  const Result result = RunIt(Holds);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("Example: a lesson "),
+                    HasSubstr("namespaces(7)\nLinux "),
+                    HasSubstr("1 of 1 claims hold.\nLook around inside: "
+                              "bazel run //lessons:example -- --shell\n")));
+  EXPECT_THAT(result.errors, IsEmpty());
+}
+
+TEST(RunLesson, ExitsWith1WhenAClaimDoesNotHold) {
+  const Result result = RunIt([](Lesson& lesson) {
+    lesson.Claim("Yes.", true);
+    lesson.Claim("No.", false);
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output, HasSubstr("1 of 2 claims hold."));
+}
+
+TEST(RunLesson, ExitsWith1WhenTheLessonFails) {
+  const Result result =
+      RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_EQ(result.errors, "example: close(-1): Bad file descriptor (EBADF)\n");
+  EXPECT_THAT(result.output, Not(HasSubstr("claims hold")));
+}
+
+TEST(RunLesson, ExitsWith1WhenItsChildFails) {
+  const Result result = RunIt([](Lesson& lesson) {
+    Child child([](Parent&) { raise(SIGTERM); });
+    child.Fork();
+    lesson.outside().Hear(child);
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.errors, HasSubstr("killed by SIGTERM"));
+}
+
+TEST(RunLesson, ExitsWith1WhenTheChildThatItKeepsFails) {
+  const Result result = RunIt([](Lesson& lesson) {
+    Child child([](Parent& parent) {
+      parent.Wait();
+      _exit(9);
+    });
+    child.Fork();
+    lesson.Claim("Yes.", true);
+    lesson.Keep(std::move(child));
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.errors, HasSubstr("exit status 9"));
+}
+
+TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
+  const auto refused = [](Lesson&) {
+    throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)");
+  };
+  const Result result = RunIt(refused);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(
+      result.errors,
+      MatchesRegex("example: unshare\\(CLONE_NEWUSER\\): No space left on "
+                   "device \\(ENOSPC\\)\n  cause   .+\n  remedy  .+\n"));
+  const Result json = RunIt(refused, {"--json"});
+  EXPECT_EQ(DescribeStatus(json.status), "exit status 77");
+  EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
+}
+
+TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--nonsense"},
+                                             {"extra"},
+                                             {"--color"},
+                                             {"--color=blue"},
+                                             {"--json", "--shell"}}) {
+    const Result result = RunIt(Holds, wrong);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
+    EXPECT_THAT(result.errors,
+                AllOf(StartsWith("example: "),
+                      HasSubstr("bazel run //lessons:example -- --help\n")));
+    EXPECT_THAT(result.output, IsEmpty());
+  }
+}
+
+TEST(RunLesson, HelpsWithExamplesFirst) {
+  const Result result = RunIt(Holds, {"--help"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  EXPECT_LT(result.output.find("bazel run //lessons:example -- --shell"),
+            result.output.find("Usage:"));
+  for (const char* option :
+       {"--shell", "--json", "--color", "--version", "130"}) {
+    EXPECT_THAT(result.output, HasSubstr(option));
+  }
+  EXPECT_THAT(RunIt(Holds, {"--version"}).output,
+              MatchesRegex("example [0-9.]+ \\(Namespaces, step by step\\)\n"));
+}
+
+TEST(RunLesson, PrintsNothingButTheDocumentForAProgram) {
+  const Result result = RunIt(Holds, {"--json"});
+  const nlohmann::json json = nlohmann::json::parse(result.output);
+  EXPECT_EQ(json["lesson"], "example");
+  EXPECT_EQ(json["verdict"], "holds");
+  EXPECT_THAT(result.errors, IsEmpty());
+}
+
+TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {
+  const auto wait = [](Lesson& lesson) {
+    Child child([](Parent& parent) {
+      Side("inside", parent).Show({});
+      while (true) pause();
+    });
+    child.Fork();
+    lesson.outside().Hear(child);
+    kill(getpid(), SIGINT);
+  };
+  const Result result = RunIt(wait);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 130");
+  EXPECT_EQ(result.errors, "\ninterrupted\n");
+  EXPECT_THAT(Survivors(), IsEmpty());
+}
+
+TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
+  const auto full = [] {
+    Check(dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO), "dup2()");
+  };
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{
+           {}, {"--json"}, {"--help"}, {"--version"}}) {
+    const Result result = RunIt(Holds, arguments, full);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+  }
+  const Result closed = RunIt(Holds, {}, [] { close(STDOUT_FILENO); });
+  EXPECT_EQ(DescribeStatus(closed.status), "exit status 1");
+  EXPECT_THAT(closed.errors, HasSubstr("Bad file descriptor"));
+}
+
+// stdout is a pipe that nobody reads any more, as behind `| head -1`.
+void BreakPipe() {
+  std::array<int, 2> ends = {};
+  Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
+  Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
+  close(ends[0]);
+}
+
+TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
+  const Result result = RunIt(Holds, {}, BreakPipe);
+  EXPECT_EQ(DescribeStatus(result.status), "killed by SIGPIPE");
+  EXPECT_THAT(result.errors, IsEmpty());
+  const Result ignoring = RunIt(Holds, {}, [] {
+    signal(SIGPIPE, SIG_IGN);
+    BreakPipe();
+  });
+  EXPECT_EQ(DescribeStatus(ignoring.status), "exit status 1");
+  EXPECT_THAT(ignoring.errors, IsEmpty());
+}
+
+TEST(RunLesson, RunsWithoutStdinAndStderr) {
+  const Result result = RunIt(Holds, {}, [] {
+    close(STDIN_FILENO);
+    close(STDERR_FILENO);
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+}
+
+TEST(RunLesson, GoesWhereTheReaderTypedIt) {
+  const Result result = RunIt(
+      [](Lesson& lesson) {
+        lesson.Claim("Here.", std::filesystem::current_path() == "/usr");
+      },
+      {}, [] { setenv("BUILD_WORKING_DIRECTORY", "/usr", 1); });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.output;
+}
+
+TEST(RunLesson, HasNoColorWhereItIsNotOnATerminal) {
+  EXPECT_THAT(RunIt(Holds).output, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RunIt(Holds, {"--color=never"}).output, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RunIt(Holds, {"--color=always"}).output, HasSubstr("\x1b["));
+}
+
+TEST(RunLesson, MakesAnOrdinaryUserRootAndSaysSo) {
+  Command command = LessonCommand([](Lesson& lesson) {
+    lesson.Claim("It is root.", geteuid() == 0);
+    lesson.outside().Check(unshare(CLONE_NEWUTS), "unshare(CLONE_NEWUTS)");
+  });
+  const std::function<int()> run = command.function;
+  command.function = [&] {
+    if (IsRoot()) BecomeNobody();
+    return run();
+  };
+  const Result result = RunCommand(command);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("root in a user namespace of its own"));
+}
+
+}  // namespace
+}  // namespace steps
