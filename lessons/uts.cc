@@ -1,0 +1,198 @@
+// UTS namespace: a hostname of one's own.                    uts_namespaces(7)
+//
+// Two children call the machine by a new name: one shares the UTS namespace of
+// its parent, the other has one of its own. The lesson claims:
+//
+//   1. Without CLONE_NEWUTS, a child's new names are its parent's too.
+//   2. With it, the child is in another UTS namespace.
+//   3. That namespace begins with a copy of the old names.
+//   4. Inside, uname(2), hostname(1) and /proc give the new names.
+//   5. Outside, all of them give the old ones.
+//   6. Being root of a user namespace is not enough: sethostname(2) is refused
+//      in a UTS namespace that this user namespace does not own.
+//
+// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
+//
+//   bazel run //lessons:uts                the lesson
+//   bazel run //lessons:uts -- --shell     and a shell inside
+//   bazel run //lessons:uts -- --help      all options
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+
+#include "common/child.h"
+#include "common/evidence.h"
+#include "common/lesson.h"
+#include "common/namespaces.h"
+#include "common/program.h"
+#include "common/user_namespace.h"
+
+namespace steps {
+namespace {
+
+struct Names {
+  std::string host;
+  std::string domain;
+};
+
+// Whether every source of `evidence` answers with these names.
+bool Says(const Evidence& evidence, const Names& names) {
+  return evidence.AllSay("hostname", names.host) &&
+         evidence.AllSay("domain name", names.domain);
+}
+
+// The evidence: what a process is told when it asks for its names.
+Evidence Ask() {
+  utsname names = {};
+  Check(uname(&names), "uname()");
+  return {
+      {"hostname", names.nodename, "uname(2)"},
+      FromTool("hostname", {"hostname"}, "/proc/sys/kernel/hostname"),
+      FromFile("hostname", "/proc/sys/kernel/hostname"),
+      {"domain name", names.domainname, "uname(2)"},
+      FromLink("namespace", "/proc/self/ns/uts"),
+  };
+}
+
+// The act: the same in every child, whatever its flags were.
+void Rename(Side& side, const Names& names) {
+  const int host = sethostname(names.host.data(), names.host.size());
+  side.Check(host, "sethostname(\"{}\", {})", names.host, names.host.size());
+
+  const int domain = setdomainname(names.domain.data(), names.domain.size());
+  side.Check(domain, "setdomainname(\"{}\", {})", names.domain,
+             names.domain.size());
+}
+
+// The control. This process stands in for the host, in a UTS namespace that is
+// thrown away; its child, cloned without CLONE_NEWUTS, shares that namespace.
+void Control(Parent& lesson, const Names& names) {
+  Child child([&](Parent& line) {
+    Side side("child", line);
+    Rename(side, names);
+    side.Show({FromLink("namespace", "/proc/self/ns/uts")});
+  });
+  const int flags = SIGCHLD;
+  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
+  Side parent("parent", lesson);
+  parent.Check(child.Started(pid), "clone({})", CloneFlags(flags));
+  parent.Hear(child);
+  child.Finish();
+  parent.Show(Ask());
+  lesson.Wait();
+}
+
+// The experiment, in a UTS namespace of its own.
+void Inside(Parent& lesson, const Names& names) {
+  Side inside("inside", lesson);
+  inside.Show(Ask());
+  Rename(inside, names);
+  inside.Show(Ask());
+  lesson.Wait();
+}
+
+// Root of a new user namespace: first in the host's UTS namespace, where it
+// sets the name that the host has already, then in a UTS namespace of its own.
+void Root(Parent& lesson, const Ids& ids, const Names& old,
+          const Names& names) {
+  MapToRoot(ids);
+  Side root("root", lesson);
+  const int result = sethostname(old.host.data(), old.host.size());
+  const int refusal =
+      root.Try(result, "sethostname(\"{}\", {})", old.host, old.host.size());
+  root.Show({{"uid", fmt::to_string(geteuid()), "geteuid(2)"},
+             {"errno", ErrnoName(refusal), "sethostname(2)"},
+             FromLink("user", "/proc/self/ns/user"),
+             FromOwner("UTS owner", "/proc/self/ns/uts")});
+
+  const int moved = unshare(CLONE_NEWUTS);
+  root.Check(moved, "unshare({})", CloneFlags(CLONE_NEWUTS));
+  Rename(root, names);
+  root.Show({FromOwner("UTS owner", "/proc/self/ns/uts")});
+}
+
+void Teach(Lesson& lesson) {
+  Side& outside = lesson.outside();
+
+  lesson.Begin("Outside: the names of this machine");
+  const Evidence before = outside.Show(Ask());
+  const Names old = {before.Value("hostname"), before.Value("domain name")};
+  // New names, even where this is the shell of another run of this lesson.
+  const Names names = old.host == "container_001"
+                          ? Names{"container_002", "domain_002"}
+                          : Names{"container_001", "domain_001"};
+
+  lesson.Begin("Control: without CLONE_NEWUTS a child renames its parent");
+  lesson.Note("The parent stands in for the host, in a namespace of its own.");
+  const int flags = CLONE_NEWUTS | SIGCHLD;
+  Child control([&](Parent& parent) { Control(parent, names); });
+  pid_t pid = clone(Child::Main, control.stack_top(), flags, &control);
+  outside.Check(control.Started(pid), "clone({})", CloneFlags(flags));
+  // Hear() passes on what the child tells, up to and with its next evidence.
+  const Evidence shared_child = outside.Hear(control);
+  const Evidence shared_parent = outside.Hear(control);
+
+  lesson.Begin("Inside: with CLONE_NEWUTS a child renames only itself");
+  Child child([&](Parent& parent) { Inside(parent, names); });
+  pid = clone(Child::Main, child.stack_top(), flags, &child);
+  outside.Check(child.Started(pid), "clone({})", CloneFlags(flags));
+  const Evidence copy = outside.Hear(child);
+  const Evidence inside = outside.Hear(child);
+
+  lesson.Begin("Being root is not enough: a UTS namespace has an owner");
+  const Ids ids = Ids::OfCaller();
+  const Outcome owner_decides = lesson.Attempt([&] {
+    const int root_flags = CLONE_NEWUSER | SIGCHLD;
+    Child root([&](Parent& parent) { Root(parent, ids, old, names); });
+    pid = clone(Child::Main, root.stack_top(), root_flags, &root);
+    outside.Check(root.Started(pid), "clone({})", CloneFlags(root_flags));
+    const Evidence refused = outside.Hear(root);
+    const Evidence allowed = outside.Hear(root);
+    root.Finish();
+    return refused.Value("uid") == "0" && refused.Value("errno") == "EPERM" &&
+           refused.Value("UTS owner") != refused.Value("user") &&
+           allowed.Value("UTS owner") == refused.Value("user");
+  });
+
+  lesson.Begin("Outside again, with the renamed child still there");
+  const Evidence after = outside.Show(Ask());
+  lesson.Compare(before, inside, after);
+
+  const Kind& uts = KindOf(CLONE_NEWUTS);
+  lesson.Claim(
+      "Without CLONE_NEWUTS, the child's new names were its parent's too.",
+      shared_child.Value("namespace") == shared_parent.Value("namespace") &&
+          Says(shared_parent, names));
+  lesson.Claim("With it, the child is in another UTS namespace.",
+               NamespaceOf(child.pid(), uts) != NamespaceOf(getpid(), uts));
+  lesson.Claim("That namespace began with a copy of the old names.",
+               Says(copy, old));
+  lesson.Claim("Inside, uname(2), hostname(1) and /proc give the new names.",
+               Says(inside, names));
+  lesson.Claim("Outside, all of them give the old ones, before and after.",
+               Says(before, old) && Says(after, old));
+  lesson.Claim(
+      "Root of a user namespace is refused (EPERM) in a UTS namespace that it "
+      "does not own.",
+      owner_decides);
+
+  // Not sooner: when a namespace ends, its inode number is free for the next.
+  control.Finish();
+  lesson.Keep(std::move(child));
+}
+
+}  // namespace
+}  // namespace steps
+
+int main(int argc, char** argv) {
+  return steps::RunLesson(argc, argv,
+                          {.name = "uts",
+                           .title = "UTS namespace: a hostname of one's own",
+                           .man_page = "uts_namespaces(7)"},
+                          steps::Teach);
+}
