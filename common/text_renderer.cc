@@ -125,7 +125,7 @@ class TextRenderer : public Renderer {
     if (opening.privilege == "root") {
       as = opening.uid == 0 ? "as root" : as + " with CAP_SYS_ADMIN";
     } else if (opening.privilege == "user namespace") {
-      as += ": root in a user namespace of its own, user_namespaces(7)";
+      as += ": root in a user namespace of its own";
     }
     return Paint(kBold, opening.title) +
            fmt::format("{:>{}}\n", opening.man_page,

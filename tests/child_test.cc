@@ -190,6 +190,7 @@ TEST(Child, KeepsRunningWhenItsObjectMoves) {
   });
   child.Fork();
   Child moved = std::move(child);
+  EXPECT_EQ(child.pid(), -1) << "two must not wait for one process";
   moved.Release();
   EXPECT_EQ(moved.Receive(), "still here");
   moved.Finish();

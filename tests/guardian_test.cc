@@ -100,7 +100,11 @@ TEST(Guardian, OutlivesSignalsThatEndItsLesson) {
     }
     EXPECT_NE(getpgid(guardian), getpgid(lesson.process.pid()))
         << "Ctrl-C reaches a process group";
-    lesson.process.Finish();
+    kill(lesson.process.pid(), SIGKILL);
+    EXPECT_EQ(DescribeStatus(lesson.process.Wait()), "killed by SIGKILL");
+    int status = 0;
+    EXPECT_EQ(waitpid(guardian, &status, 0), guardian);
+    EXPECT_EQ(DescribeStatus(status), "exit status 0");
     EXPECT_FALSE(QueueExists(lesson.id));
   });
 }

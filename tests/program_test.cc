@@ -190,6 +190,12 @@ TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
   const Result closed = RunIt(Holds, {}, [] { close(STDOUT_FILENO); });
   EXPECT_EQ(DescribeStatus(closed.status), "exit status 1");
   EXPECT_THAT(closed.errors, HasSubstr("Bad file descriptor"));
+  // What takes the place of a closed stderr must not become stdout.
+  const Result both = RunIt(Holds, {}, [] {
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+  });
+  EXPECT_EQ(DescribeStatus(both.status), "exit status 1");
 }
 
 // stdout is a pipe that nobody reads any more, as behind `| head -1`.

@@ -118,6 +118,15 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
   EXPECT_THAT(text, HasSubstr("…"));
 }
 
+TEST(TextRenderer, BreaksASentenceBetweenItsWords) {
+  EXPECT_EQ(Text({Claim{"A sentence that is a little longer than what one line "
+                        "of a screen holds.",
+                        true, ""}}),
+            "     holds    A sentence that is a little longer than what one "
+            "line of a screen\n"
+            "              holds.\n");
+}
+
 TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
   const std::string text =
       Text({Shown{"inside", {{"hostname", "a\x1b[31m\x07", "uname(2)"}}},

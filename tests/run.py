@@ -5,6 +5,7 @@ The last line is `N passed, N failed, N skipped`. The exit status is bazel's, an
 never 0 when a case has failed.
 """
 
+import collections
 import json
 import subprocess
 import sys
@@ -21,13 +22,16 @@ def cases(path):
         if case.find("failure") is not None or case.find("error") is not None:
             yield name, "failed", ""
         elif skipped is not None or case.get("status") == "notrun":
-            yield name, "skipped", "" if skipped is None else skipped.get("message", "")
+            # The message is a place in the source, and on the next line the reason.
+            message = "disabled" if skipped is None else skipped.get("message", "")
+            yield name, "skipped", message.strip().rpartition("\n")[2]
         else:
             yield name, "passed", ""
 
 
 def main():
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    reasons = collections.Counter()
     with tempfile.NamedTemporaryFile("r") as log:
         bazel = subprocess.run(["bazel", "test", f"--build_event_json_file={log.name}", *sys.argv[1:]], check=False)
         events = [json.loads(line) for line in log]
@@ -42,12 +46,17 @@ def main():
                 continue
             for name, outcome, reason in cases(urllib.parse.urlparse(output["uri"]).path):
                 counts[outcome] += 1
-                if outcome != "passed":
-                    print(f"{outcome}: {name} {reason.strip()}".rstrip())
+                if outcome == "failed":
+                    print(f"failed: {name}")
+                elif outcome == "skipped":
+                    reasons[reason] += 1
         # A test that crashed or ran out of time has no case to show for it.
         if result["status"] != "PASSED" and counts["failed"] == failed:
             counts["failed"] += 1
             print(f"failed: {event['id']['testResult']['label']} {result['status']}")
+
+    for reason, count in reasons.items():
+        print(f"{count} skipped: {reason}")
 
     # What does not even build is not a pass.
     if bazel.returncode != 0 and counts["failed"] == 0:

@@ -122,13 +122,6 @@ TEST(RunShell, IsTidiedUpByTheLessonWhenItsKeeperIsKilled) {
   EXPECT_THAT(Survivors(), ElementsAre());
 }
 
-TEST(RunShell, KeepsOutOfTheReadersHistory) {
-  LessonWithShell lesson("echo \"[$HISTFILE]\"\n");
-  EXPECT_EQ(lesson.line(), "[]");
-  lesson.Type("exit\n");
-  lesson.process().Finish();
-}
-
 TEST(RunShell, ThrowsWhenThereIsNoShell) {
   InChild([] {
     EnterUserNamespaceAsRoot();

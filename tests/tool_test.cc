@@ -12,6 +12,7 @@
 #include "common/call_error.h"
 #include "common/child.h"
 #include "common/descriptor.h"
+#include "tests/process.h"
 
 namespace steps {
 namespace {
@@ -57,7 +58,13 @@ TEST(RunTool, FailsWithTheSignalThatKilledTheTool) {
 }
 
 TEST(RunTool, ReadsNothingAndSpeaksEnglish) {
-  EXPECT_EQ(RunTool({"cat"}), "");
+  InChild([] {
+    const Descriptor typed(memfd_create("typed", MFD_CLOEXEC));
+    WriteAll(typed.get(), "not for the tool");
+    lseek(typed.get(), 0, SEEK_SET);
+    Check(dup2(typed.get(), STDIN_FILENO), "dup2()");
+    EXPECT_EQ(RunTool({"cat"}), "");
+  });
   EXPECT_EQ(RunTool({"sh", "-c", "echo $LC_ALL"}), "C");
 }
 
