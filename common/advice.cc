@@ -45,7 +45,7 @@ bool Has(const std::string& text, std::string_view part) {
 
 Advice Seccomp() {
   return {"A seccomp filter refuses it, as container engines install.",
-          "docker run --security-opt seccomp=unconfined …"};
+          "docker run (or podman run) --security-opt seccomp=unconfined"};
 }
 
 }  // namespace

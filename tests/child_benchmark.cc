@@ -27,7 +27,7 @@ namespace {
 constexpr std::array<int, 3> kFlags = {SIGCHLD, CLONE_NEWUTS | SIGCHLD,
                                        CLONE_NEWUSER | SIGCHLD};
 
-std::array<std::byte, 64 * 1024> stack;
+std::array<std::byte, 1 << 16> stack;
 
 int FlagsOf(benchmark::State& state) {
   const int flags = kFlags.at(static_cast<std::size_t>(state.range(0)));

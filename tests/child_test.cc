@@ -190,7 +190,8 @@ TEST(Child, KeepsRunningWhenItsObjectMoves) {
   });
   child.Fork();
   Child moved = std::move(child);
-  EXPECT_EQ(child.pid(), -1) << "two must not wait for one process";
+  // Two must not wait for one process.
+  EXPECT_EQ(child.pid(), -1);  // NOLINT(bugprone-use-after-move)
   moved.Release();
   EXPECT_EQ(moved.Receive(), "still here");
   moved.Finish();
