@@ -125,9 +125,8 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       }
       if (machine.apparmor_restricts) {
         return Advice{
-            "AppArmor restricts user namespaces of ordinary users (Ubuntu "
-            "23.10 "
-            "and later).",
+            "AppArmor restricts the user namespaces of ordinary users (Ubuntu "
+            "23.10 and later).",
             "sudo, or until the next boot: sudo sysctl "
             "kernel.apparmor_restrict_unprivileged_userns=0"};
       }
