@@ -143,13 +143,13 @@ Child::Child(Child&& other) noexcept
 Child::~Child() {
   if (pid_ == -1 || status_) return;
   int status = 0;
-  const pid_t ended = waitpid(pid_, &status, WNOHANG);
+  const pid_t ended = waitpid(pid_, &status, __WALL | WNOHANG);
   if (ended == pid_ && status != 0) {
     fmt::print(stderr, "child {}: {}\n", pid_, DescribeStatus(status));
   }
   if (ended == pid_) return;
   if (kill(pid_, SIGKILL) == -1) perror("kill");
-  if (waitpid(pid_, &status, 0) == -1) perror("waitpid");
+  if (waitpid(pid_, &status, __WALL) == -1) perror("waitpid");
 }
 
 int Child::Main(void* self) {
@@ -232,7 +232,8 @@ void Child::Release() {
 int Child::Wait() {
   int status = 0;
   while (!status_) {
-    if (waitpid(pid_, &status, 0) != -1) {
+    // __WALL: whatever signal its end sends, as the flags of clone(2) have it.
+    if (waitpid(pid_, &status, __WALL) != -1) {
       status_ = status;
     } else if (errno != EINTR) {
       throw CallError(errno, fmt::format("waitpid({})", pid_));

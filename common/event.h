@@ -24,7 +24,7 @@ struct Opening {
   std::string kernel;    // "6.1.0-18-amd64"
   unsigned uid;          // The effective user ID outside.
   // "root": it had CAP_SYS_ADMIN. "user namespace": it is root in one that it
-  // entered for the purpose. "none": it could not enter one.
+  // entered for the purpose. "none": neither.
   std::string privilege;
 };
 
@@ -65,6 +65,12 @@ struct Comparison {
   std::vector<Row> rows;
 };
 
+/// What is best seen in rows and columns.
+struct Table {
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;  // Each as long as the header.
+};
+
 /// A sentence that a learner can repeat, and whether it holds here.
 struct Claim {
   std::string text;
@@ -89,8 +95,8 @@ struct Hint {
   std::vector<std::string> commands;
 };
 
-using Event = std::variant<Opening, Step, Note, Call, Shown, Comparison, Claim,
-                           Verdict, Hint>;
+using Event = std::variant<Opening, Step, Note, Call, Shown, Comparison, Table,
+                           Claim, Verdict, Hint>;
 
 /// An event as bytes that a child can send to its parent, and back. Only a Call
 /// and a Shown are made inside a child; another throws std::logic_error.

@@ -25,7 +25,7 @@ class JsonRenderer : public Renderer {
         {"man_page", opening.man_page}, {"kernel", opening.kernel},
         {"uid", opening.uid},           {"privilege", opening.privilege}};
     for (const char* list :
-         {"steps", "calls", "evidence", "comparison", "claims"}) {
+         {"steps", "calls", "evidence", "comparison", "tables", "claims"}) {
       document_[list] = ordered_json::array();
     }
   }
@@ -65,6 +65,11 @@ class JsonRenderer : public Renderer {
                                          {"outside_after", row.after},
                                          {"verdict", row.verdict}});
     }
+  }
+
+  void Add(const Table& table) {
+    document_["tables"].push_back(
+        {{"step", step_}, {"header", table.header}, {"rows", table.rows}});
   }
 
   void Add(const Claim& claim) {

@@ -64,6 +64,8 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
   renderer_.Render(comparison);
 }
 
+void Lesson::Show(Table table) { renderer_.Render(std::move(table)); }
+
 Outcome Lesson::Attempt(const std::function<bool()>& experiment) {
   try {
     return {experiment(), ""};

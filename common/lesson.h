@@ -90,6 +90,9 @@ class Lesson {
   void Compare(const Evidence& before, const Evidence& inside,
                const Evidence& after);
 
+  /// Shows what is best seen in rows and columns.
+  void Show(Table table);
+
   /// Makes an experiment that this machine may not allow. Throws what it does,
   /// but for a CallError that Explain knows: that is an outcome.
   Outcome Attempt(const std::function<bool()>& experiment);

@@ -19,6 +19,7 @@
 
 #include "common/advice.h"
 #include "common/call_error.h"
+#include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/renderer.h"
 #include "common/shell.h"
@@ -39,6 +40,9 @@ struct Options {
   bool shell = false;
   bool json = false;
   bool color = false;
+  int fd = STDOUT_FILENO;               // Where the lesson shows itself.
+  std::string save = {};                // A file, or empty.
+  std::vector<std::string> words = {};  // For the lesson's task.
 };
 
 // stdin, stdout and stderr must be taken, or the next file that the lesson
@@ -52,26 +56,31 @@ void CheckStandardStreams() {
   }
 }
 
-bool WantsColor(const std::string& when) {
+bool WantsColor(const std::string& when, int fd) {
   if (when != "auto") return when == "always";
   const auto get = [](const char* name) {
     const char* value = getenv(name);
     return std::string_view(value == nullptr ? "" : value);
   };
-  return isatty(STDOUT_FILENO) == 1 && get("NO_COLOR").empty() &&
-         get("TERM") != "dumb";
+  return isatty(fd) == 1 && get("NO_COLOR").empty() && get("TERM") != "dumb";
 }
 
 // Reads the command line. Nothing when it only asked for help or the version.
-// Throws CLI::ParseError.
-std::optional<Options> Parse(int argc, char** argv, const About& about) {
+// Throws CLI::ParseError and UsageError.
+std::optional<Options> Parse(int argc, char** argv, const About& about,
+                             const std::optional<Task>& task) {
   const std::string run = "bazel run //lessons:" + about.name;
-  CLI::App app(fmt::format("{}, {}\n\n"
-                           "Examples:\n"
-                           "  {}               run the lesson\n"
-                           "  {} -- --shell    and look around inside\n"
-                           "  {} -- --json     for a program to read\n",
-                           about.title, about.man_page, run, run, run),
+  std::string examples = fmt::format(
+      "  {0}               run the lesson\n"
+      "  {0} -- --shell    and look around inside\n"
+      "  {0} -- --json     for a program to read\n",
+      run);
+  if (task) {
+    examples +=
+        fmt::format("  {} -- {}    {}\n", run, task->example, task->help);
+  }
+  CLI::App app(fmt::format("{}, {}\n\nExamples:\n{}", about.title,
+                           about.man_page, examples),
                run + " --");
   app.footer(
       "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
@@ -85,6 +94,8 @@ std::optional<Options> Parse(int argc, char** argv, const About& about) {
   app.add_flag("--json", options.json, "Print one JSON document instead")
       ->option_text(" ")
       ->excludes(shell);
+  app.add_option("--save", options.save, "Write that document to FILE as well")
+      ->option_text("FILE");
   app.add_option("--color", color,
                  "auto (the default), always or never; NO_COLOR is respected")
       ->option_text("WHEN")
@@ -92,6 +103,8 @@ std::optional<Options> Parse(int argc, char** argv, const About& about) {
   app.set_version_flag(
       "--version",
       fmt::format("{} {} (Namespaces, step by step)", about.name, kVersion));
+  // The first word ends the options: what follows may be another program's.
+  app.prefix_command(task.has_value());
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -101,7 +114,22 @@ std::optional<Options> Parse(int argc, char** argv, const About& about) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
     return std::nullopt;
   }
-  options.color = WantsColor(color);
+  options.words = app.remaining();
+  if (!options.words.empty()) {
+    const std::string& first = options.words.front();
+    if (first.starts_with("-")) {
+      throw UsageError(fmt::format("there is no option {}", first));
+    }
+    if (options.shell) {
+      throw UsageError(fmt::format("--shell takes no {}", task->words));
+    }
+    if (options.json && task->runs_command) {
+      throw UsageError("--json and a command of one's own exclude each other");
+    }
+  }
+  // stdout is the command's alone.
+  if (!options.words.empty() && task->runs_command) options.fd = STDERR_FILENO;
+  options.color = WantsColor(color, options.fd);
   return options;
 }
 
@@ -131,34 +159,81 @@ void Report(const About& about, const Verdict& verdict) {
              verdict.advice->remedy);
 }
 
-// One run of the lesson. Throws OutputError.
+// Throws UsageError.
+Descriptor OpenToSave(const std::string& path) {
+  try {
+    return path.empty() ? Descriptor()
+                        : Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  } catch (const CallError& error) {
+    throw UsageError(fmt::format("--save: {}", error.what()));
+  }
+}
+
+// What is shown, and the document that may be saved beside it.
+class Output : public Renderer {
+ public:
+  explicit Output(const Options& options)
+      : file_(OpenToSave(options.save)),
+        shown_(options.json ? MakeJsonRenderer(options.fd)
+                            : MakeTextRenderer(options.fd, options.color)),
+        saved_(options.save.empty() ? nullptr : MakeJsonRenderer(file_.get())) {
+  }
+
+  void Render(const Event& event) override {
+    shown_->Render(event);
+    if (saved_) saved_->Render(event);
+  }
+
+ private:
+  Descriptor file_;
+  std::unique_ptr<Renderer> shown_;
+  std::unique_ptr<Renderer> saved_;
+};
+
+// One run of the lesson. Throws OutputError and UsageError.
 class Run {
  public:
   Run(const About& about, const Options& options)
       : about_(about),
         options_(options),
-        renderer_(options.json
-                      ? MakeJsonRenderer(STDOUT_FILENO)
-                      : MakeTextRenderer(STDOUT_FILENO, options.color)),
-        lesson_(*renderer_, machine_) {}
+        output_(options),
+        lesson_(output_, machine_) {}
 
   int Teach(const std::function<void(Lesson&)>& teach) {
-    try {
+    return Guarded([&] {
       Open();
       teach(lesson_);
       if (options_.shell) {
-        renderer_->Render(lesson_.verdict());
+        output_.Render(lesson_.verdict());
         Shell();
       } else {
         if (lesson_.kept()) lesson_.kept()->Finish();
-        renderer_->Render(lesson_.verdict());
-        renderer_->Render(Hint{
+        output_.Render(lesson_.verdict());
+        output_.Render(Hint{
             fmt::format("Look around inside: bazel run //lessons:{} -- --shell",
                         about_.name),
             {}});
       }
       return lesson_.verdict().exit_status;
+    });
+  }
+
+  int Serve(const Task& task) {
+    return Guarded([&] {
+      output_.Render(Begin(machine_.privileged ? "root" : "none"));
+      const int status = task.run(lesson_, options_.words);
+      output_.Render(lesson_.verdict());
+      return status;
+    });
+  }
+
+ private:
+  int Guarded(const std::function<int()>& work) {
+    try {
+      return work();
     } catch (const OutputError&) {
+      throw;
+    } catch (const UsageError&) {
       throw;
     } catch (const CallError& error) {
       return Fail(error, Explain(error, machine_));
@@ -167,13 +242,16 @@ class Run {
     }
   }
 
- private:
-  // Becomes root where it is not privileged, and says so.
-  void Open() {
+  Opening Begin(const std::string& privilege) const {
     utsname names = {};
     Check(uname(&names), "uname()");
-    Opening opening = {about_.name,   about_.title, about_.man_page,
-                       names.release, uid_,         "root"};
+    return {about_.name,   about_.title, about_.man_page,
+            names.release, uid_,         privilege};
+  }
+
+  // Becomes root where it is not privileged, and says so.
+  void Open() {
+    Opening opening = Begin("root");
     std::exception_ptr refusal;
     if (!machine_.privileged) {
       try {
@@ -184,19 +262,19 @@ class Run {
         opening.privilege = "none";
       }
     }
-    renderer_->Render(opening);
+    output_.Render(opening);
     if (refusal) std::rethrow_exception(refusal);
   }
 
   void Shell() {
     Child& inside = lesson_.kept().value();
     const std::map<int, NamespaceId> there = NamespacesOf(inside.pid());
-    renderer_->Render(
+    output_.Render(
         Hint{"A shell inside: `exit` ends it, and all that it started.", {}});
-    renderer_->Render(
-        Hint{fmt::format("In a second terminal, as {}:",
-                         uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
-             SecondTerminal(inside.pid(), Difference(home_, there))});
+    output_.Render(Hint{
+        fmt::format("In a second terminal, as {}:",
+                    uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
+        SecondTerminal(about_.name, inside.pid(), Difference(home_, there))});
     RunShell(inside.pid(), Difference(NamespacesOf(getpid()), there),
              fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
     inside.Finish();
@@ -208,7 +286,7 @@ class Run {
     verdict.exit_status = advice ? kCannotRun : kFailed;
     verdict.error = error.what();
     verdict.advice = std::move(advice);
-    renderer_->Render(verdict);
+    output_.Render(verdict);
     Report(about_, verdict);
     return verdict.exit_status;
   }
@@ -218,25 +296,33 @@ class Run {
   const uid_t uid_ = geteuid();
   const Machine machine_ = Machine::Look();
   const std::map<int, NamespaceId> home_ = NamespacesOf(getpid());
-  std::unique_ptr<Renderer> renderer_;
+  Output output_;
   Lesson lesson_;
 };
 
 }  // namespace
 
 int RunLesson(int argc, char** argv, const About& about,
-              const std::function<void(Lesson&)>& teach) {
+              const std::function<void(Lesson&)>& teach,
+              const std::optional<Task>& task) {
+  const auto misused = [&about](const std::exception& error) {
+    fmt::print(stderr, "{0}: {1}\nTry: bazel run //lessons:{0} -- --help\n",
+               about.name, error.what());
+    return kUsage;
+  };
   lesson_pid = getpid();
   std::signal(SIGINT, OnInterrupt);
   try {
     CheckStandardStreams();
     GoWhereTheReaderIs();
-    const std::optional<Options> options = Parse(argc, argv, about);
-    return options ? Run(about, *options).Teach(teach) : EXIT_SUCCESS;
+    const std::optional<Options> options = Parse(argc, argv, about, task);
+    if (!options) return EXIT_SUCCESS;
+    Run run(about, *options);
+    return options->words.empty() ? run.Teach(teach) : run.Serve(*task);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "{0}: {1}\nTry: bazel run //lessons:{0} -- --help\n",
-               about.name, error.what());
-    return kUsage;
+    return misused(error);
+  } catch (const UsageError& error) {
+    return misused(error);
   } catch (const OutputError& error) {
     // The reader of a closed pipe has seen enough.
     if (error.error() != EPIPE) {

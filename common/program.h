@@ -2,7 +2,10 @@
 #define COMMON_PROGRAM_H_
 
 #include <functional>
+#include <optional>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "common/lesson.h"
 
@@ -15,12 +18,32 @@ struct About {
   std::string man_page;  // "uts_namespaces(7)"
 };
 
+/// Something on the command line that the lesson cannot use: exit status 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What a lesson does for the words that the reader adds, instead of teaching.
+struct Task {
+  std::string words;    // What may be added: "PID…".
+  std::string help;     // What it does then: "compare these processes".
+  std::string example;  // "1 4242"
+  // Whether it becomes a command of the reader's: stdout is then that one's,
+  // and what the lesson shows goes to stderr.
+  bool runs_command = false;
+  // Gives the exit status, and throws UsageError, or what a lesson throws. It
+  // runs as the reader is: no user namespace is entered for it.
+  std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
+};
+
 /// The main() of a lesson: reads its command line, becomes root in a user
 /// namespace where it is not privileged, runs `teach`, and gives the exit
 /// status: 0 every claim holds; 1 a claim does not, or the lesson failed; 2
 /// wrong usage; 77 this machine does not allow it; 130 interrupted.
 int RunLesson(int argc, char** argv, const About& about,
-              const std::function<void(Lesson&)>& teach);
+              const std::function<void(Lesson&)>& teach,
+              const std::optional<Task>& task = std::nullopt);
 
 }  // namespace steps
 

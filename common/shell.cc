@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
@@ -33,22 +34,13 @@ void KillDescendants(pid_t spared) {
   }
 }
 
-// What becomes of a child that is to be a shell in the namespaces of `pid`.
-void BecomeShell(pid_t pid, int flags, const std::string& prompt) {
+// Joins the namespaces `flags` of `pid`. setns(2).
+void Join(pid_t pid, int flags) {
   // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
   const Descriptor process(static_cast<int>(
       Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
   Check(setns(process.get(), flags), "setns(pidfd of {}, {})", pid,
         CloneFlags(flags));
-  sigset_t none;
-  sigemptyset(&none);
-  Check(sigprocmask(SIG_SETMASK, &none, nullptr), "sigprocmask(SIG_SETMASK)");
-  Check(setenv("PS1", prompt.c_str(), 1), "setenv(\"PS1\")");
-  // The reader's own start-up files would replace the prompt, and the reader's
-  // own history would keep what is typed here.
-  Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
-  Check(execvp("bash", ExecArguments({"bash", "--norc"}).data()),
-        "execvp(\"bash\")");
 }
 
 // Stays beside the shell until it ends or the lesson is killed; then ends what
@@ -63,7 +55,13 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // SIGTERM instead of Child's SIGKILL leaves the time to do it.
   Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
 
-  Child shell([&](Parent&) { BecomeShell(pid, flags, prompt); });
+  // Of a PID namespace the children of whoever joins it become members.
+  const int in_children = flags & CLONE_NEWPID;
+  if (in_children != 0) Join(pid, in_children);
+  Child shell([&](Parent&) {
+    if (flags != in_children) Join(pid, flags & ~in_children);
+    BecomeShell(prompt);
+  });
   shell.Fork();
   shell.Receive();  // Throws what went wrong before bash had begun.
 
@@ -89,6 +87,18 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
 
 }  // namespace
 
+void BecomeShell(const std::string& prompt) {
+  sigset_t none;
+  sigemptyset(&none);
+  Check(sigprocmask(SIG_SETMASK, &none, nullptr), "sigprocmask(SIG_SETMASK)");
+  Check(setenv("PS1", prompt.c_str(), 1), "setenv(\"PS1\")");
+  // The reader's own start-up files would replace the prompt, and the reader's
+  // own history would keep what is typed here.
+  Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
+  execvp("bash", ExecArguments({"bash", "--norc"}).data());
+  throw CallError(errno, "execvp(\"bash\")");
+}
+
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
   Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
   Child keeper([&](Parent&) { KeepShell(pid, flags, prompt); });
@@ -101,18 +111,26 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
   }
 }
 
-std::vector<std::string> SecondTerminal(pid_t pid, int flags) {
+std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
+                                        int flags) {
+  std::vector<std::string> commands;
   std::string nsenter = fmt::format("nsenter --target {}", pid);
   std::string links;
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
     nsenter += fmt::format(" --{}", kind.name);
-    links += fmt::format(" /proc/{}/ns/{}", pid, kind.proc_name);
+    const std::string link = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
+    links += " " + link;
+    if (kind.name == lesson) {
+      commands.push_back("bazel run //lessons:setns -- " + link);
+    }
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
   }
-  return {nsenter, "readlink" + links,
-          fmt::format("cat /proc/{}/uid_map", pid)};
+  commands.push_back(nsenter);
+  commands.push_back("readlink" + links);
+  commands.push_back(fmt::format("cat /proc/{}/uid_map", pid));
+  return commands;
 }
 
 }  // namespace steps

@@ -15,9 +15,15 @@ namespace steps {
 /// setns(2).
 void RunShell(pid_t pid, int flags, const std::string& prompt);
 
+/// Makes this process a shell: one without the reader's own prompt and history.
+/// Throws CallError. execvp(3).
+[[noreturn]] void BecomeShell(const std::string& prompt);
+
 /// What to type in a second terminal, which differs from the process `pid` in
-/// the namespaces `flags`: to look at `pid`, and to join it.
-std::vector<std::string> SecondTerminal(pid_t pid, int flags);
+/// the namespaces `flags`: to join it and to look at it. The lesson's name is
+/// that of the kind that the first line joins.
+std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
+                                        int flags);
 
 }  // namespace steps
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -83,9 +84,13 @@ std::vector<std::string> Fold(std::string_view text, std::size_t width) {
   return lines;
 }
 
+// Cuts `text` in the middle when it is wider than `width`.
 std::string Shorten(std::string_view text, std::size_t width) {
   if (Width(text) <= width) return std::string(text);
-  return std::string(Head(text, width - 1)) + "…";
+  const std::size_t head = width / 2;
+  const std::size_t skipped =
+      Head(text, Width(text) - (width - head - 1)).size();
+  return fmt::format("{}…{}", Head(text, head), text.substr(skipped));
 }
 
 class TextRenderer : public Renderer {
@@ -187,28 +192,55 @@ class TextRenderer : public Renderer {
   }
 
   std::string Text(const Comparison& comparison) const {
-    // What is left for three values beside the probe and the verdict.
-    constexpr std::size_t kGap = 2;
-    constexpr std::size_t kMargin = 2;
-    constexpr std::size_t kCell = 16;
-    const auto line = [](std::string_view probe, std::string_view before,
-                         std::string_view inside, std::string_view after) {
-      std::string text(kMargin, ' ');
-      text += Pad(Shorten(probe, kProbe - 1), kProbe);
-      for (const std::string_view cell : {before, inside, after}) {
-        text += Pad(Shorten(Printable(cell), kCell), kCell + kGap);
-      }
-      return text;
-    };
-    std::string text =
-        "\n" +
-        Paint(kDim, line("", "outside before", "inside", "outside after") +
-                        "verdict") +
-        "\n";
+    std::vector<std::vector<std::string>> rows;
+    std::vector<std::string_view> looks;
     for (const Comparison::Row& row : comparison.rows) {
-      text += line(row.probe, row.before, row.inside, row.after) +
-              Paint(row.verdict == "isolated" ? kGood : kBad, row.verdict) +
-              "\n";
+      rows.push_back(
+          {row.probe, row.before, row.inside, row.after, row.verdict});
+      looks.push_back(row.verdict == "isolated"  ? kGood
+                      : row.verdict == "changed" ? kBad
+                                                 : "");
+    }
+    return Grid({"", "outside before", "inside", "outside after", "verdict"},
+                rows, looks);
+  }
+
+  std::string Text(const Table& table) const {
+    return Grid(table.header, table.rows,
+                std::vector<std::string_view>(table.rows.size()));
+  }
+
+  // Columns as wide as their cells; where a line would be too long, the widest
+  // are cut. The last cell of each row looks as `looks` says.
+  std::string Grid(const std::vector<std::string>& header,
+                   const std::vector<std::vector<std::string>>& rows,
+                   const std::vector<std::string_view>& looks) const {
+    constexpr std::size_t kMargin = 2;
+    constexpr std::size_t kGap = 2;
+    std::vector<std::size_t> widths;
+    for (std::size_t column = 0; column < header.size(); ++column) {
+      widths.push_back(Width(header[column]));
+      for (const auto& row : rows) {
+        widths[column] =
+            std::max(widths[column], Width(Printable(row[column])));
+      }
+    }
+    std::size_t total = kMargin + kGap * (widths.size() - 1) +
+                        std::reduce(widths.begin(), widths.end());
+    for (; total > kColumns; --total) --*std::ranges::max_element(widths);
+
+    const auto line = [&](const std::vector<std::string>& row,
+                          std::string_view look) {
+      std::string text(kMargin, ' ');
+      for (std::size_t column = 0; column + 1 < row.size(); ++column) {
+        text += Pad(Shorten(Printable(row[column]), widths[column]),
+                    widths[column] + kGap);
+      }
+      return text + Paint(look, Shorten(Printable(row.back()), widths.back()));
+    };
+    std::string text = "\n" + Paint(kDim, line(header, "")) + "\n";
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      text += line(rows[row], looks[row]) + "\n";
     }
     return text + "\n";
   }
@@ -228,6 +260,7 @@ class TextRenderer : public Renderer {
   std::string Text(const Verdict& verdict) const {
     if (!verdict.error.empty()) return "\n";
     const int tried = verdict.held + verdict.contradicted;
+    if (tried + verdict.skipped == 0) return "";
     std::string text = fmt::format("{} of {} claims hold", verdict.held, tried);
     if (verdict.skipped > 0)
       text += fmt::format(", {} skipped", verdict.skipped);

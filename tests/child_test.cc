@@ -33,6 +33,17 @@ std::string ChildErrorOf(Act act) {
   return "";
 }
 
+TEST(Child, IsWaitedForWhateverSignalItsEndSends) {
+  for (const int signal : {0, SIGUSR1, SIGCHLD}) {
+    Child child([](Parent&) { _exit(3); });
+    const auto previous = std::signal(SIGUSR1, SIG_IGN);
+    Check(child.Started(clone(Child::Main, child.stack_top(), signal, &child)),
+          "clone()");
+    EXPECT_EQ(DescribeStatus(child.Wait()), "exit status 3");
+    std::signal(SIGUSR1, previous);
+  }
+}
+
 TEST(Child, SendsMessagesInOrder) {
   Child child([](Parent& parent) {
     parent.Send("one");

@@ -10,11 +10,11 @@
 #include <csignal>
 #include <random>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "common/child.h"
 #include "tests/host_state.h"
+#include "tests/lessons.h"
 #include "tests/process.h"
 #include "tests/terminal.h"
 
@@ -27,10 +27,7 @@ using testing::IsEmpty;
 
 constexpr int kTimes = 100;
 
-// Which lesson, and whether as nobody.
-using Run = std::tuple<std::string, bool>;
-
-class HostTest : public testing::TestWithParam<Run> {
+class HostTest : public testing::TestWithParam<LessonAndUser> {
  protected:
   void SetUp() override {
     if (!command_.as_nobody && !IsRoot()) {
@@ -71,22 +68,15 @@ class HostTest : public testing::TestWithParam<Run> {
         0, all.size() - 1)(random_)];
   }
 
-  Command command_ = {.program = std::get<0>(GetParam()),
-                      .as_nobody = std::get<1>(GetParam())};
+  Command command_ = {.program = "lessons/" + GetParam().first,
+                      .as_nobody = GetParam().second};
   const HostState before_ = LookAtHost();
   const unsigned seed_ = std::random_device()();
   std::mt19937 random_{seed_};
 };
 
-INSTANTIATE_TEST_SUITE_P(After, HostTest,
-                         testing::Combine(testing::Values("lessons/uts"),
-                                          testing::Bool()),
-                         [](const testing::TestParamInfo<Run>& run) {
-                           const std::string program = std::get<0>(run.param);
-                           return program.substr(program.find('/') + 1) +
-                                  (std::get<1>(run.param) ? "AsNobody"
-                                                          : "AsRoot");
-                         });
+INSTANTIATE_TEST_SUITE_P(After, HostTest, testing::ValuesIn(LessonsAndUsers()),
+                         LessonName);
 
 TEST_P(HostTest, IsUnchangedAfterANormalEnd) {
   Duration();

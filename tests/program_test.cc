@@ -18,6 +18,7 @@
 
 #include "common/call_error.h"
 #include "common/child.h"
+#include "common/descriptor.h"
 #include "common/tool.h"
 #include "tests/process.h"
 
@@ -158,6 +159,80 @@ TEST(RunLesson, PrintsNothingButTheDocumentForAProgram) {
   EXPECT_EQ(json["lesson"], "example");
   EXPECT_EQ(json["verdict"], "holds");
   EXPECT_THAT(result.errors, IsEmpty());
+}
+
+TEST(RunLesson, SavesTheDocumentBesideWhatItShows) {
+  std::string file = "/tmp/program_test.XXXXXX";
+  const Descriptor saved(mkstemp(file.data()));
+  const Result shown = RunIt(Holds, {"--save", file});
+  EXPECT_THAT(shown.output, HasSubstr("1 of 1 claims hold."));
+  EXPECT_EQ(ReadFile(file), RunIt(Holds, {"--json"}).output);
+  RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); }, {"--save", file});
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(file))["verdict"], "failed");
+  std::filesystem::remove(file);
+
+  const Result nowhere = RunIt(Holds, {"--save", "/nonexistent/file"});
+  EXPECT_EQ(DescribeStatus(nowhere.status), "exit status 2");
+  EXPECT_THAT(nowhere.errors, HasSubstr("/nonexistent/file"));
+  const Result full = RunIt(Holds, {"--save", "/dev/full"});
+  EXPECT_EQ(DescribeStatus(full.status), "exit status 1");
+  EXPECT_THAT(full.errors, HasSubstr("No space left on device"));
+}
+
+// A lesson that has a task as well: it shows the reader's words.
+Result RunTask(const std::vector<std::string>& arguments,
+               bool runs_command = false) {
+  const Task task = {.words = "WORD…",
+                     .help = "show the words",
+                     .example = "one two",
+                     .runs_command = runs_command,
+                     .run = [](Lesson& lesson, const auto& words) {
+                       if (words[0] == "bad") throw UsageError("a bad word");
+                       Table table = {{"word"}, {}};
+                       for (const auto& word : words) {
+                         table.rows.push_back({word});
+                       }
+                       lesson.Show(table);
+                       return 5;
+                     }};
+  return RunCommand({.function = [=] {
+    std::vector<std::string> argv = {"example"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return RunLesson(static_cast<int>(argv.size()), ExecArguments(argv).data(),
+                     kAbout, Holds, task);
+  }});
+}
+
+TEST(RunLesson, HasATaskForTheReadersWords) {
+  const Result result = RunTask({"one"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 5") << result.errors;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("\n  word\n  one\n"), Not(HasSubstr("hold"))));
+  EXPECT_THAT(RunTask({}).output, HasSubstr("1 of 1 claims hold."));
+  EXPECT_THAT(RunTask({"--help"}).output,
+              HasSubstr("//lessons:example -- one two    show the words\n"));
+  EXPECT_EQ(nlohmann::json::parse(
+                RunTask({"--json", "one"}).output)["tables"][0]["rows"][0][0],
+            "one");
+}
+
+TEST(RunLesson, LeavesTheOptionsOfACommandAlone) {
+  const Result result = RunTask({"one", "--json", "-x"}, true);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 5");
+  EXPECT_THAT(result.output, IsEmpty()) << "that is the command's";
+  EXPECT_THAT(result.errors, HasSubstr("\n  one\n  --json\n  -x\n"));
+}
+
+TEST(RunLesson, RefusesWordsThatItCannotUse) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{
+           {"bad"}, {"--nonsense"}, {"--shell", "one"}, {"--json", "one"}}) {
+    const Result result = RunTask(wrong, true);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
+    EXPECT_THAT(result.errors,
+                AllOf(HasSubstr("example: "),
+                      HasSubstr("bazel run //lessons:example -- --help\n")));
+  }
 }
 
 TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {

@@ -137,13 +137,27 @@ TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
 }
 
 TEST(TextRenderer, ComparesInOneTable) {
-  EXPECT_EQ(
-      Text({Comparison{{{"hostname", "vm", "new", "vm", "isolated"}}}}),
-      "\n"
-      "               outside before    inside            outside after     "
-      "verdict\n"
-      "  hostname     vm                new               vm                "
-      "isolated\n\n");
+  EXPECT_EQ(Text({Comparison{{{"hostname", "vm", "new", "vm", "isolated"}}}}),
+            "\n"
+            "            outside before  inside  outside after  verdict\n"
+            "  hostname  vm              new     vm             isolated\n\n");
+}
+
+TEST(TextRenderer, AlignsTheColumnsOfATable) {
+  EXPECT_EQ(Text({Table{{"kind", "flag"},
+                        {{"mount", "CLONE_NEWNS"}, {"é", "CLONE_NEWUTS"}}}}),
+            "\n"
+            "  kind   flag\n"
+            "  mount  CLONE_NEWNS\n"
+            "  é      CLONE_NEWUTS\n\n");
+}
+
+TEST(TextRenderer, CutsTheWidestColumnInTheMiddle) {
+  const std::string wide = "begin" + std::string(80, 'x') + "end";
+  const std::string text = Text({Table{{"a", "b"}, {{"narrow", wide}}}});
+  EXPECT_EQ(WidthOf(text), 80U);
+  EXPECT_THAT(text, AllOf(HasSubstr("narrow  beginx"), HasSubstr("x…x"),
+                          HasSubstr("xend\n")));
 }
 
 TEST(TextRenderer, MarksClaimsInWords) {
@@ -160,6 +174,7 @@ TEST(TextRenderer, CountsTheClaims) {
   EXPECT_EQ(Text({verdict}), "\n5 of 6 claims hold.\n");
   verdict.skipped = 2;
   EXPECT_EQ(Text({verdict}), "\n5 of 6 claims hold, 2 skipped.\n");
+  EXPECT_EQ(Text({Verdict{}}), "") << "there was nothing to judge";
 }
 
 TEST(TextRenderer, AddsColorAndNothingElse) {
@@ -185,6 +200,7 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
        Shown{"outside", {{"hostname", "vm", "uname(2)"}}}, Step{2, "Inside"},
        Call{"inside", "sethostname(\"a\", 1)", -1, EPERM},
        Comparison{{{"hostname", "vm", "a", "vm", "isolated"}}},
+       Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
        Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
        Claim{"Who knows.", std::nullopt, "refused"}, verdict});
   EXPECT_EQ(json["lesson"], "uts");
@@ -204,6 +220,9 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   EXPECT_EQ(json["comparison"], nlohmann::json::parse(R"json([
       {"probe": "hostname", "outside_before": "vm", "inside": "a",
        "outside_after": "vm", "verdict": "isolated"}])json"));
+  EXPECT_EQ(json["tables"], nlohmann::json::parse(R"json([
+      {"step": 2, "header": ["kind", "flag"],
+       "rows": [["mount", "CLONE_NEWNS"]]}])json"));
   EXPECT_EQ(json["claims"], nlohmann::json::parse(R"json([
       {"text": "Yes.", "holds": true}, {"text": "No.", "holds": false},
       {"text": "Who knows.", "holds": null, "reason": "refused"}])json"));

@@ -139,11 +139,12 @@ TEST(RunShell, ThrowsWhenThereIsNoShell) {
 }
 
 TEST(SecondTerminal, NamesWhatDiffers) {
-  EXPECT_THAT(SecondTerminal(42, CLONE_NEWUTS),
-              ElementsAre("nsenter --target 42 --uts",
+  EXPECT_THAT(SecondTerminal("uts", 42, CLONE_NEWUTS),
+              ElementsAre("bazel run //lessons:setns -- /proc/42/ns/uts",
+                          "nsenter --target 42 --uts",
                           "readlink /proc/42/ns/uts", "cat /proc/42/uid_map"));
   EXPECT_THAT(
-      SecondTerminal(42, CLONE_NEWNS | CLONE_NEWUSER),
+      SecondTerminal("example", 42, CLONE_NEWNS | CLONE_NEWUSER),
       ElementsAre("nsenter --target 42 --mount --user --preserve-credentials",
                   "readlink /proc/42/ns/mnt /proc/42/ns/user",
                   "cat /proc/42/uid_map"));

@@ -1,0 +1,23 @@
+#ifndef TESTS_LESSONS_H_
+#define TESTS_LESSONS_H_
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace steps {
+
+/// A lesson's name, and whether nobody runs it: for what holds of all.
+using LessonAndUser = std::pair<std::string, bool>;
+
+/// Every lesson there is among the runfiles, as root and as nobody.
+std::vector<LessonAndUser> LessonsAndUsers();
+
+/// For INSTANTIATE_TEST_SUITE_P: "UtsAsRoot".
+std::string LessonName(const testing::TestParamInfo<LessonAndUser>& run);
+
+}  // namespace steps
+
+#endif  // TESTS_LESSONS_H_
