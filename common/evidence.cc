@@ -58,16 +58,14 @@ Finding FromOwner(std::string probe, const std::string& path) {
   return finding;
 }
 
-Finding FromTool(std::string probe, const std::vector<std::string>& argv,
-                 const std::string& instead) {
+Finding FromTool(const std::vector<std::string>& argv, Finding instead) {
   std::optional<std::string> printed = RunTool(argv);
   if (printed) {
-    return {std::move(probe), *std::move(printed),
+    return {std::move(instead.probe), *std::move(printed),
             fmt::format("$ {}", fmt::join(argv, " "))};
   }
-  Finding finding = FromFile(std::move(probe), instead);
-  finding.source += fmt::format(" ({} is not installed)", argv[0]);
-  return finding;
+  instead.source += fmt::format(" ({} is not installed)", argv[0]);
+  return instead;
 }
 
 }  // namespace steps

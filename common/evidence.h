@@ -49,10 +49,9 @@ Finding FromLink(std::string probe, const std::string& path);
 /// Throws CallError. ioctl_ns(2).
 Finding FromOwner(std::string probe, const std::string& path);
 
-/// What the tool `argv` prints. When it is not installed the source says so
-/// and the file `instead` answers. Throws as RunTool and FromFile.
-Finding FromTool(std::string probe, const std::vector<std::string>& argv,
-                 const std::string& instead);
+/// What the tool `argv` prints; when it is not installed, what was found
+/// `instead` for the same probe, and its source says so. Throws as RunTool.
+Finding FromTool(const std::vector<std::string>& argv, Finding instead);
 
 }  // namespace steps
 

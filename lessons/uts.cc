@@ -50,10 +50,11 @@ bool Says(const Evidence& evidence, const Names& names) {
 Evidence Ask() {
   utsname names = {};
   Check(uname(&names), "uname()");
+  const Finding file = FromFile("hostname", "/proc/sys/kernel/hostname");
   return {
       {"hostname", names.nodename, "uname(2)"},
-      FromTool("hostname", {"hostname"}, "/proc/sys/kernel/hostname"),
-      FromFile("hostname", "/proc/sys/kernel/hostname"),
+      FromTool({"hostname"}, file),
+      file,
       {"domain name", names.domainname, "uname(2)"},
       FromLink("namespace", "/proc/self/ns/uts"),
   };

@@ -52,14 +52,14 @@ TEST(FromLink, ReadsALink) {
 }
 
 TEST(FromTool, ShowsTheCommandAndWhatItPrints) {
-  const Finding finding = FromTool("text", {"printf", "hello"}, "/nonexistent");
+  const Finding finding = FromTool({"printf", "hello"}, {"text", "", ""});
   EXPECT_EQ(finding.value, "hello");
   EXPECT_EQ(finding.source, "$ printf hello");
 }
 
 TEST(FromTool, SaysThatTheToolIsMissingAndReadsTheFile) {
   const Finding finding =
-      FromTool("type", {"no-such-tool"}, "/proc/sys/kernel/ostype");
+      FromTool({"no-such-tool"}, FromFile("type", "/proc/sys/kernel/ostype"));
   EXPECT_EQ(finding.value, "Linux");
   EXPECT_EQ(finding.source,
             "/proc/sys/kernel/ostype (no-such-tool is not installed)");
