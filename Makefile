@@ -45,7 +45,7 @@ demo: setup ## Install what is missing, build, and run every lesson
 test: setup ## Install what is missing, and run all tests
 	@tests/run.py //...
 
-asan: setup ## Run all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	@tests/run.py --config=asan //...
 
 lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)

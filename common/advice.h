@@ -15,7 +15,7 @@ struct Advice {
   std::string remedy;
 };
 
-/// What a machine has that refuses namespaces.
+/// What may stand in a process's way on this machine when it makes namespaces.
 struct Machine {
   bool privileged = false;          // CAP_SYS_ADMIN is in the effective set.
   bool seccomp = false;             // A seccomp filter is at work.

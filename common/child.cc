@@ -33,7 +33,7 @@ namespace {
 
 // What crosses the line from child to parent: a header, then `size` bytes.
 enum class Frame : std::uint32_t {
-  kMessage,    // Parent::Send's bytes.
+  kMessage,    // Line::Send's bytes.
   kCallError,  // An errno as std::int32_t, then the call.
   kError,      // The what() of any other exception.
 };
@@ -103,11 +103,11 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
   return children;
 }
 
-void Parent::Send(std::string_view message) {
+void Line::Send(std::string_view message) {
   SendFrame(messages_, Frame::kMessage, message);
 }
 
-bool Parent::Wait() {
+bool Line::Checkpoint() {
   // POLLERR, which needs no asking: nobody can read the messages any more.
   std::array<pollfd, 2> either = {
       {{.fd = releases_, .events = POLLIN, .revents = 0},
@@ -165,9 +165,9 @@ int Child::Main(void* self) {
     // Not Close(): what it writes would have the kernel copy the page first.
     Check(close(child.from_child_.get()), "close()");
     if (DieWithParent(fd)) {
-      Parent parent(fd, child.releases_.get());
+      Line line(fd, child.releases_.get());
       try {
-        child.body_(parent);
+        child.body_(line);
         status = EXIT_SUCCESS;
       } catch (const CallError& error) {
         const std::int32_t number = error.error();

@@ -31,11 +31,10 @@ class ChildError : public std::runtime_error {
 };
 
 /// A child's line to its parent.
-class Parent {
+class Line {
  public:
   /// A pipe for messages, and an eventfd(2) that counts releases.
-  Parent(int messages, int releases)
-      : messages_(messages), releases_(releases) {}
+  Line(int messages, int releases) : messages_(messages), releases_(releases) {}
 
   /// Sends a message for Child::Receive. Throws CallError. Where the parent is
   /// gone, SIGPIPE ends this process.
@@ -43,7 +42,7 @@ class Parent {
 
   /// A checkpoint: stays here until the parent calls Child::Release. False
   /// when the parent is gone instead. Throws CallError.
-  bool Wait();
+  bool Checkpoint();
 
  private:
   int messages_;
@@ -52,7 +51,7 @@ class Parent {
 
 /// A child process that the caller starts with clone(2) itself:
 ///
-///     Child child([](Parent& parent) { parent.Send("hello"); });
+///     Child child([](Line& line) { line.Send("hello"); });
 ///     pid_t pid = clone(Child::Main, child.stack_top(), SIGCHLD, &child);
 ///     Check(child.Started(pid), "clone(SIGCHLD)");
 ///     child.Receive();  // "hello"
@@ -64,7 +63,7 @@ class Parent {
 /// when its parent ends, and when its Child is destroyed.
 class Child {
  public:
-  using Body = std::function<void(Parent&)>;
+  using Body = std::function<void(Line&)>;
 
   /// Throws CallError. pipe(2), eventfd(2).
   explicit Child(Body body);

@@ -29,12 +29,12 @@ void Outlive() {
 }  // namespace
 
 Guardian::Guardian(const Make& make, Remove remove)
-    : remove_(std::move(remove)), process_([this, &make](Parent& parent) {
+    : remove_(std::move(remove)), process_([this, &make](Line& line) {
         Outlive();
         const int id = make();
         try {
-          parent.Send(std::to_string(id));
-          parent.Wait();
+          line.Send(std::to_string(id));
+          line.Checkpoint();
         } catch (const CallError&) {
           // The parent has ended: what it would wait for is due now.
         }

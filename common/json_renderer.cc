@@ -39,7 +39,8 @@ class JsonRenderer : public Renderer {
   void Add(const Note&) {}
 
   void Add(const Call& call) {
-    ordered_json entry = {{"step", step_},
+    ordered_json entry = {{"event", ++event_},
+                          {"step", step_},
                           {"side", call.side},
                           {"call", call.text},
                           {"result", call.result}};
@@ -48,8 +49,10 @@ class JsonRenderer : public Renderer {
   }
 
   void Add(const Shown& shown) {
+    ++event_;
     for (const Finding& finding : shown.evidence.findings()) {
-      document_["evidence"].push_back({{"step", step_},
+      document_["evidence"].push_back({{"event", event_},
+                                       {"step", step_},
                                        {"side", shown.side},
                                        {"probe", finding.probe},
                                        {"value", finding.value},
@@ -99,6 +102,7 @@ class JsonRenderer : public Renderer {
 
   int fd_;
   int step_ = 0;
+  int event_ = 0;  // Calls and evidence are counted together.
   ordered_json document_;
 };
 

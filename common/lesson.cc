@@ -4,9 +4,9 @@
 
 namespace steps {
 
-Side::Side(std::string name, Parent& parent)
+Side::Side(std::string name, Line& line)
     : Side(std::move(name),
-           [&parent](const Event& event) { parent.Send(Encode(event)); }) {}
+           [&line](const Event& event) { line.Send(Encode(event)); }) {}
 
 Evidence Side::Show(Evidence evidence) {
   tell_(Shown{name_, evidence});

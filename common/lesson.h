@@ -28,7 +28,7 @@ class Side {
 
   Side(std::string name, Tell tell)
       : name_(std::move(name)), tell_(std::move(tell)) {}
-  Side(std::string name, Parent& parent);
+  Side(std::string name, Line& line);
 
   /// Tells of a call that the line before made, in its own words and fmt's
   /// syntax, and gives back its `result`. Throws CallError when that is -1.

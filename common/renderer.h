@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <stdexcept>
+#include <string_view>
 
 #include "common/event.h"
 

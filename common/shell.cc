@@ -58,7 +58,7 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // Of a PID namespace the children of whoever joins it become members.
   const int in_children = flags & CLONE_NEWPID;
   if (in_children != 0) Join(pid, in_children);
-  Child shell([&](Parent&) {
+  Child shell([&](Line&) {
     if (flags != in_children) Join(pid, flags & ~in_children);
     BecomeShell(prompt);
   });
@@ -101,7 +101,7 @@ void BecomeShell(const std::string& prompt) {
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
   Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
-  Child keeper([&](Parent&) { KeepShell(pid, flags, prompt); });
+  Child keeper([&](Line&) { KeepShell(pid, flags, prompt); });
   keeper.Fork();
   try {
     keeper.Finish();
@@ -113,7 +113,7 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
 
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags) {
-  std::vector<std::string> commands;
+  std::vector<std::string> joins;
   std::string nsenter = fmt::format("nsenter --target {}", pid);
   std::string links;
   for (const Kind& kind : Kinds()) {
@@ -122,14 +122,15 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
     const std::string link = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
     links += " " + link;
     if (kind.name == lesson) {
-      commands.push_back("bazel run //lessons:setns -- " + link);
+      joins.push_back("bazel run //lessons:setns -- " + link);
     }
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
   }
-  commands.push_back(nsenter);
-  commands.push_back("readlink" + links);
-  commands.push_back(fmt::format("cat /proc/{}/uid_map", pid));
+  joins.push_back(nsenter);
+  std::vector<std::string> commands = {
+      "readlink" + links, fmt::format("cat /proc/{}/uid_map", pid)};
+  commands.insert(commands.end(), joins.begin(), joins.end());
   return commands;
 }
 

@@ -20,8 +20,8 @@ void RunShell(pid_t pid, int flags, const std::string& prompt);
 [[noreturn]] void BecomeShell(const std::string& prompt);
 
 /// What to type in a second terminal, which differs from the process `pid` in
-/// the namespaces `flags`: to join it and to look at it. The lesson's name is
-/// that of the kind that the first line joins.
+/// the namespaces `flags`: to look at it and to join it. The lesson `setns`
+/// joins the kind that has the name of this `lesson`.
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags);
 

@@ -139,7 +139,7 @@ class TextRenderer : public Renderer {
   }
 
   std::string Text(const Step& step) const {
-    return Paint(kBold, fmt::format("\n{}  {}", step.number, step.title)) +
+    return "\n" + Paint(kBold, fmt::format("{}  {}", step.number, step.title)) +
            "\n";
   }
 
@@ -281,19 +281,6 @@ class TextRenderer : public Renderer {
 };
 
 }  // namespace
-
-OutputError::OutputError(int error)
-    : std::runtime_error(fmt::format("cannot write the output: {} ({})",
-                                     strerror(error), ErrnoName(error))),
-      error_(error) {}
-
-void WriteOutput(int fd, std::string_view text) {
-  try {
-    WriteAll(fd, text);
-  } catch (const CallError& error) {
-    throw OutputError(error.error());
-  }
-}
 
 std::unique_ptr<Renderer> MakeTextRenderer(int fd, bool color) {
   return std::make_unique<TextRenderer>(fd, color);

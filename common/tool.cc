@@ -21,7 +21,7 @@ std::optional<std::string> RunTool(const std::vector<std::string>& argv) {
   const Descriptor output(ends[0]);
   Descriptor input(ends[1]);
 
-  Child child([&](Parent&) {
+  Child child([&](Line&) {
     const Descriptor nothing = Open("/dev/null", O_RDONLY);
     Check(dup2(nothing.get(), STDIN_FILENO), "dup2({}, 0)", nothing.get());
     Check(dup2(input.get(), STDOUT_FILENO), "dup2({}, 1)", input.get());

@@ -24,6 +24,7 @@
 
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "common/child.h"
 #include "common/evidence.h"
@@ -56,54 +57,55 @@ Evidence Ask() {
       FromTool({"hostname"}, file),
       file,
       {"domain name", names.domainname, "uname(2)"},
+      FromFile("domain name", "/proc/sys/kernel/domainname"),
       FromLink("namespace", "/proc/self/ns/uts"),
   };
 }
 
-// The act: the same in every child, whatever its flags were.
+// The act: the same in every child, whatever its flags were. A Side shows the
+// calls that it checks: here is what they returned.
 void Rename(Side& side, const Names& names) {
-  const int host = sethostname(names.host.data(), names.host.size());
-  side.Check(host, "sethostname(\"{}\", {})", names.host, names.host.size());
+  int result = sethostname(names.host.data(), names.host.size());
+  side.Check(result, "sethostname(\"{}\", {})", names.host, names.host.size());
 
-  const int domain = setdomainname(names.domain.data(), names.domain.size());
-  side.Check(domain, "setdomainname(\"{}\", {})", names.domain,
+  result = setdomainname(names.domain.data(), names.domain.size());
+  side.Check(result, "setdomainname(\"{}\", {})", names.domain,
              names.domain.size());
 }
 
 // The control. This process stands in for the host, in a UTS namespace that is
 // thrown away; its child, cloned without CLONE_NEWUTS, shares that namespace.
-void Control(Parent& lesson, const Names& names) {
-  Child child([&](Parent& line) {
-    Side side("child", line);
+void Control(Line& line, const Names& names) {
+  Child child([&](Line& to_parent) {
+    Side side("child", to_parent);
     Rename(side, names);
     side.Show({FromLink("namespace", "/proc/self/ns/uts")});
   });
   const int flags = SIGCHLD;
   const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
-  Side parent("parent", lesson);
+  Side parent("parent", line);
   parent.Check(child.Started(pid), "clone({})", CloneFlags(flags));
   parent.Hear(child);
   child.Finish();
   parent.Show(Ask());
-  lesson.Wait();
+  line.Checkpoint();
 }
 
 // The experiment, in a UTS namespace of its own.
-void Inside(Parent& lesson, const Names& names) {
-  Side inside("inside", lesson);
+void Inside(Line& line, const Names& names) {
+  Side inside("inside", line);
   inside.Show(Ask());
   Rename(inside, names);
   inside.Show(Ask());
-  lesson.Wait();
+  line.Checkpoint();
 }
 
 // Root of a new user namespace: first in the host's UTS namespace, where it
 // sets the name that the host has already, then in a UTS namespace of its own.
-void Root(Parent& lesson, const Ids& ids, const Names& old,
-          const Names& names) {
+void Root(Line& line, const Ids& ids, const Names& old, const Names& names) {
   MapToRoot(ids);
-  Side root("root", lesson);
-  const int result = sethostname(old.host.data(), old.host.size());
+  Side root("root", line);
+  int result = sethostname(old.host.data(), old.host.size());
   const int refusal =
       root.Try(result, "sethostname(\"{}\", {})", old.host, old.host.size());
   root.Show({{"uid", fmt::to_string(geteuid()), "geteuid(2)"},
@@ -111,8 +113,8 @@ void Root(Parent& lesson, const Ids& ids, const Names& old,
              FromLink("user", "/proc/self/ns/user"),
              FromOwner("UTS owner", "/proc/self/ns/uts")});
 
-  const int moved = unshare(CLONE_NEWUTS);
-  root.Check(moved, "unshare({})", CloneFlags(CLONE_NEWUTS));
+  result = unshare(CLONE_NEWUTS);
+  root.Check(result, "unshare({})", CloneFlags(CLONE_NEWUTS));
   Rename(root, names);
   root.Show({FromOwner("UTS owner", "/proc/self/ns/uts")});
 }
@@ -129,18 +131,20 @@ void Teach(Lesson& lesson) {
                           : Names{"container_001", "domain_001"};
 
   lesson.Begin("Control: without CLONE_NEWUTS a child renames its parent");
-  lesson.Note("The parent stands in for the host, in a namespace of its own.");
+  lesson.Note(
+      "The parent stands in for the host, so it gets a namespace of its own; "
+      "its child does not.");
   const int flags = CLONE_NEWUTS | SIGCHLD;
-  Child control([&](Parent& parent) { Control(parent, names); });
-  pid_t pid = clone(Child::Main, control.stack_top(), flags, &control);
-  outside.Check(control.Started(pid), "clone({})", CloneFlags(flags));
+  Child control([&](Line& line) { Control(line, names); });
+  const pid_t parent = clone(Child::Main, control.stack_top(), flags, &control);
+  outside.Check(control.Started(parent), "clone({})", CloneFlags(flags));
   // Hear() passes on what the child tells, up to and with its next evidence.
   const Evidence shared_child = outside.Hear(control);
   const Evidence shared_parent = outside.Hear(control);
 
   lesson.Begin("Inside: with CLONE_NEWUTS a child renames only itself");
-  Child child([&](Parent& parent) { Inside(parent, names); });
-  pid = clone(Child::Main, child.stack_top(), flags, &child);
+  Child child([&](Line& line) { Inside(line, names); });
+  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
   outside.Check(child.Started(pid), "clone({})", CloneFlags(flags));
   const Evidence copy = outside.Hear(child);
   const Evidence inside = outside.Hear(child);
@@ -148,10 +152,10 @@ void Teach(Lesson& lesson) {
   lesson.Begin("Being root is not enough: a UTS namespace has an owner");
   const Ids ids = Ids::OfCaller();
   const Outcome owner_decides = lesson.Attempt([&] {
-    const int root_flags = CLONE_NEWUSER | SIGCHLD;
-    Child root([&](Parent& parent) { Root(parent, ids, old, names); });
-    pid = clone(Child::Main, root.stack_top(), root_flags, &root);
-    outside.Check(root.Started(pid), "clone({})", CloneFlags(root_flags));
+    const int user = CLONE_NEWUSER | SIGCHLD;
+    Child root([&](Line& line) { Root(line, ids, old, names); });
+    const pid_t root_pid = clone(Child::Main, root.stack_top(), user, &root);
+    outside.Check(root.Started(root_pid), "clone({})", CloneFlags(user));
     const Evidence refused = outside.Hear(root);
     const Evidence allowed = outside.Hear(root);
     root.Finish();
@@ -178,8 +182,8 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Outside, all of them give the old ones, before and after.",
                Says(before, old) && Says(after, old));
   lesson.Claim(
-      "Root of a user namespace is refused (EPERM) in a UTS namespace that it "
-      "does not own.",
+      "Root of a user namespace may not rename (EPERM) in a UTS namespace that "
+      "it does not own.",
       owner_decides);
 
   // Not sooner: when a namespace ends, its inode number is free for the next.

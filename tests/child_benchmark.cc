@@ -77,7 +77,7 @@ void ByHand(benchmark::State& state) {
 void WithChild(benchmark::State& state) {
   const int flags = FlagsOf(state);
   for (auto _ : state) {
-    Child child([](Parent&) {});
+    Child child([](Line&) {});
     const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
     Check(child.Started(pid), "clone()");
     child.Finish();

@@ -35,7 +35,7 @@ std::string ChildErrorOf(Act act) {
 
 TEST(Child, IsWaitedForWhateverSignalItsEndSends) {
   for (const int signal : {0, SIGUSR1, SIGCHLD}) {
-    Child child([](Parent&) { _exit(3); });
+    Child child([](Line&) { _exit(3); });
     const auto previous = std::signal(SIGUSR1, SIG_IGN);
     Check(child.Started(clone(Child::Main, child.stack_top(), signal, &child)),
           "clone()");
@@ -45,10 +45,10 @@ TEST(Child, IsWaitedForWhateverSignalItsEndSends) {
 }
 
 TEST(Child, SendsMessagesInOrder) {
-  Child child([](Parent& parent) {
-    parent.Send("one");
-    parent.Send("");
-    parent.Send(std::string("t\0o", 3));
+  Child child([](Line& line) {
+    line.Send("one");
+    line.Send("");
+    line.Send(std::string("t\0o", 3));
   });
   child.Fork();
   EXPECT_EQ(child.Receive(), "one");
@@ -60,17 +60,17 @@ TEST(Child, SendsMessagesInOrder) {
 
 TEST(Child, SendsAMessageLargerThanAnyPipe) {
   const std::string large(8 << 20, 'x');
-  Child child([&](Parent& parent) { parent.Send(large); });
+  Child child([&](Line& line) { line.Send(large); });
   child.Fork();
   EXPECT_EQ(child.Receive(), large);
   child.Finish();
 }
 
 TEST(Child, WaitsAtItsCheckpoint) {
-  Child child([](Parent& parent) {
-    parent.Send("before");
-    parent.Wait();
-    parent.Send("after");
+  Child child([](Line& line) {
+    line.Send("before");
+    line.Checkpoint();
+    line.Send("after");
   });
   child.Fork();
   EXPECT_EQ(child.Receive(), "before");
@@ -83,7 +83,7 @@ TEST(Child, WaitsAtItsCheckpoint) {
 }
 
 TEST(Child, StartsWithTheFlagsThatTheCallerGivesToClone) {
-  Child child([](Parent& parent) { parent.Wait(); });
+  Child child([](Line& line) { line.Checkpoint(); });
   const int flags = CLONE_NEWUSER | CLONE_NEWNET;
   Check(child.Started(
             clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
@@ -94,7 +94,7 @@ TEST(Child, StartsWithTheFlagsThatTheCallerGivesToClone) {
 }
 
 TEST(Child, IsNotStartedWhenCloneIsRefused) {
-  Child child([](Parent&) {});
+  Child child([](Line&) {});
   const pid_t pid = clone(Child::Main, child.stack_top(),
                           CLONE_NEWUSER | CLONE_FS | SIGCHLD, &child);
   EXPECT_THROW(Check(child.Started(pid), "clone()"), CallError);
@@ -102,7 +102,7 @@ TEST(Child, IsNotStartedWhenCloneIsRefused) {
 }
 
 TEST(Child, ThrowsInItsParentTheCallThatFailed) {
-  Child child([](Parent&) { Check(close(-1), "close({})", -1); });
+  Child child([](Line&) { Check(close(-1), "close({})", -1); });
   child.Fork();
   try {
     child.Receive();
@@ -114,39 +114,39 @@ TEST(Child, ThrowsInItsParentTheCallThatFailed) {
 }
 
 TEST(Child, ThrowsInItsParentWhatAnyOtherExceptionSays) {
-  Child child([](Parent&) { throw std::out_of_range("no such probe"); });
+  Child child([](Line&) { throw std::out_of_range("no such probe"); });
   child.Fork();
   EXPECT_THAT(ChildErrorOf([&] { child.Finish(); }),
               HasSubstr("no such probe (exit status 1)"));
 }
 
 TEST(Child, ThrowsInFinishWhatItSentBeforeNobodyAsked) {
-  Child child([](Parent& parent) { parent.Send("lost"); });
+  Child child([](Line& line) { line.Send("lost"); });
   child.Fork();
   EXPECT_THAT(ChildErrorOf([&] { child.Finish(); }),
               HasSubstr("a message that nobody received"));
 }
 
 TEST(Child, ReportsAnExitStatus) {
-  Child child([](Parent&) { _exit(3); });
+  Child child([](Line&) { _exit(3); });
   child.Fork();
   EXPECT_EQ(ChildErrorOf([&] { child.Finish(); }),
             fmt::format("child {}: exit status 3", child.pid()));
 }
 
 TEST(Child, ReportsTheSignalThatKilledIt) {
-  Child child([](Parent&) { raise(SIGKILL); });
+  Child child([](Line&) { raise(SIGKILL); });
   child.Fork();
   EXPECT_EQ(ChildErrorOf([&] { child.Finish(); }),
             fmt::format("child {}: killed by SIGKILL", child.pid()));
 }
 
 TEST(Child, ReportsAMessageThatWasCutOff) {
-  Child child([](Parent& parent) {
+  Child child([](Line& line) {
     // A message that announces more bytes than ever come: its sender is killed
     // while the line is full.
     alarm(1);
-    parent.Send(std::string(8 << 20, 'x'));
+    line.Send(std::string(8 << 20, 'x'));
   });
   child.Fork();
   // Not received until the alarm has cut it off.
@@ -159,7 +159,7 @@ TEST(Child, ReportsAMessageThatWasCutOff) {
 }
 
 TEST(Child, ReportsACheckpointThatIsNeverReached) {
-  Child child([](Parent&) { _exit(4); });
+  Child child([](Line&) { _exit(4); });
   child.Fork();
   child.Release();
   EXPECT_EQ(child.Receive(), std::nullopt);
@@ -168,12 +168,12 @@ TEST(Child, ReportsACheckpointThatIsNeverReached) {
 }
 
 TEST(Child, PassesOneCheckpointWithEachRelease) {
-  Child child([](Parent& parent) {
+  Child child([](Line& line) {
     for (const char* message : {"one", "two"}) {
-      parent.Wait();
-      parent.Send(message);
+      line.Checkpoint();
+      line.Send(message);
     }
-    parent.Wait();
+    line.Checkpoint();
   });
   child.Fork();
   child.Release();
@@ -186,7 +186,7 @@ TEST(Child, PassesOneCheckpointWithEachRelease) {
 TEST(Child, IsKilledAndReapedWithItsObject) {
   pid_t pid = -1;
   {
-    Child child([](Parent& parent) { parent.Wait(); });
+    Child child([](Line& line) { line.Checkpoint(); });
     child.Fork();
     pid = child.pid();
   }
@@ -195,9 +195,9 @@ TEST(Child, IsKilledAndReapedWithItsObject) {
 }
 
 TEST(Child, KeepsRunningWhenItsObjectMoves) {
-  Child child([](Parent& parent) {
-    parent.Wait();
-    parent.Send("still here");
+  Child child([](Line& line) {
+    line.Checkpoint();
+    line.Send("still here");
   });
   child.Fork();
   Child moved = std::move(child);
@@ -211,7 +211,7 @@ TEST(Child, KeepsRunningWhenItsObjectMoves) {
 TEST(Child, SaysWhatAnUnattendedChildEndedWith) {
   testing::internal::CaptureStderr();
   {
-    Child child([](Parent&) { _exit(5); });
+    Child child([](Line&) { _exit(5); });
     child.Fork();
     siginfo_t info = {};
     waitid(P_PID, child.pid(), &info, WEXITED | WNOWAIT);
@@ -225,9 +225,9 @@ TEST(Child, SaysWhatAnUnattendedChildEndedWith) {
 // it comes to this process.
 void ExpectDeathWithParent(int flags) {
   Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl()");
-  Child parent([&](Parent& line) {
-    Child child([](Parent& orphan) {
-      orphan.Send("ready");
+  Child parent([&](Line& line) {
+    Child child([](Line& to_parent) {
+      to_parent.Send("ready");
       while (true) pause();
     });
     Check(child.Started(
@@ -235,7 +235,7 @@ void ExpectDeathWithParent(int flags) {
           "clone()");
     child.Receive();
     line.Send(std::to_string(child.pid()));
-    line.Wait();
+    line.Checkpoint();
   });
   parent.Fork();
   const pid_t orphan = std::stoi(parent.Receive().value());
@@ -255,12 +255,12 @@ TEST(Child, DiesWithItsParentInOtherNamespaces) {
 }
 
 TEST(Child, SeesThatItsParentIsGone) {
-  Child parent([](Parent& line) {
-    Child child([&line](Parent& orphan) {
+  Child parent([](Line& line) {
+    Child child([&line](Line& to_parent) {
       // Out of reach of the signal, it must see it at its checkpoint.
       prctl(PR_SET_PDEATHSIG, 0);
-      orphan.Send("ready");
-      line.Send(orphan.Wait() ? "released" : "alone");
+      to_parent.Send("ready");
+      line.Send(to_parent.Checkpoint() ? "released" : "alone");
     });
     child.Fork();
     child.Receive();
@@ -272,7 +272,7 @@ TEST(Child, SeesThatItsParentIsGone) {
 }
 
 TEST(ChildrenOf, AreThoseThatLiveAndThoseToReap) {
-  Child child([](Parent& parent) { parent.Wait(); });
+  Child child([](Line& line) { line.Checkpoint(); });
   child.Fork();
   EXPECT_THAT(ChildrenOf(getpid()), testing::Contains(child.pid()));
   child.Finish();

@@ -53,10 +53,10 @@ void InOwnIpcNamespace(const std::function<void()>& body) {
 // A lesson with a queue that its guardian keeps; it waits to be ended.
 struct GuardedLesson {
   GuardedLesson()
-      : process([](Parent& parent) {
+      : process([](Line& line) {
           const Guardian queue(MakeQueue, RemoveQueue);
-          parent.Send(std::to_string(queue.id()));
-          parent.Wait();
+          line.Send(std::to_string(queue.id()));
+          line.Checkpoint();
         }) {
     process.Fork();
     id = std::stoi(process.Receive().value());

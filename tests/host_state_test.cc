@@ -119,7 +119,7 @@ TEST(HostState, SeesACgroup) {
 
 TEST(HostState, SeesAProcess) {
   const HostState before = LookAtHost();
-  Child child([](Parent& parent) { parent.Wait(); });
+  Child child([](Line& line) { line.Checkpoint(); });
   child.Fork();
   EXPECT_THAT(Difference(before, LookAtHost()), HasSubstr("new: process "));
   child.Finish();

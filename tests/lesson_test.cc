@@ -70,8 +70,8 @@ TEST_F(LessonTest, TriesACallThatMayBeRefused) {
 }
 
 TEST_F(LessonTest, HearsAChildUpToItsNextEvidence) {
-  Child child([](Parent& parent) {
-    Side inside("inside", parent);
+  Child child([](Line& line) {
+    Side inside("inside", line);
     inside.Check(0, "first()");
     inside.Show({{"hostname", "a", "uname(2)"}});
     inside.Show({{"hostname", "b", "uname(2)"}});
@@ -86,12 +86,12 @@ TEST_F(LessonTest, HearsAChildUpToItsNextEvidence) {
 }
 
 TEST_F(LessonTest, HearsAGrandchildThroughItsChild) {
-  Child child([](Parent& lesson) {
-    Child grandchild([](Parent& parent) {
-      Side("grandchild", parent).Show({{"uid", "1", "geteuid(2)"}});
+  Child child([](Line& line) {
+    Child grandchild([](Line& to_parent) {
+      Side("grandchild", to_parent).Show({{"uid", "1", "geteuid(2)"}});
     });
     grandchild.Fork();
-    Side("child", lesson).Hear(grandchild);
+    Side("child", line).Hear(grandchild);
     grandchild.Finish();
   });
   child.Fork();
@@ -101,11 +101,11 @@ TEST_F(LessonTest, HearsAGrandchildThroughItsChild) {
 }
 
 TEST_F(LessonTest, ThrowsWhenAChildShowsNothing) {
-  Child silent([](Parent&) {});
+  Child silent([](Line&) {});
   silent.Fork();
   EXPECT_THROW(lesson_.outside().Hear(silent), ChildError);
-  Child failing([](Parent& parent) {
-    Side("inside", parent).Check(close(-1), "close({})", -1);
+  Child failing([](Line& line) {
+    Side("inside", line).Check(close(-1), "close({})", -1);
   });
   failing.Fork();
   EXPECT_THROW(lesson_.outside().Hear(failing), CallError);

@@ -35,11 +35,11 @@ TEST(Kinds, HaveTheFlagThatMakesThem) {
   for (const Kind& kind : Kinds()) {
     // With a user namespace, so that an ordinary user may.
     const int flags = kind.flag | CLONE_NEWUSER;
-    Child child([&](Parent& parent) {
+    Child child([&](Line& line) {
       Check(unshare(flags), "unshare({:#x})", flags);
-      Child grandchild([](Parent& line) { line.Wait(); });
+      Child grandchild([](Line& to_child) { to_child.Checkpoint(); });
       grandchild.Fork();
-      parent.Send(
+      line.Send(
           std::to_string(Difference(NamespacesOf(grandchild.pid()), home)));
       grandchild.Finish();
     });
@@ -56,7 +56,7 @@ TEST(KindOf, FindsAKindByItsFlag) {
 }
 
 TEST(NamespaceOf, IsTheSameForAChildThatSharesIt) {
-  Child child([](Parent& parent) { parent.Wait(); });
+  Child child([](Line& line) { line.Checkpoint(); });
   child.Fork();
   EXPECT_EQ(NamespacesOf(child.pid()), NamespacesOf(getpid()));
   EXPECT_EQ(Difference(NamespacesOf(child.pid()), NamespacesOf(getpid())), 0);
@@ -65,7 +65,7 @@ TEST(NamespaceOf, IsTheSameForAChildThatSharesIt) {
 
 TEST(NamespaceOf, DiffersForAChildThatHasItsOwn) {
   const int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC;
-  Child child([](Parent& parent) { parent.Wait(); });
+  Child child([](Line& line) { line.Checkpoint(); });
   Check(child.Started(
             clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
         "clone()");
@@ -75,7 +75,7 @@ TEST(NamespaceOf, DiffersForAChildThatHasItsOwn) {
 }
 
 TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
-  Child child([](Parent&) {});
+  Child child([](Line&) {});
   child.Fork();
   const pid_t gone = child.pid();
   child.Finish();

@@ -128,7 +128,7 @@ void BecomeNobody() {
 }
 
 void InChild(const std::function<void()>& body, int flags) {
-  Child child([&](Parent&) {
+  Child child([&](Line&) {
     body();
     fflush(stdout);  // Where GoogleTest says what failed.
     if (testing::Test::HasFailure()) throw std::runtime_error("see above");

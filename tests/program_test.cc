@@ -87,7 +87,7 @@ TEST(RunLesson, ExitsWith1WhenTheLessonFails) {
 
 TEST(RunLesson, ExitsWith1WhenItsChildFails) {
   const Result result = RunIt([](Lesson& lesson) {
-    Child child([](Parent&) { raise(SIGTERM); });
+    Child child([](Line&) { raise(SIGTERM); });
     child.Fork();
     lesson.outside().Hear(child);
   });
@@ -97,8 +97,8 @@ TEST(RunLesson, ExitsWith1WhenItsChildFails) {
 
 TEST(RunLesson, ExitsWith1WhenTheChildThatItKeepsFails) {
   const Result result = RunIt([](Lesson& lesson) {
-    Child child([](Parent& parent) {
-      parent.Wait();
+    Child child([](Line& line) {
+      line.Checkpoint();
       _exit(9);
     });
     child.Fork();
@@ -237,8 +237,8 @@ TEST(RunLesson, RefusesWordsThatItCannotUse) {
 
 TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {
   const auto wait = [](Lesson& lesson) {
-    Child child([](Parent& parent) {
-      Side("inside", parent).Show({});
+    Child child([](Line& line) {
+      Side("inside", line).Show({});
       while (true) pause();
     });
     child.Fork();

@@ -210,11 +210,11 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   EXPECT_EQ(json["steps"], nlohmann::json::parse(R"json([
       {"number": 1, "title": "Outside"}, {"number": 2, "title": "Inside"}])json"));
   EXPECT_EQ(json["evidence"], nlohmann::json::parse(R"json([
-      {"step": 1, "side": "outside", "probe": "hostname", "value": "vm",
+      {"event": 1, "step": 1, "side": "outside", "probe": "hostname", "value": "vm",
        "source": "uname(2)"
 }])json"));
   EXPECT_EQ(json["calls"], nlohmann::json::parse(R"json([
-      {"step": 2, "side": "inside", "call": "sethostname(\"a\", 1)",
+      {"event": 2, "step": 2, "side": "inside", "call": "sethostname(\"a\", 1)",
        "result": -1, "errno": "EPERM"
 }])json"));
   EXPECT_EQ(json["comparison"], nlohmann::json::parse(R"json([

@@ -31,7 +31,7 @@ using testing::ElementsAre;
 // A process that is inside: in a UTS namespace of its own, at a checkpoint.
 class Inside {
  public:
-  Inside() : child_([](Parent& parent) { parent.Wait(); }) {
+  Inside() : child_([](Line& line) { line.Checkpoint(); }) {
     Check(child_.Started(clone(Child::Main, child_.stack_top(),
                                CLONE_NEWUTS | SIGCHLD, &child_)),
           "clone(CLONE_NEWUTS | SIGCHLD)");
@@ -50,12 +50,12 @@ class Inside {
 class LessonWithShell {
  public:
   explicit LessonWithShell(const std::string& input)
-      : process_([this](Parent& parent) {
+      : process_([this](Line& line) {
           EnterUserNamespaceAsRoot();
           Check(dup2(typed_[0], STDIN_FILENO), "dup2()");
           Check(dup2(printed_[1], STDOUT_FILENO), "dup2()");
           Inside inside;
-          parent.Send(inside.Link());
+          line.Send(inside.Link());
           RunShell(inside.child().pid(), CLONE_NEWUTS, "prompt ");
           inside.child().Finish();
         }) {
@@ -140,14 +140,14 @@ TEST(RunShell, ThrowsWhenThereIsNoShell) {
 
 TEST(SecondTerminal, NamesWhatDiffers) {
   EXPECT_THAT(SecondTerminal("uts", 42, CLONE_NEWUTS),
-              ElementsAre("bazel run //lessons:setns -- /proc/42/ns/uts",
-                          "nsenter --target 42 --uts",
-                          "readlink /proc/42/ns/uts", "cat /proc/42/uid_map"));
+              ElementsAre("readlink /proc/42/ns/uts", "cat /proc/42/uid_map",
+                          "bazel run //lessons:setns -- /proc/42/ns/uts",
+                          "nsenter --target 42 --uts"));
   EXPECT_THAT(
       SecondTerminal("example", 42, CLONE_NEWNS | CLONE_NEWUSER),
-      ElementsAre("nsenter --target 42 --mount --user --preserve-credentials",
-                  "readlink /proc/42/ns/mnt /proc/42/ns/user",
-                  "cat /proc/42/uid_map"));
+      ElementsAre("readlink /proc/42/ns/mnt /proc/42/ns/user",
+                  "cat /proc/42/uid_map",
+                  "nsenter --target 42 --mount --user --preserve-credentials"));
 }
 
 }  // namespace

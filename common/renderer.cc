@@ -1,0 +1,25 @@
+#include "common/renderer.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "common/call_error.h"
+#include "common/descriptor.h"
+
+namespace steps {
+
+OutputError::OutputError(int error)
+    : std::runtime_error(fmt::format("cannot write the output: {} ({})",
+                                     strerror(error), ErrnoName(error))),
+      error_(error) {}
+
+void WriteOutput(int fd, std::string_view text) {
+  try {
+    WriteAll(fd, text);
+  } catch (const CallError& error) {
+    throw OutputError(error.error());
+  }
+}
+
+}  // namespace steps
