@@ -6,19 +6,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "common/advice.h"
 #include "common/call_error.h"
+#include "common/command_line.h"
 #include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/renderer.h"
@@ -27,14 +24,6 @@
 
 namespace steps {
 namespace {
-
-constexpr std::string_view kVersion = "0.1.0";
-
-// Exit statuses.
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-constexpr int kCannotRun = 77;
-constexpr int kInterrupted = 130;
 
 struct Options {
   bool shell = false;
@@ -45,30 +34,10 @@ struct Options {
   std::vector<std::string> words = {};  // For the lesson's task.
 };
 
-// stdin, stdout and stderr must be taken, or the next file that the lesson
-// opens would be one of them. Nothing can be shown on a stdout that is closed.
-void CheckStandardStreams() {
-  if (fcntl(STDOUT_FILENO, F_GETFD) == -1) throw OutputError(errno);
-  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
-    if (fcntl(fd, F_GETFD) == -1) {
-      Check(open("/dev/null", O_RDWR), "open(\"/dev/null\")");
-    }
-  }
-}
-
-bool WantsColor(const std::string& when, int fd) {
-  if (when != "auto") return when == "always";
-  const auto get = [](const char* name) {
-    const char* value = getenv(name);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  return isatty(fd) == 1 && get("NO_COLOR").empty() && get("TERM") != "dumb";
-}
-
 // Reads the command line. Nothing when it only asked for help or the version.
 // Throws CLI::ParseError and UsageError.
-std::optional<Options> Parse(int argc, char** argv, const About& about,
-                             const std::optional<Task>& task) {
+std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
+                                    const std::optional<Task>& task) {
   const std::string run = "bazel run //lessons:" + about.name;
   std::string examples = fmt::format(
       "  {0}               run the lesson\n"
@@ -85,7 +54,6 @@ std::optional<Options> Parse(int argc, char** argv, const About& about,
   app.footer(
       "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
       "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
-  app.get_formatter()->column_width(20);
   Options options;
   std::string color = "auto";
   CLI::Option* shell = app.add_flag("--shell", options.shell,
@@ -96,24 +64,10 @@ std::optional<Options> Parse(int argc, char** argv, const About& about,
       ->excludes(shell);
   app.add_option("--save", options.save, "Write that document to FILE as well")
       ->option_text("FILE");
-  app.add_option("--color", color,
-                 "auto (the default), always or never; NO_COLOR is respected")
-      ->option_text("WHEN")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-  app.set_version_flag(
-      "--version",
-      fmt::format("{} {} (Namespaces, step by step)", about.name, kVersion));
+  AddColorOption(app, color);
   // The first word ends the options: what follows may be another program's.
   app.prefix_command(task.has_value());
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    WriteOutput(STDOUT_FILENO, app.help());
-    return std::nullopt;
-  } catch (const CLI::CallForVersion& version) {
-    WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
-    return std::nullopt;
-  }
+  if (!Parse(app, argc, argv, about.name)) return std::nullopt;
   options.words = app.remaining();
   if (!options.words.empty()) {
     const std::string& first = options.words.front();
@@ -131,25 +85,6 @@ std::optional<Options> Parse(int argc, char** argv, const About& about,
   if (!options.words.empty() && task->runs_command) options.fd = STDERR_FILENO;
   options.color = WantsColor(color, options.fd);
   return options;
-}
-
-pid_t lesson_pid = 0;
-
-// The children die with the lesson; in a terminal they get the signal, too.
-void OnInterrupt(int) {
-  if (getpid() == lesson_pid) {
-    constexpr std::string_view kMessage = "\ninterrupted\n";
-    [[maybe_unused]] const ssize_t written =
-        write(STDERR_FILENO, kMessage.data(), kMessage.size());
-  }
-  _exit(kInterrupted);
-}
-
-// `bazel run` starts the lesson in a folder of its own; paths and shells belong
-// to the one in which the reader typed it.
-void GoWhereTheReaderIs() {
-  const char* folder = getenv("BUILD_WORKING_DIRECTORY");
-  if (folder != nullptr) Check(chdir(folder), "chdir(\"{}\")", folder);
 }
 
 void Report(const About& about, const Verdict& verdict) {
@@ -305,34 +240,13 @@ class Run {
 int RunLesson(int argc, char** argv, const About& about,
               const std::function<void(Lesson&)>& teach,
               const std::optional<Task>& task) {
-  const auto misused = [&about](const std::exception& error) {
-    fmt::print(stderr, "{0}: {1}\nTry: bazel run //lessons:{0} -- --help\n",
-               about.name, error.what());
-    return kUsage;
-  };
-  lesson_pid = getpid();
-  std::signal(SIGINT, OnInterrupt);
-  try {
-    CheckStandardStreams();
-    GoWhereTheReaderIs();
-    const std::optional<Options> options = Parse(argc, argv, about, task);
+  return RunProgram(about.name, [&] {
+    const std::optional<Options> options =
+        ParseOptions(argc, argv, about, task);
     if (!options) return EXIT_SUCCESS;
     Run run(about, *options);
     return options->words.empty() ? run.Teach(teach) : run.Serve(*task);
-  } catch (const CLI::ParseError& error) {
-    return misused(error);
-  } catch (const UsageError& error) {
-    return misused(error);
-  } catch (const OutputError& error) {
-    // The reader of a closed pipe has seen enough.
-    if (error.error() != EPIPE) {
-      fmt::print(stderr, "{}: {}\n", about.name, error.what());
-    }
-    return kFailed;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: {}\n", about.name, error.what());
-    return kFailed;
-  }
+  });
 }
 
 }  // namespace steps

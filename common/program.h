@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,12 +17,6 @@ struct About {
   std::string man_page;  // "uts_namespaces(7)"
 };
 
-/// Something on the command line that the lesson cannot use: exit status 2.
-class UsageError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
 /// What a lesson does for the words that the reader adds, instead of teaching.
 struct Task {
   std::string words;    // What may be added: "PID…".
@@ -32,8 +25,9 @@ struct Task {
   // Whether it becomes a command of the reader's: stdout is then that one's,
   // and what the lesson shows goes to stderr.
   bool runs_command = false;
-  // Gives the exit status, and throws UsageError, or what a lesson throws. It
-  // runs as the reader is: no user namespace is entered for it.
+  // Gives the exit status, and throws UsageError (common/command_line.h), or
+  // what a lesson throws. It runs as the reader is: no user namespace is
+  // entered for it.
   std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
 };
 

@@ -18,6 +18,7 @@
 
 #include "common/call_error.h"
 #include "common/child.h"
+#include "common/command_line.h"
 #include "common/descriptor.h"
 #include "common/tool.h"
 #include "tests/process.h"

@@ -1,0 +1,150 @@
+// An independent witness: the calls that a lesson shows are those that the
+// kernel saw, as strace(1) tells, with the same arguments and results.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/call_error.h"
+#include "common/child.h"
+#include "common/descriptor.h"
+#include "common/tool.h"
+#include "tests/lessons.h"
+#include "tests/process.h"
+
+namespace steps {
+namespace {
+
+using nlohmann::json;
+
+// A call: its name, its arguments in pieces, what it returned.
+struct Seen {
+  std::string text;
+  std::string name;
+  std::multiset<std::string> pieces;  // Of "A | B, \"c\"": A, B and "c".
+  std::string result;                 // "0", or "-1 EPERM".
+
+  // Of the flags nothing may be left out; of other arguments it may.
+  std::set<std::string> Flags() const {
+    std::set<std::string> flags;
+    for (const std::string& piece : pieces) {
+      if (piece.starts_with("CLONE_") || piece.starts_with("MS_")) {
+        flags.insert(piece);
+      }
+    }
+    return flags;
+  }
+};
+
+Seen Parse(const std::string& text, const std::string& arguments,
+           const std::string& result) {
+  static const std::regex kPiece(R"re("(?:[^"\\]|\\.)*"|[^\s,|={}()"]+)re");
+  Seen seen = {text, text.substr(0, text.find('(')), {}, result};
+  for (auto piece =
+           std::sregex_iterator(arguments.begin(), arguments.end(), kPiece);
+       piece != std::sregex_iterator(); ++piece) {
+    seen.pieces.insert(piece->str());
+  }
+  return seen;
+}
+
+// What the lesson shows.
+std::vector<Seen> Shown(const json& run) {
+  std::vector<Seen> calls;
+  for (const json& call : run["calls"]) {
+    const std::string text = call["call"];
+    std::string result = call["result"].dump();
+    if (call.contains("errno"))
+      result += " " + call["errno"].get<std::string>();
+    calls.push_back(Parse(text, text.substr(text.find('(')), result));
+    if (calls.back().name == "open") calls.back().name = "openat";
+  }
+  return calls;
+}
+
+// What strace saw: a file for each process, a line for each call.
+std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
+  static const std::regex kLine(R"re((\w+)(\(.*\)) += (-?\w+(?: E\w+)?).*)re");
+  std::vector<Seen> calls;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::istringstream lines(ReadFile(file.path()));
+    std::smatch match;
+    for (std::string line; std::getline(lines, line);) {
+      if (std::regex_match(line, match, kLine)) {
+        calls.push_back(Parse(line, match[2], match[3]));
+      }
+    }
+  }
+  return calls;
+}
+
+bool Agree(const Seen& shown, const Seen& witnessed) {
+  return shown.name == witnessed.name && shown.result == witnessed.result &&
+         shown.Flags() == witnessed.Flags() &&
+         std::ranges::includes(witnessed.pieces, shown.pieces);
+}
+
+class WitnessTest : public testing::TestWithParam<LessonAndUser> {};
+
+INSTANTIATE_TEST_SUITE_P(Of, WitnessTest, testing::ValuesIn(LessonsAndUsers()),
+                         LessonName);
+
+TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
+  const auto& [lesson, as_nobody] = GetParam();
+  if (!as_nobody && !IsRoot()) GTEST_SKIP() << "only root can be root";
+  if (!RunTool({"strace", "--version"})) {
+    GTEST_SKIP() << "strace is not installed";
+  }
+  std::string folder =
+      std::string(getenv("TEST_TMPDIR")) + "/witness_test.XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::filesystem::permissions(folder, std::filesystem::perms(0777));
+  // Nobody may not walk to the lesson, nor to the folder.
+  const Descriptor program = Open("lessons/" + lesson, O_PATH);
+  const Result result = RunCommand({.function = [&, as_nobody = as_nobody] {
+    const std::string path =
+        fmt::format("/proc/self/fd/{}", dup(program.get()));
+    Check(chdir(folder.c_str()), "chdir(\"{}\")", folder);
+    if (as_nobody && IsRoot()) BecomeNobody();
+    const std::vector<std::string> argv = {"strace", "-ff", "-qq",         "-s",
+                                           "4096",   "-e",  "signal=none", "-o",
+                                           "calls",  path,  "--json"};
+    return execvp("strace", ExecArguments(argv).data());
+  }});
+  ASSERT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+
+  const std::vector<Seen> shown = Shown(json::parse(result.output));
+  std::vector<Seen> witnessed = Witnessed(folder);
+  EXPECT_FALSE(shown.empty());
+  for (const Seen& call : shown) {
+    const auto match = std::ranges::find_if(
+        witnessed, [&](const Seen& other) { return Agree(call, other); });
+    if (match != witnessed.end()) {
+      witnessed.erase(match);
+      continue;
+    }
+    std::string alike;
+    for (const Seen& other : witnessed) {
+      if (other.name == call.name) alike += "\n  " + other.text;
+    }
+    ADD_FAILURE() << call.text << " = " << call.result
+                  << "\nThe kernel saw:" << alike;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace steps
