@@ -6,7 +6,7 @@ LESSONS := $(sort $(basename $(notdir $(wildcard lessons/*.cc))))
 PACKAGES := bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto \
   bazel-skylib libbenchmark-dev libcap-dev libcli11-dev libfmt-dev \
   libgmock-dev libgtest-dev libvalijson-dev nlohmann-json3-dev hostname \
-  iproute2 procps python3 util-linux
+  iproute2 procps python3 strace util-linux
 # … and to check how they are written.
 LINT_PACKAGES := clang-format clang-tidy
 
@@ -54,7 +54,8 @@ lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)
 	@printf '%s\n' $(filter %.cc,$(SOURCES)) | xargs -P "$$(nproc)" -n 1 \
 	  sh -c 'clang-tidy --quiet "$$0" -- -std=c++20 -I. 2>/dev/null'
 
-bench: setup ## Measure what the plumbing adds to a bare clone(2)
+bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
+	@bazel run -c opt //tests:lesson_benchmark
 	@bazel run -c opt //tests:child_benchmark
 
 docs: setup ## Put the output of real runs into the pages
