@@ -1,7 +1,5 @@
 # Namespaces, step by step. `make help` lists what can be made.
 
-LESSONS := $(sort $(basename $(notdir $(wildcard lessons/*.cc))))
-
 # What Debian 12 has to have: to build and run the lessons and the tests …
 PACKAGES := bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto \
   bazel-skylib libbenchmark-dev libcap-dev libcli11-dev libfmt-dev \
@@ -38,9 +36,8 @@ endef
 setup: ## Install what is missing
 	$(call install,$(PACKAGES))
 
-demo: setup ## Install what is missing, build, and run every lesson
-	@bazel build //lessons:all
-	@for lesson in $(LESSONS); do bazel-bin/lessons/$$lesson || exit; done
+demo: setup ## Install what is missing, build, and run all lessons
+	@bazel run //lessons:tour
 
 test: setup ## Install what is missing, and run all tests
 	@tests/run.py //...
