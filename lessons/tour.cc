@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -33,9 +34,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kLessons[] = {"inspect", "clone", "unshare",
-                                    "setns",   "uts",   "ipc",
-                                    "pid",     "mount", "chroot"};
+constexpr std::array kLessons = {"inspect", "clone", "unshare", "setns", "uts",
+                                 "ipc",     "pid",   "mount",   "chroot"};
 
 struct Visit {
   int exit_status;
