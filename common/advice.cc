@@ -104,6 +104,10 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
                           kind.since)};
         }
       }
+      if (machine.chroot && (Has(call, "mount(") || Has(call, "pivot_root("))) {
+        return Advice{"The root folder is no mount point: this is a chroot.",
+                      "run it outside of the chroot"};
+      }
       return std::nullopt;
 
     case ENOSYS:

@@ -114,6 +114,21 @@ TEST(Explain, KnowsAChroot) {
   EXPECT_THAT(CauseOf(kUnshareUser, machine), HasSubstr("chroot"));
 }
 
+TEST(Explain, KnowsThatTheRootOfAChrootIsNoMountPoint) {
+  const CallError mounting(EINVAL,
+                           "mount(\"none\", \"/\", NULL, MS_PRIVATE, NULL)");
+  const CallError pivoting(EINVAL, "pivot_root(\".\", \".\")");
+  Machine machine = OpenMachine();
+  machine.chroot = true;
+  machine.privileged = true;
+  EXPECT_THAT(CauseOf(mounting, machine), HasSubstr("no mount point"));
+  EXPECT_THAT(CauseOf(pivoting, machine), HasSubstr("no mount point"));
+  EXPECT_EQ(Explain(CallError(EINVAL, "chdir(\"/\")"), machine), std::nullopt);
+  machine.chroot = false;
+  EXPECT_EQ(Explain(mounting, machine), std::nullopt)
+      << "then it is our mistake";
+}
+
 TEST(Explain, NamesAtLeastSudoToAnOrdinaryUser) {
   EXPECT_EQ(RemedyOf(kUnshareUser, OpenMachine()), "sudo");
 }
@@ -175,6 +190,13 @@ TEST(Machine, SeesAChrootAndItsRefusal) {
       FAIL();
     } catch (const CallError& error) {
       EXPECT_THAT(CauseOf(error, machine), HasSubstr("chroot"));
+    }
+    try {
+      Check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+            "mount(\"/\", MS_PRIVATE)");
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(CauseOf(error, machine), HasSubstr("no mount point"));
     }
   });
 }
