@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <stdexcept>
 
 #include "common/call_error.h"
 #include "common/descriptor.h"
+#include "common/namespaces.h"
 #include "common/tool.h"
 
 namespace steps {
@@ -43,6 +45,27 @@ Finding FromLink(std::string probe, const std::string& path) {
   target.resize(Check(readlink(path.c_str(), target.data(), target.size()),
                       "readlink(\"{}\")", path));
   return {std::move(probe), std::move(target), path};
+}
+
+Evidence FromLinks(const std::string& pid) {
+  const std::map<int, NamespaceId> known = NamespacesOf(getpid());
+  std::vector<Finding> links;
+  for (const Kind& kind : Kinds()) {
+    if (!known.contains(kind.flag)) continue;
+    links.push_back(
+        FromLink(std::string(kind.name),
+                 fmt::format("/proc/{}/ns/{}", pid, kind.proc_name)));
+  }
+  return Evidence(std::move(links));
+}
+
+Finding FromLinkForChildren(std::string probe, const std::string& path) {
+  try {
+    return FromLink(probe, path);
+  } catch (const CallError& error) {
+    if (error.error() != ENOENT) throw;
+    return {std::move(probe), ErrnoName(ENOENT), path};
+  }
 }
 
 Finding FromOwner(std::string probe, const std::string& path) {

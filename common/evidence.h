@@ -45,6 +45,14 @@ Finding FromFile(std::string probe, const std::string& path);
 /// Where the link at `path` leads. Throws CallError. readlink(2).
 Finding FromLink(std::string probe, const std::string& path);
 
+/// Where the links of the process `pid`, or "self", lead: one for each kind of
+/// namespace that this kernel has. Throws CallError. namespaces(7).
+Evidence FromLinks(const std::string& pid);
+
+/// Where the link at `path`, /proc/PID/ns/pid_for_children, leads, or "ENOENT"
+/// before the first child is there. Throws CallError. namespaces(7).
+Finding FromLinkForChildren(std::string probe, const std::string& path);
+
 /// The user namespace that owns the namespace at `path`, "user:[4026531837]",
 /// or "EPERM": the kernel names an owner to its members and to its ancestors'.
 /// Throws CallError. ioctl_ns(2).

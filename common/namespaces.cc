@@ -1,6 +1,7 @@
 #include "common/namespaces.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "common/call_error.h"
 
@@ -72,6 +74,23 @@ int Difference(const std::map<int, NamespaceId>& one,
     if (other.at(flag) != id) flags |= flag;
   }
   return flags;
+}
+
+int Agreement(const std::map<int, NamespaceId>& one,
+              const std::map<int, NamespaceId>& other) {
+  int flags = 0;
+  for (const auto& [flag, id] : one) {
+    if (other.at(flag) == id) flags |= flag;
+  }
+  return flags;
+}
+
+std::string KindNames(int flags) {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kKinds) {
+    if ((flags & kind.flag) != 0) names.push_back(kind.name);
+  }
+  return names.empty() ? "(none)" : fmt::format("{}", fmt::join(names, " "));
 }
 
 std::string CloneFlags(int flags) {

@@ -49,6 +49,13 @@ std::map<int, NamespaceId> NamespacesOf(pid_t pid);
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other);
 
+/// The flags of the kinds in which the two are the same.
+int Agreement(const std::map<int, NamespaceId>& one,
+              const std::map<int, NamespaceId>& other);
+
+/// The names of the kinds that have these `flags`: "uts ipc", or "(none)".
+std::string KindNames(int flags);
+
 /// The flags of clone(2) in its own words: "CLONE_NEWUTS | SIGCHLD".
 std::string CloneFlags(int flags);
 

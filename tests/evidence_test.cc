@@ -1,14 +1,20 @@
 #include "common/evidence.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "common/call_error.h"
+#include "common/child.h"
+#include "common/namespaces.h"
 #include "tests/process.h"
 
 namespace steps {
@@ -49,6 +55,51 @@ TEST(FromLink, ReadsALink) {
             std::filesystem::read_symlink("/proc/self/ns/uts").string());
   EXPECT_THAT(finding.value, testing::MatchesRegex("uts:\\[[0-9]+\\]"));
   EXPECT_THROW(FromLink("x", "/"), CallError);
+}
+
+TEST(FromLinks, ReadsALinkForEachKindThatTheKernelHas) {
+  const Evidence links = FromLinks("self");
+  std::vector<std::string> found;
+  for (const Finding& finding : links.findings()) {
+    EXPECT_EQ(finding.value,
+              std::filesystem::read_symlink(finding.source).string());
+    found.push_back(finding.probe);
+  }
+  std::vector<std::string> known;
+  for (const Kind& kind : Kinds()) {
+    if (NamespacesOf(getpid()).contains(kind.flag)) {
+      known.emplace_back(kind.name);
+    }
+  }
+  EXPECT_EQ(found, known);
+}
+
+TEST(FromLinks, ReadsThoseOfAnotherProcess) {
+  Child child([](Line& line) { line.Checkpoint(); });
+  const int flags = CLONE_NEWUSER | CLONE_NEWUTS | SIGCHLD;
+  Check(child.Started(clone(Child::Main, child.stack_top(), flags, &child)),
+        "clone()");
+  const Evidence here = FromLinks("self");
+  const Evidence there = FromLinks(std::to_string(child.pid()));
+  EXPECT_NE(there.Value("uts"), here.Value("uts"));
+  EXPECT_EQ(there.Value("ipc"), here.Value("ipc"));
+  EXPECT_EQ(there.findings()[0].source,
+            fmt::format("/proc/{}/ns/mnt", child.pid()));
+  child.Finish();
+}
+
+TEST(FromLinkForChildren, LeadsNowhereBeforeTheFirstChild) {
+  InChild([] {
+    const std::string path = "/proc/self/ns/pid_for_children";
+    EXPECT_EQ(FromLinkForChildren("next", path).value,
+              FromLink("own", "/proc/self/ns/pid").value);
+    Check(unshare(CLONE_NEWUSER | CLONE_NEWPID), "unshare()");
+    const Finding nowhere = FromLinkForChildren("next", path);
+    EXPECT_EQ(nowhere.probe, "next");
+    EXPECT_EQ(nowhere.value, "ENOENT");
+    EXPECT_EQ(nowhere.source, path);
+  });
+  EXPECT_THROW(FromLinkForChildren("next", "/"), CallError);
 }
 
 TEST(FromTool, ShowsTheCommandAndWhatItPrints) {

@@ -90,6 +90,27 @@ TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
   EXPECT_THROW(NamespacesOf(gone), CallError);
 }
 
+TEST(Agreement, IsWhatDifferenceLeaves) {
+  Child child([](Line& line) { line.Checkpoint(); });
+  const int flags = CLONE_NEWUSER | CLONE_NEWUTS;
+  Check(child.Started(
+            clone(Child::Main, child.stack_top(), flags | SIGCHLD, &child)),
+        "clone()");
+  const auto home = NamespacesOf(getpid());
+  const auto there = NamespacesOf(child.pid());
+  int known = 0;
+  for (const auto& [flag, id] : home) known |= flag;
+  EXPECT_EQ(Agreement(home, there), known & ~flags);
+  EXPECT_EQ(Agreement(home, home), known);
+  child.Finish();
+}
+
+TEST(KindNames, AreInTheOrderOfTheKinds) {
+  EXPECT_EQ(KindNames(CLONE_NEWTIME | CLONE_NEWNS | SIGCHLD), "mount time");
+  EXPECT_EQ(KindNames(CLONE_NEWUTS), "uts");
+  EXPECT_EQ(KindNames(SIGCHLD), "(none)");
+}
+
 TEST(CloneFlags, AreInTheWordsOfTheManPage) {
   EXPECT_EQ(CloneFlags(SIGCHLD), "SIGCHLD");
   EXPECT_EQ(CloneFlags(CLONE_NEWUTS | SIGCHLD), "CLONE_NEWUTS | SIGCHLD");
