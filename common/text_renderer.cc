@@ -19,7 +19,7 @@ constexpr std::size_t kColumns = 80;
 constexpr std::size_t kIndent = 5;
 constexpr std::size_t kSide = 9;    // The column of "outside".
 constexpr std::size_t kProbe = 13;  // The column of "domain name".
-constexpr std::size_t kValue = 20;  // The column of "uts:[4026531838]".
+constexpr std::size_t kValue = 21;  // The column of "cgroup:[4026531835]".
 
 // How a piece of text looks: parameters of the terminal's SGR sequence.
 constexpr std::string_view kBold = "1";
@@ -210,12 +210,13 @@ class TextRenderer : public Renderer {
                 std::vector<std::string_view>(table.rows.size()));
   }
 
-  // Columns as wide as their cells; where a line would be too long, the widest
-  // are cut. The last cell of each row looks as `looks` says.
+  // Columns as wide as their cells; where a line would be too long, the margin
+  // gives way first, then the widest are cut. The last cell of each row looks
+  // as `looks` says.
   std::string Grid(const std::vector<std::string>& header,
                    const std::vector<std::vector<std::string>>& rows,
                    const std::vector<std::string_view>& looks) const {
-    constexpr std::size_t kMargin = 2;
+    std::size_t margin = 2;
     constexpr std::size_t kGap = 2;
     std::vector<std::size_t> widths;
     for (std::size_t column = 0; column < header.size(); ++column) {
@@ -225,13 +226,15 @@ class TextRenderer : public Renderer {
             std::max(widths[column], Width(Printable(row[column])));
       }
     }
-    std::size_t total = kMargin + kGap * (widths.size() - 1) +
+    std::size_t total = margin + kGap * (widths.size() - 1) +
                         std::reduce(widths.begin(), widths.end());
-    for (; total > kColumns; --total) --*std::ranges::max_element(widths);
+    for (; total > kColumns; --total) {
+      --(margin > 0 ? margin : *std::ranges::max_element(widths));
+    }
 
     const auto line = [&](const std::vector<std::string>& row,
                           std::string_view look) {
-      std::string text(kMargin, ' ');
+      std::string text(margin, ' ');
       for (std::size_t column = 0; column + 1 < row.size(); ++column) {
         text += Pad(Shorten(Printable(row[column]), widths[column]),
                     widths[column] + kGap);

@@ -86,10 +86,10 @@ TEST(TextRenderer, SaysOnceWhatSeveralSourcesAgreeOn) {
                          {"hostname", "vm", "$ hostname"},
                          {"hostname", "other", "/proc"},
                          {"domain name", "d", "uname(2)"}}}}),
-            "     outside  hostname     vm                  uname(2)\n"
-            "                                               $ hostname\n"
-            "                           other               /proc\n"
-            "              domain name  d                   uname(2)\n");
+            "     outside  hostname     vm                   uname(2)\n"
+            "                                                $ hostname\n"
+            "                           other                /proc\n"
+            "              domain name  d                    uname(2)\n");
 }
 
 TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
@@ -150,6 +150,12 @@ TEST(TextRenderer, AlignsTheColumnsOfATable) {
             "  kind   flag\n"
             "  mount  CLONE_NEWNS\n"
             "  é      CLONE_NEWUTS\n\n");
+}
+
+TEST(TextRenderer, GivesUpTheMarginOfATableBeforeItCuts) {
+  const std::string wide(71, 'x');
+  EXPECT_THAT(Text({Table{{"a", "b"}, {{"narrow", wide}}}}),
+              HasSubstr("\n narrow  " + wide + "\n"));
 }
 
 TEST(TextRenderer, CutsTheWidestColumnInTheMiddle) {
