@@ -43,6 +43,15 @@ bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
+// The folder of links or one of them: `stat("/proc/1/ns/uts")`.
+bool ReadsNamespaceOfProcess(const std::string& call) {
+  const std::string_view name =
+      std::string_view(call).substr(0, call.find('('));
+  return (name == "access" || name == "open" || name == "readlink" ||
+          name == "stat") &&
+         Has(call, "(\"/proc/") && (Has(call, "/ns\"") || Has(call, "/ns/"));
+}
+
 Advice Seccomp() {
   return {"A seccomp filter refuses it, as container engines install.",
           "docker run (or podman run) --security-opt seccomp=unconfined"};
@@ -116,6 +125,18 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
 
     case EPERM:
     case EACCES:
+      if (ReadsNamespaceOfProcess(call)) {
+        if (!machine.privileged) {
+          return Advice{
+              "The process belongs to somebody else, or may do more "
+              "(ptrace(2)).",
+              "sudo"};
+        }
+        return Advice{
+            "The process may do more than this one, or is protected "
+            "(ptrace(2)).",
+            "CAP_SYS_PTRACE in its user namespace"};
+      }
       if (makes_user_namespace && machine.chroot) {
         return Advice{
             "Inside a chroot no user namespace may be made (clone(2)).",

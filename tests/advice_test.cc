@@ -129,6 +129,24 @@ TEST(Explain, KnowsThatTheRootOfAChrootIsNoMountPoint) {
       << "then it is our mistake";
 }
 
+TEST(Explain, KnowsAProcessThatIsSomebodyElses) {
+  const CallError link(EACCES, "readlink(\"/proc/1/ns/uts\")");
+  Machine machine = OpenMachine();
+  machine.apparmor_restricts = true;
+  EXPECT_THAT(CauseOf(link, machine), HasSubstr("belongs to somebody else"));
+  EXPECT_EQ(RemedyOf(link, machine), "sudo");
+  // As where /proc is mounted with hidepid=1. proc(5).
+  const CallError folder(EPERM, "access(\"/proc/1/ns\")");
+  EXPECT_THAT(CauseOf(folder, machine), HasSubstr("belongs to somebody else"));
+  machine.privileged = true;
+  EXPECT_THAT(RemedyOf(link, machine), HasSubstr("CAP_SYS_PTRACE"));
+  const CallError map(EPERM, "write(\"/proc/1/uid_map\", \"0 0 1\")");
+  EXPECT_EQ(Explain(map, machine), std::nullopt);
+  const CallError holding(
+      EPERM, "mount(\"/proc/1/ns/uts\", \"/uts\", NULL, MS_BIND, NULL)");
+  EXPECT_EQ(Explain(holding, machine), std::nullopt);
+}
+
 TEST(Explain, NamesAtLeastSudoToAnOrdinaryUser) {
   EXPECT_EQ(RemedyOf(kUnshareUser, OpenMachine()), "sudo");
 }
@@ -152,6 +170,20 @@ TEST(Machine, SeesALimitThatRefusesANamespace) {
     } catch (const CallError& error) {
       EXPECT_THAT(CauseOf(error, Machine::Look()),
                   HasSubstr("user.max_uts_namespaces is 0"));
+    }
+  });
+}
+
+// The parent is outside of the user namespace in which its child is root.
+TEST(Machine, SeesAProcessThatMayNotBeInspected) {
+  InChild([parent = getpid()] {
+    EnterUserNamespaceAsRoot();
+    try {
+      NamespacesOf(parent);
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(RemedyOf(error, Machine::Look()),
+                  HasSubstr("CAP_SYS_PTRACE"));
     }
   });
 }
