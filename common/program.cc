@@ -46,7 +46,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
       run);
   if (task) {
     examples +=
-        fmt::format("  {} -- {}    {}\n", run, task->example, task->help);
+        fmt::format("  {} -- {:<7}    {}\n", run, task->example, task->help);
   }
   CLI::App app(fmt::format("{}, {}\n\nExamples:\n{}", about.title,
                            about.man_page, examples),
