@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <stdexcept>
 
 #include "common/call_error.h"
@@ -68,6 +71,14 @@ Finding FromLinkForChildren(std::string probe, const std::string& path) {
   }
 }
 
+Finding FromFolder(std::string probe, const std::string& path) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    names.insert(entry.path().filename());
+  }
+  return {std::move(probe), fmt::format("{}", fmt::join(names, " ")), path};
+}
+
 Finding FromOwner(std::string probe, const std::string& path) {
   const Descriptor owned = Open(path, O_RDONLY);
   const int fd = ioctl(owned.get(), NS_GET_USERNS);
@@ -89,6 +100,17 @@ Finding FromTool(const std::vector<std::string>& argv, Finding instead) {
   }
   instead.source += fmt::format(" ({} is not installed)", argv[0]);
   return instead;
+}
+
+Finding Cut(Finding table) {
+  constexpr std::size_t kColumns = 66;
+  std::istringstream lines(std::exchange(table.value, ""));
+  for (std::string line; std::getline(lines, line);) {
+    line.resize(line.find_last_not_of(' ', kColumns - 1) + 1);
+    if (line.empty()) continue;
+    table.value += (table.value.empty() ? "" : "\n") + line;
+  }
+  return table;
 }
 
 }  // namespace steps

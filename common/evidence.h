@@ -53,6 +53,10 @@ Evidence FromLinks(const std::string& pid);
 /// before the first child is there. Throws CallError. namespaces(7).
 Finding FromLinkForChildren(std::string probe, const std::string& path);
 
+/// The names in the folder at `path`, sorted, with spaces between them. Throws
+/// std::filesystem::filesystem_error.
+Finding FromFolder(std::string probe, const std::string& path);
+
 /// The user namespace that owns the namespace at `path`, "user:[4026531837]",
 /// or "EPERM": the kernel names an owner to its members and to its ancestors'.
 /// Throws CallError. ioctl_ns(2).
@@ -61,6 +65,10 @@ Finding FromOwner(std::string probe, const std::string& path);
 /// What the tool `argv` prints; when it is not installed, what was found
 /// `instead` for the same probe, and its source says so. Throws as RunTool.
 Finding FromTool(const std::vector<std::string>& argv, Finding instead);
+
+/// A table that a tool has printed, as far as a screen of 80 columns has room
+/// for it: 66 columns of each line, no empty line, no blanks at an end.
+Finding Cut(Finding table);
 
 }  // namespace steps
 

@@ -102,6 +102,15 @@ TEST(FromLinkForChildren, LeadsNowhereBeforeTheFirstChild) {
   EXPECT_THROW(FromLinkForChildren("next", "/"), CallError);
 }
 
+TEST(FromFolder, NamesWhatIsInAFolder) {
+  const Finding finding = FromFolder("descriptors", "/proc/self/fd");
+  EXPECT_EQ(finding.probe, "descriptors");
+  EXPECT_THAT(finding.value, testing::StartsWith("0 1 2"));
+  EXPECT_EQ(finding.source, "/proc/self/fd");
+  EXPECT_THROW(FromFolder("x", "/nonexistent"),
+               std::filesystem::filesystem_error);
+}
+
 TEST(FromTool, ShowsTheCommandAndWhatItPrints) {
   const Finding finding = FromTool({"printf", "hello"}, {"text", "", ""});
   EXPECT_EQ(finding.value, "hello");
@@ -114,6 +123,18 @@ TEST(FromTool, SaysThatTheToolIsMissingAndReadsTheFile) {
   EXPECT_EQ(finding.value, "Linux");
   EXPECT_EQ(finding.source,
             "/proc/sys/kernel/ostype (no-such-tool is not installed)");
+}
+
+TEST(Cut, LeavesWhatFitsOnTheScreen) {
+  const std::string full(66, 'x');
+  const std::string blanks(66, ' ');
+  const Finding table =
+      Cut({"table", "\nkey  id  \n   \n" + full + "yz\n\n0x1" + blanks + "z",
+           "$ tool"});
+  EXPECT_EQ(table.probe, "table");
+  EXPECT_EQ(table.value, "key  id\n" + full + "\n0x1");
+  EXPECT_EQ(table.source, "$ tool");
+  EXPECT_EQ(Cut({"table", "", "$ tool"}).value, "");
 }
 
 TEST(FromOwner, NamesTheOwnersUserNamespaceToItsMembers) {
