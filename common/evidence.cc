@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <map>
@@ -41,6 +42,18 @@ Finding FromFile(std::string probe, const std::string& path) {
   std::string text = ReadFile(path);
   if (text.ends_with('\n')) text.pop_back();
   return {std::move(probe), std::move(text), path};
+}
+
+Finding FromField(std::string field, const std::string& path) {
+  const std::string begin = field + ":\t";
+  std::istringstream lines(ReadFile(path));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(begin)) continue;
+    std::string value = line.substr(begin.size());
+    std::ranges::replace(value, '\t', ' ');
+    return {std::move(field), std::move(value), path};
+  }
+  throw std::out_of_range(fmt::format("no {} in {}", field, path));
 }
 
 Finding FromLink(std::string probe, const std::string& path) {

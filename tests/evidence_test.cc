@@ -49,6 +49,21 @@ TEST(FromFile, ReadsAFileWithoutItsLastNewline) {
   EXPECT_THROW(FromFile("x", "/nonexistent"), CallError);
 }
 
+TEST(FromField, ReadsOneLineOfAStatus) {
+  const Finding state = FromField("State", "/proc/self/status");
+  EXPECT_EQ(state.probe, "State");
+  EXPECT_EQ(state.value, "R (running)");
+  EXPECT_EQ(state.source, "/proc/self/status");
+  InChild(
+      [] {
+        EXPECT_THAT(FromField("NSpid", "/proc/self/status").value,
+                    testing::MatchesRegex("[0-9]+ 1"));
+      },
+      CLONE_NEWUSER | CLONE_NEWPID);
+  EXPECT_THROW(FromField("NS", "/proc/self/status"), std::out_of_range);
+  EXPECT_THROW(FromField("State", "/nonexistent"), CallError);
+}
+
 TEST(FromLink, ReadsALink) {
   const Finding finding = FromLink("namespace", "/proc/self/ns/uts");
   EXPECT_EQ(finding.value,
