@@ -55,6 +55,9 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // SIGTERM instead of Child's SIGKILL leaves the time to do it.
   Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
 
+  // Which process group has the terminal: -1 where there is none.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
   // Of a PID namespace the children of whoever joins it become members.
   const int in_children = flags & CLONE_NEWPID;
   if (in_children != 0) Join(pid, in_children);
@@ -83,6 +86,10 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // The exit status of a shell is that of the last command typed into it.
   static_cast<void>(shell.Wait());
   KillDescendants(-1);
+  // From inside a PID namespace bash cannot give it back: it has no number for
+  // that group. Without it, whoever runs the lesson would be stopped at the
+  // next read. It fails where the terminal is gone, too, and then nobody reads.
+  if (foreground != -1) tcsetpgrp(STDIN_FILENO, foreground);
 }
 
 }  // namespace
