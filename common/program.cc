@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -125,6 +126,13 @@ class Output : public Renderer {
   std::unique_ptr<Renderer> saved_;
 };
 
+// Whether /proc numbers this process as it numbers itself. It does not in a PID
+// namespace that has no /proc of its own: lessons would look at strangers.
+bool ProcIsOurs() {
+  return std::filesystem::read_symlink("/proc/self") ==
+         std::to_string(getpid());
+}
+
 // One run of the lesson. Throws OutputError and UsageError.
 class Run {
  public:
@@ -136,6 +144,8 @@ class Run {
 
   int Teach(const std::function<void(Lesson&)>& teach) {
     return Guarded([&] {
+      if (!ProcIsOurs()) return FailWithoutProc();
+      home_ = NamespacesOf(getpid());
       Open();
       teach(lesson_);
       if (options_.shell) {
@@ -155,7 +165,7 @@ class Run {
 
   int Serve(const Task& task) {
     return Guarded([&] {
-      output_.Render(Begin(machine_.privileged ? "root" : "none"));
+      OpenAsItIs();
       const int status = task.run(lesson_, options_.words);
       output_.Render(lesson_.verdict());
       return status;
@@ -182,6 +192,10 @@ class Run {
     Check(uname(&names), "uname()");
     return {about_.name,   about_.title, about_.man_page,
             names.release, uid_,         privilege};
+  }
+
+  void OpenAsItIs() {
+    output_.Render(Begin(machine_.privileged ? "root" : "none"));
   }
 
   // Becomes root where it is not privileged, and says so.
@@ -215,6 +229,15 @@ class Run {
     inside.Finish();
   }
 
+  int FailWithoutProc() {
+    OpenAsItIs();
+    return Fail(
+        std::runtime_error("/proc does not know this process by its PID"),
+        Advice{"/proc belongs to another PID namespace, as in the shell of the "
+               "lesson pid.",
+               "leave that shell, or give it a /proc: unshare --mount-proc"});
+  }
+
   int Fail(const std::exception& error, std::optional<Advice> advice) {
     Verdict verdict;
     verdict.outcome = advice ? "cannot run" : "failed";
@@ -230,7 +253,7 @@ class Run {
   const Options& options_;
   const uid_t uid_ = geteuid();
   const Machine machine_ = Machine::Look();
-  const std::map<int, NamespaceId> home_ = NamespacesOf(getpid());
+  std::map<int, NamespaceId> home_;  // Where the reader is.
   Output output_;
   Lesson lesson_;
 };

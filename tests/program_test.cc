@@ -125,6 +125,25 @@ TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
   EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
 }
 
+TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
+  const auto run = [](const std::vector<std::string>& arguments) {
+    return RunCommand({.function = [&] {
+      Child child(
+          [&](Line&) { _exit(LessonCommand(Holds, arguments).function()); });
+      const int flags = CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD;
+      child.Started(clone(Child::Main, child.stack_top(), flags, &child));
+      return WEXITSTATUS(child.Wait());
+    }});
+  };
+  const Result result = run({});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.errors,
+              MatchesRegex("example: /proc does not know this process by its "
+                           "PID\n  cause   .+\n  remedy  .+\n"));
+  const Result json = run({"--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
+}
+
 TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{{"--nonsense"},
