@@ -18,6 +18,7 @@
 #include <stdexcept>
 
 #include "common/call_error.h"
+#include "common/child.h"
 #include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/tool.h"
@@ -106,12 +107,16 @@ Finding FromOwner(std::string probe, const std::string& path) {
 }
 
 Finding FromTool(const std::vector<std::string>& argv, Finding instead) {
-  std::optional<std::string> printed = RunTool(argv);
-  if (printed) {
-    return {std::move(instead.probe), *std::move(printed),
-            fmt::format("$ {}", fmt::join(argv, " "))};
+  std::string why = "is not installed";
+  try {
+    if (std::optional<std::string> printed = RunTool(argv)) {
+      return {std::move(instead.probe), *std::move(printed),
+              fmt::format("$ {}", fmt::join(argv, " "))};
+    }
+  } catch (const ChildError&) {
+    why = "failed";
   }
-  instead.source += fmt::format(" ({} is not installed)", argv[0]);
+  instead.source += fmt::format(" ({} {})", argv[0], why);
   return instead;
 }
 

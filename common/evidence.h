@@ -67,8 +67,9 @@ Finding FromFolder(std::string probe, const std::string& path);
 /// Throws CallError. ioctl_ns(2).
 Finding FromOwner(std::string probe, const std::string& path);
 
-/// What the tool `argv` prints; when it is not installed, what was found
-/// `instead` for the same probe, and its source says so. Throws as RunTool.
+/// What the tool `argv` prints; when it is not installed or fails, what was
+/// found `instead` for the same probe, and its source says so. Throws CallError
+/// when it cannot be run.
 Finding FromTool(const std::vector<std::string>& argv, Finding instead);
 
 /// A table that a tool has printed, as far as a screen of 80 columns has room

@@ -152,6 +152,13 @@ TEST(Cut, LeavesWhatFitsOnTheScreen) {
   EXPECT_EQ(Cut({"table", "", "$ tool"}).value, "");
 }
 
+TEST(FromTool, SaysThatTheToolFailedAndReadsTheFile) {
+  const Finding finding =
+      FromTool({"false"}, FromFile("type", "/proc/sys/kernel/ostype"));
+  EXPECT_EQ(finding.value, "Linux");
+  EXPECT_EQ(finding.source, "/proc/sys/kernel/ostype (false failed)");
+}
+
 TEST(FromOwner, NamesTheOwnersUserNamespaceToItsMembers) {
   InChild([] {
     Check(unshare(CLONE_NEWUSER | CLONE_NEWUTS), "unshare()");
