@@ -2,9 +2,10 @@
 """Puts the output of real runs into the pages.
 
 A comment names what stands in the block behind it: the opening of lesson X, its
-step N, its end, or what --shell adds.
+step N, its end, what --shell adds, or the table with which the tour ends.
 
     <!-- run: X opening -->   <!-- run: X 3 -->   <!-- run: X end -->   <!-- run: X shell -->
+    <!-- run: tour table -->
 """
 
 import functools
@@ -29,6 +30,8 @@ def part(lesson, name):
         text = output(lesson, "--shell")
         return text[text.index("A shell inside"):]
     text = output(lesson)
+    if name == "table":
+        return text[text.rindex("\n  lesson ") + 1:]
     steps = re.split(r"^(?=\d+  )", text, flags=re.MULTILINE)
     steps[-1], end = steps[-1].rsplit("\n\n", 1)
     parts = {"opening": steps[0], "end": end}
