@@ -9,7 +9,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "common/call_error.h"
 #include "common/child.h"
@@ -97,6 +99,37 @@ void BecomeShell(const std::string& prompt) {
   Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
   execvp("bash", ExecArguments({"bash", "--norc"}).data());
   throw CallError(errno, "execvp(\"bash\")");
+}
+
+int BecomeCommand(const std::vector<std::string>& command,
+                  const std::string& prompt) {
+  if (command.empty()) BecomeShell(prompt);
+  execvp(command[0].c_str(), ExecArguments(command).data());
+  const int error = errno;
+  if (error == ENOENT) {
+    fmt::print(stderr, "{}: there is no such command\n", command[0]);
+    return 127;
+  }
+  fmt::print(stderr, "{}: cannot be run: {} ({})\n", command[0],
+             strerror(error), ErrnoName(error));
+  return 126;
+}
+
+int AwaitCommand(const std::vector<std::string>& command,
+                 const std::string& prompt) {
+  // What is typed is the command's to obey, or not. system(3).
+  const auto on_keys = [](auto* handler) {
+    std::signal(SIGINT, handler);
+    std::signal(SIGQUIT, handler);
+  };
+  Child child([&](Line&) {
+    on_keys(SIG_DFL);
+    _exit(BecomeCommand(command, prompt));
+  });
+  on_keys(SIG_IGN);
+  child.Fork();
+  child.Receive();  // Throws what went wrong before the shell had begun.
+  return ExitStatus(child.Wait());
 }
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {

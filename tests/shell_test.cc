@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "common/call_error.h"
 #include "common/child.h"
@@ -22,6 +23,7 @@
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
 #include "tests/process.h"
+#include "tests/terminal.h"
 
 namespace steps {
 namespace {
@@ -136,6 +138,68 @@ TEST(RunShell, ThrowsWhenThereIsNoShell) {
     }
     inside.child().Finish();
   });
+}
+
+// What a program does that is nothing but the command.
+Result RunIt(const std::vector<std::string>& command, bool in_child) {
+  return RunCommand({.function = [=] {
+    return in_child ? AwaitCommand(command, "") : BecomeCommand(command, "");
+  }});
+}
+
+TEST(BecomeCommand, GivesTheExitStatusOfAShell) {
+  for (const bool in_child : {false, true}) {
+    const Result result =
+        RunIt({"sh", "-c", "echo \"$0\"; exit 5", "a b"}, in_child);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 5");
+    EXPECT_EQ(result.output, "a b\n");
+
+    const Result absent = RunIt({"no-such-command"}, in_child);
+    EXPECT_EQ(DescribeStatus(absent.status), "exit status 127");
+    EXPECT_EQ(absent.errors, "no-such-command: there is no such command\n");
+
+    const Result folder = RunIt({"/"}, in_child);
+    EXPECT_EQ(DescribeStatus(folder.status), "exit status 126");
+    EXPECT_EQ(folder.errors, "/: cannot be run: Permission denied (EACCES)\n");
+  }
+}
+
+TEST(BecomeCommand, IsAShellWhenThereIsNone) {
+  for (const bool in_child : {false, true}) {
+    Terminal terminal({.function = [=] {
+      return in_child ? AwaitCommand({}, "[there] ")
+                      : BecomeCommand({}, "[there] ");
+    }});
+    terminal.ReadTo("[there] ");
+    terminal.Type("exit 6\n");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
+  }
+}
+
+TEST(AwaitCommand, TellsOfTheSignalThatKilledTheCommand) {
+  const Result result = RunIt({"sh", "-c", "kill -TERM $$"}, true);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 143");
+}
+
+TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand(
+        {"sh", "-c", "trap 'exit 9' INT; echo ready; read -r line"}, "");
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\x03");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST(AwaitCommand, EndsWithItsParent) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand({"sh", "-c", "cat"}, "");
+  }});
+  terminal.Type("here\n");
+  terminal.ReadTo("here\r\nhere");
+  kill(terminal.pid(), SIGKILL);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
+  EXPECT_THAT(Survivors(), ElementsAre());
 }
 
 TEST(SecondTerminal, NamesWhatDiffers) {
