@@ -54,6 +54,9 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // SIGTERM instead of Child's SIGKILL leaves the time to do it.
   Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
 
+  // Which process group has the terminal: -1 where there is none.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
   // Opened here: inside a PID namespace `pid` would be another process, or
   // none. Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
   const Descriptor process(static_cast<int>(
@@ -86,6 +89,10 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // The exit status of a shell is that of the last command typed into it.
   static_cast<void>(shell.Wait());
   KillDescendants(-1);
+  // From inside a PID namespace bash cannot give it back: it has no number for
+  // that group. Without it, whoever runs the lesson would be stopped at the
+  // next read. It fails where the terminal is gone, too, and then nobody reads.
+  if (foreground != -1) tcsetpgrp(STDIN_FILENO, foreground);
 }
 
 }  // namespace

@@ -29,6 +29,8 @@ namespace steps {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 
 // A process that is inside: in namespaces of its own, at a checkpoint.
 class Inside {
@@ -147,6 +149,43 @@ TEST(RunShell, ThrowsWhenThereIsNoShell) {
     }
     inside.child().Finish();
   });
+}
+
+// A shell in a PID namespace, on a terminal. The exit status says whether the
+// terminal is this process's again when the shell has ended.
+int ShellInPidNamespace() {
+  EnterUserNamespaceAsRoot();
+  Child inside([](Line& line) { line.Checkpoint(); });
+  Check(inside.Started(clone(Child::Main, inside.stack_top(),
+                             CLONE_NEWPID | SIGCHLD, &inside)),
+        "clone(CLONE_NEWPID | SIGCHLD)");
+  RunShell(inside.pid(), CLONE_NEWPID, "prompt ");
+  inside.Finish();
+  return tcgetpgrp(STDIN_FILENO) == getpgrp() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+TEST(RunShell, HasJobControlInAPidNamespace) {
+  Terminal terminal({.function = ShellInPidNamespace});
+  EXPECT_THAT(terminal.ReadTo("prompt "), Not(HasSubstr("job control")));
+  terminal.Type("echo number $$\n");
+  terminal.ReadTo("\nnumber 2\r\n");
+  // Ctrl-Z stops the job, and not the shell.
+  terminal.Type("(echo begun; sleep 1000)\n");
+  terminal.ReadTo("\nbegun");
+  terminal.Type("\x1a");
+  terminal.ReadTo("Stopped");
+  // The first time bash only warns of the job.
+  terminal.Type("exit\nexit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_THAT(Survivors(), ElementsAre());
+}
+
+TEST(RunShell, GivesTheTerminalBack) {
+  Terminal terminal({.function = ShellInPidNamespace});
+  terminal.ReadTo("prompt ");
+  terminal.Type("exit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_THAT(Survivors(), ElementsAre());
 }
 
 // What a program does that is nothing but the command.
