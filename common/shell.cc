@@ -42,6 +42,17 @@ void Join(const Descriptor& process, int flags) {
         CloneFlags(flags));
 }
 
+// Gives the terminal back to the process group that had it, if any. From inside
+// a PID namespace bash cannot: it has no number for that group. Without it,
+// whoever runs the lesson would be stopped at the next read.
+void GiveTerminalTo(pid_t foreground) {
+  if (foreground == -1) return;
+  // What the background has to fear from the terminal. tcsetpgrp(3).
+  std::signal(SIGTTOU, SIG_IGN);
+  // It fails where the terminal is gone, too, and then nobody reads.
+  tcsetpgrp(STDIN_FILENO, foreground);
+}
+
 // Stays beside the shell until it ends or the lesson is killed; then ends what
 // the shell has left running.
 void KeepShell(pid_t pid, int flags, const std::string& prompt) {
@@ -89,10 +100,7 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // The exit status of a shell is that of the last command typed into it.
   static_cast<void>(shell.Wait());
   KillDescendants(-1);
-  // From inside a PID namespace bash cannot give it back: it has no number for
-  // that group. Without it, whoever runs the lesson would be stopped at the
-  // next read. It fails where the terminal is gone, too, and then nobody reads.
-  if (foreground != -1) tcsetpgrp(STDIN_FILENO, foreground);
+  GiveTerminalTo(foreground);
 }
 
 }  // namespace
@@ -135,9 +143,13 @@ int AwaitCommand(const std::vector<std::string>& command,
     _exit(BecomeCommand(command, prompt));
   });
   on_keys(SIG_IGN);
+  // Which process group has the terminal: -1 where there is none.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
   child.Fork();
   child.Receive();  // Throws what went wrong before the shell had begun.
-  return ExitStatus(child.Wait());
+  const int status = child.Wait();
+  GiveTerminalTo(foreground);
+  return ExitStatus(status);
 }
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {

@@ -239,6 +239,21 @@ TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
 }
 
+TEST(AwaitCommand, GivesTheTerminalBackAfterAShellInAPidNamespace) {
+  Terminal terminal({.function = [] {
+    EnterUserNamespaceAsRoot();
+    Inside inside(CLONE_NEWPID);
+    const Descriptor target =
+        Open(fmt::format("/proc/{}/ns/pid", inside.child().pid()), O_RDONLY);
+    Check(setns(target.get(), 0), "setns({}, 0)", target.get());
+    const int status = AwaitCommand({}, "[there] ");
+    return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : EXIT_FAILURE;
+  }});
+  terminal.ReadTo("[there] ");
+  terminal.Type("exit 6\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
+}
+
 TEST(AwaitCommand, EndsWithItsParent) {
   Terminal terminal({.function = [] {
     return AwaitCommand({"sh", "-c", "cat"}, "");
