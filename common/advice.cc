@@ -137,6 +137,14 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
             "(ptrace(2)).",
             "CAP_SYS_PTRACE in its user namespace"};
       }
+      if (call.starts_with("setns(")) {
+        if (machine.seccomp && !machine.privileged) return Seccomp();
+        return Advice{
+            "To join it takes CAP_SYS_ADMIN in the user namespace that owns it "
+            "(setns(2)).",
+            machine.privileged ? "CAP_SYS_ADMIN in that user namespace"
+                               : "sudo"};
+      }
       if (makes_user_namespace && machine.chroot) {
         return Advice{
             "Inside a chroot no user namespace may be made (clone(2)).",

@@ -20,6 +20,10 @@ namespace steps {
 /// A wait status in words: "exit status 3", "killed by SIGKILL". wait(2).
 std::string DescribeStatus(int status);
 
+/// The exit status that a shell makes of a wait status: the program's own, or
+/// 128 and the number of the signal that killed it.
+int ExitStatus(int status);
+
 /// The processes whose parent is `pid`, as this process's /proc has them.
 /// Throws std::filesystem::filesystem_error. proc(5).
 std::vector<pid_t> ChildrenOf(pid_t pid);

@@ -78,8 +78,8 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
     if (options.shell) {
       throw UsageError(fmt::format("--shell takes no {}", task->words));
     }
-    if (options.json && task->runs_command) {
-      throw UsageError("--json and a command of one's own exclude each other");
+    if ((options.json || !options.save.empty()) && task->runs_command) {
+      throw UsageError("a command of one's own leaves no document");
     }
   }
   // stdout is the command's alone.

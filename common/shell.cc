@@ -9,7 +9,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "common/call_error.h"
 #include "common/child.h"
@@ -34,13 +36,21 @@ void KillDescendants(pid_t spared) {
   }
 }
 
-// Joins the namespaces `flags` of `pid`. setns(2).
-void Join(pid_t pid, int flags) {
-  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor process(static_cast<int>(
-      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
-  Check(setns(process.get(), flags), "setns(pidfd of {}, {})", pid,
+// Joins the namespaces `flags` of a process. setns(2).
+void Join(const Descriptor& process, int flags) {
+  Check(setns(process.get(), flags), "setns({}, {})", process.get(),
         CloneFlags(flags));
+}
+
+// Gives the terminal back to the process group that had it, if any. From inside
+// a PID namespace bash cannot: it has no number for that group. Without it,
+// whoever runs the lesson would be stopped at the next read.
+void GiveTerminalTo(pid_t foreground) {
+  if (foreground == -1) return;
+  // What the background has to fear from the terminal. tcsetpgrp(3).
+  std::signal(SIGTTOU, SIG_IGN);
+  // It fails where the terminal is gone, too, and then nobody reads.
+  tcsetpgrp(STDIN_FILENO, foreground);
 }
 
 // Stays beside the shell until it ends or the lesson is killed; then ends what
@@ -58,11 +68,15 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
+  // Opened here: inside a PID namespace `pid` would be another process, or
+  // none. Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
+  const Descriptor process(static_cast<int>(
+      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
   // Of a PID namespace the children of whoever joins it become members.
   const int in_children = flags & CLONE_NEWPID;
-  if (in_children != 0) Join(pid, in_children);
+  if (in_children != 0) Join(process, in_children);
   Child shell([&](Line&) {
-    if (flags != in_children) Join(pid, flags & ~in_children);
+    if (flags != in_children) Join(process, flags & ~in_children);
     BecomeShell(prompt);
   });
   shell.Fork();
@@ -86,10 +100,7 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // The exit status of a shell is that of the last command typed into it.
   static_cast<void>(shell.Wait());
   KillDescendants(-1);
-  // From inside a PID namespace bash cannot give it back: it has no number for
-  // that group. Without it, whoever runs the lesson would be stopped at the
-  // next read. It fails where the terminal is gone, too, and then nobody reads.
-  if (foreground != -1) tcsetpgrp(STDIN_FILENO, foreground);
+  GiveTerminalTo(foreground);
 }
 
 }  // namespace
@@ -104,6 +115,41 @@ void BecomeShell(const std::string& prompt) {
   Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
   execvp("bash", ExecArguments({"bash", "--norc"}).data());
   throw CallError(errno, "execvp(\"bash\")");
+}
+
+int BecomeCommand(const std::vector<std::string>& command,
+                  const std::string& prompt) {
+  if (command.empty()) BecomeShell(prompt);
+  execvp(command[0].c_str(), ExecArguments(command).data());
+  const int error = errno;
+  if (error == ENOENT) {
+    fmt::print(stderr, "{}: there is no such command\n", command[0]);
+    return 127;
+  }
+  fmt::print(stderr, "{}: cannot be run: {} ({})\n", command[0],
+             strerror(error), ErrnoName(error));
+  return 126;
+}
+
+int AwaitCommand(const std::vector<std::string>& command,
+                 const std::string& prompt) {
+  // What is typed is the command's to obey, or not. system(3).
+  const auto on_keys = [](auto* handler) {
+    std::signal(SIGINT, handler);
+    std::signal(SIGQUIT, handler);
+  };
+  Child child([&](Line&) {
+    on_keys(SIG_DFL);
+    _exit(BecomeCommand(command, prompt));
+  });
+  on_keys(SIG_IGN);
+  // Which process group has the terminal: -1 where there is none.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+  child.Fork();
+  child.Receive();  // Throws what went wrong before the shell had begun.
+  const int status = child.Wait();
+  GiveTerminalTo(foreground);
+  return ExitStatus(status);
 }
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {

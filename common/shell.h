@@ -19,6 +19,18 @@ void RunShell(pid_t pid, int flags, const std::string& prompt);
 /// Throws CallError. execvp(3).
 [[noreturn]] void BecomeShell(const std::string& prompt);
 
+/// Makes this process the reader's command, or a shell with this prompt where
+/// none is given. Comes back when the command cannot be run: says why on stderr
+/// and gives the exit status of a shell then, 127 when there is no such
+/// command, otherwise 126. Throws as BecomeShell. execvp(3).
+int BecomeCommand(const std::vector<std::string>& command,
+                  const std::string& prompt);
+
+/// The same in a child: waits for its end and gives its exit status, or 128 and
+/// the number of the signal that killed it. Throws CallError.
+int AwaitCommand(const std::vector<std::string>& command,
+                 const std::string& prompt);
+
 /// What to type in a second terminal, which differs from the process `pid` in
 /// the namespaces `flags`: to look at it and to join it. The lesson `setns`
 /// joins the kind that has the name of this `lesson`.

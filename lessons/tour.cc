@@ -64,7 +64,7 @@ Visit Take(const std::string& lesson, bool color) {
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) raise(SIGPIPE);
 
   Check(lseek(document.get(), 0, SEEK_SET), "lseek()");
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+  return {ExitStatus(status),
           json::parse(ReadAll(document.get()), nullptr, false),
           std::chrono::duration_cast<std::chrono::milliseconds>(
               std::chrono::steady_clock::now() - start)};

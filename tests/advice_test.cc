@@ -151,6 +151,23 @@ TEST(Explain, NamesAtLeastSudoToAnOrdinaryUser) {
   EXPECT_EQ(RemedyOf(kUnshareUser, OpenMachine()), "sudo");
 }
 
+TEST(Explain, KnowsWhoMayJoinANamespace) {
+  const CallError error(EPERM, "setns(4, CLONE_NEWUSER)");
+  // What stands in the way of who makes a namespace is not to blame.
+  Machine machine = OpenMachine();
+  machine.chroot = true;
+  machine.apparmor_restricts = true;
+  machine.unprivileged_clone = false;
+  EXPECT_THAT(CauseOf(error, machine), HasSubstr("takes CAP_SYS_ADMIN"));
+  EXPECT_EQ(RemedyOf(error, machine), "sudo");
+  machine.seccomp = true;
+  EXPECT_THAT(RemedyOf(error, machine), HasSubstr("seccomp=unconfined"));
+  machine.privileged = true;
+  EXPECT_EQ(RemedyOf(error, machine), "CAP_SYS_ADMIN in that user namespace");
+  EXPECT_EQ(Explain(CallError(ESRCH, "setns(3, CLONE_NEWUTS)"), machine),
+            std::nullopt);
+}
+
 TEST(Explain, KeepsSilentWhereTheMachineIsNotToBlame) {
   Machine machine = OpenMachine();
   machine.privileged = true;
@@ -229,6 +246,20 @@ TEST(Machine, SeesAChrootAndItsRefusal) {
       FAIL();
     } catch (const CallError& error) {
       EXPECT_THAT(CauseOf(error, machine), HasSubstr("no mount point"));
+    }
+  });
+}
+
+TEST(Machine, SeesWhoMayNotJoinANamespace) {
+  InChild([] {
+    const Descriptor uts = Open("/proc/self/ns/uts", O_RDONLY);
+    EnterUserNamespaceAsRoot();
+    try {
+      Check(setns(uts.get(), 0), "setns({}, 0)", uts.get());
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_EQ(RemedyOf(error, Machine::Look()),
+                "CAP_SYS_ADMIN in that user namespace");
     }
   });
 }

@@ -280,6 +280,12 @@ TEST(ChildrenOf, AreThoseThatLiveAndThoseToReap) {
               testing::Not(testing::Contains(child.pid())));
 }
 
+TEST(ExitStatus, IsTheProgramsOwnOrTellsOfTheSignal) {
+  EXPECT_EQ(ExitStatus(W_EXITCODE(0, 0)), 0);
+  EXPECT_EQ(ExitStatus(W_EXITCODE(3, 0)), 3);
+  EXPECT_EQ(ExitStatus(W_EXITCODE(0, SIGTERM)), 128 + SIGTERM);
+}
+
 TEST(DescribeStatus, IsInWords) {
   EXPECT_EQ(DescribeStatus(0), "exit status 0");
   EXPECT_EQ(DescribeStatus(W_EXITCODE(77, 0)), "exit status 77");

@@ -245,13 +245,24 @@ TEST(RunLesson, LeavesTheOptionsOfACommandAlone) {
 
 TEST(RunLesson, RefusesWordsThatItCannotUse) {
   for (const std::vector<std::string>& wrong :
-       std::vector<std::vector<std::string>>{
-           {"bad"}, {"--nonsense"}, {"--shell", "one"}, {"--json", "one"}}) {
+       std::vector<std::vector<std::string>>{{"bad"},
+                                             {"--nonsense"},
+                                             {"--shell", "one"},
+                                             {"--json", "one"},
+                                             {"--save", "file", "one"}}) {
     const Result result = RunTask(wrong, true);
     EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
     EXPECT_THAT(result.errors,
                 AllOf(HasSubstr("example: "),
                       HasSubstr("bazel run //lessons:example -- --help\n")));
+  }
+}
+
+TEST(RunLesson, LeavesNoDocumentOfACommand) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--json", "one"},
+                                             {"--save", "file", "one"}}) {
+    EXPECT_THAT(RunTask(wrong, true).errors, HasSubstr("leaves no document"));
   }
 }
 

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "common/call_error.h"
 #include "common/child.h"
@@ -31,13 +32,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// A process that is inside: in a UTS namespace of its own, at a checkpoint.
+// A process that is inside: in namespaces of its own, at a checkpoint.
 class Inside {
  public:
-  Inside() : child_([](Line& line) { line.Checkpoint(); }) {
-    Check(child_.Started(clone(Child::Main, child_.stack_top(),
-                               CLONE_NEWUTS | SIGCHLD, &child_)),
-          "clone(CLONE_NEWUTS | SIGCHLD)");
+  explicit Inside(int flags = CLONE_NEWUTS)
+      : child_([](Line& line) { line.Checkpoint(); }) {
+    Check(child_.Started(
+              clone(Child::Main, child_.stack_top(), flags | SIGCHLD, &child_)),
+          "clone({})", CloneFlags(flags | SIGCHLD));
   }
   Child& child() { return child_; }
   std::string Link() const {
@@ -52,14 +54,14 @@ class Inside {
 // its first line. Root in a user namespace, whoever runs the test.
 class LessonWithShell {
  public:
-  explicit LessonWithShell(const std::string& input)
-      : process_([this](Line& line) {
+  explicit LessonWithShell(const std::string& input, int flags = CLONE_NEWUTS)
+      : process_([this, flags](Line& line) {
           EnterUserNamespaceAsRoot();
           Check(dup2(typed_[0], STDIN_FILENO), "dup2()");
           Check(dup2(printed_[1], STDOUT_FILENO), "dup2()");
-          Inside inside;
+          Inside inside(flags);
           line.Send(inside.Link());
-          RunShell(inside.child().pid(), CLONE_NEWUTS, "prompt ");
+          RunShell(inside.child().pid(), flags, "prompt ");
           inside.child().Finish();
         }) {
     Check(pipe2(typed_.data(), O_CLOEXEC), "pipe2()");
@@ -98,6 +100,14 @@ TEST(RunShell, RunsInTheNamespacesOfTheProcess) {
   LessonWithShell lesson("readlink /proc/self/ns/uts\n");
   EXPECT_EQ(lesson.line(), lesson.link());
   lesson.Type("exit 5\n");
+  lesson.process().Finish();
+  EXPECT_THAT(Survivors(), ElementsAre());
+}
+
+TEST(RunShell, JoinsAPidNamespaceAndOthersWithIt) {
+  const int flags = CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWNS;
+  LessonWithShell lesson("readlink /proc/self/ns/uts; exit\n", flags);
+  EXPECT_EQ(lesson.line(), lesson.link());
   lesson.process().Finish();
   EXPECT_THAT(Survivors(), ElementsAre());
 }
@@ -175,6 +185,83 @@ TEST(RunShell, GivesTheTerminalBack) {
   terminal.ReadTo("prompt ");
   terminal.Type("exit\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_THAT(Survivors(), ElementsAre());
+}
+
+// What a program does that is nothing but the command.
+Result RunIt(const std::vector<std::string>& command, bool in_child) {
+  return RunCommand({.function = [=] {
+    return in_child ? AwaitCommand(command, "") : BecomeCommand(command, "");
+  }});
+}
+
+TEST(BecomeCommand, GivesTheExitStatusOfAShell) {
+  for (const bool in_child : {false, true}) {
+    const Result result =
+        RunIt({"sh", "-c", "echo \"$0\"; exit 5", "a b"}, in_child);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 5");
+    EXPECT_EQ(result.output, "a b\n");
+
+    const Result absent = RunIt({"no-such-command"}, in_child);
+    EXPECT_EQ(DescribeStatus(absent.status), "exit status 127");
+    EXPECT_EQ(absent.errors, "no-such-command: there is no such command\n");
+
+    const Result folder = RunIt({"/"}, in_child);
+    EXPECT_EQ(DescribeStatus(folder.status), "exit status 126");
+    EXPECT_EQ(folder.errors, "/: cannot be run: Permission denied (EACCES)\n");
+  }
+}
+
+TEST(BecomeCommand, IsAShellWhenThereIsNone) {
+  for (const bool in_child : {false, true}) {
+    Terminal terminal({.function = [=] {
+      return in_child ? AwaitCommand({}, "[there] ")
+                      : BecomeCommand({}, "[there] ");
+    }});
+    terminal.ReadTo("[there] ");
+    terminal.Type("exit 6\n");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
+  }
+}
+
+TEST(AwaitCommand, TellsOfTheSignalThatKilledTheCommand) {
+  const Result result = RunIt({"sh", "-c", "kill -TERM $$"}, true);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 143");
+}
+
+TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand(
+        {"sh", "-c", "trap 'exit 9' INT; echo ready; read -r line"}, "");
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\x03");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST(AwaitCommand, GivesTheTerminalBackAfterAShellInAPidNamespace) {
+  Terminal terminal({.function = [] {
+    EnterUserNamespaceAsRoot();
+    Inside inside(CLONE_NEWPID);
+    const Descriptor target =
+        Open(fmt::format("/proc/{}/ns/pid", inside.child().pid()), O_RDONLY);
+    Check(setns(target.get(), 0), "setns({}, 0)", target.get());
+    const int status = AwaitCommand({}, "[there] ");
+    return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : EXIT_FAILURE;
+  }});
+  terminal.ReadTo("[there] ");
+  terminal.Type("exit 6\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
+}
+
+TEST(AwaitCommand, EndsWithItsParent) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand({"sh", "-c", "cat"}, "");
+  }});
+  terminal.Type("here\n");
+  terminal.ReadTo("here\r\nhere");
+  kill(terminal.pid(), SIGKILL);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
   EXPECT_THAT(Survivors(), ElementsAre());
 }
 

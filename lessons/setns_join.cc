@@ -1,0 +1,92 @@
+// What //lessons:setns does with a path of the reader's, such as that which
+// another lesson's --shell prints:
+//
+//   bazel run //lessons:setns -- /proc/4242/ns/uts [COMMAND…]
+
+#include "lessons/setns_join.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <stdexcept>
+
+#include "common/call_error.h"
+#include "common/command_line.h"
+#include "common/descriptor.h"
+#include "common/evidence.h"
+#include "common/namespaces.h"
+#include "common/shell.h"
+#include "common/user_namespace.h"
+
+namespace steps {
+namespace {
+
+// The namespace at `path`, open.
+Descriptor OpenNamespace(Side& reader, const std::string& path) {
+  Descriptor target(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const int error = reader.Try(target.get(), "open(\"{}\", O_RDONLY)", path);
+  if (error == ENOENT) {
+    throw std::runtime_error(
+        fmt::format("there is no {}: a process's links end with it", path));
+  }
+  if (error != 0) throw CallError(error, fmt::format("open(\"{}\")", path));
+  return target;
+}
+
+// The flag of its kind.
+int TypeOf(Side& reader, const Descriptor& target, const std::string& path) {
+  const int type = ioctl(target.get(), NS_GET_NSTYPE);
+  if (reader.Try(type, "ioctl({}, NS_GET_NSTYPE)", target.get()) != 0) {
+    throw UsageError(fmt::format("{} is no namespace", path));
+  }
+  return type;
+}
+
+// setns(2) asks for CAP_SYS_ADMIN twice: in the user namespace that owns the
+// target, and in the caller's own. An ordinary user has the first, where it is
+// the user who made the owner, and gets the second by joining the owner.
+void JoinOwner(Lesson& lesson, const Descriptor& target) {
+  Side& reader = lesson.outside();
+  const Descriptor owner(ioctl(target.get(), NS_GET_USERNS));
+  const int error =
+      reader.Try(owner.get(), "ioctl({}, NS_GET_USERNS)", target.get());
+  if (error != 0 || HasSysAdmin()) return;
+  const std::string link = fmt::format("/proc/self/fd/{}", owner.get());
+  if (FromLink("", link).value == FromLink("", "/proc/self/ns/user").value) {
+    return;
+  }
+  lesson.Note("Another user namespace owns it: that one is joined first.");
+  const int result = setns(owner.get(), CLONE_NEWUSER);
+  reader.Check(result, "setns({}, {})", owner.get(), CloneFlags(CLONE_NEWUSER));
+}
+
+}  // namespace
+
+int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
+  Side& reader = lesson.outside();
+  const Descriptor target = OpenNamespace(reader, words[0]);
+  const int type = TypeOf(reader, target, words[0]);
+  // To join a user namespace takes no privilege but in that one.
+  if (type != CLONE_NEWUSER) JoinOwner(lesson, target);
+
+  const int result = setns(target.get(), 0);
+  const int error = reader.Try(result, "setns({}, 0)", target.get());
+  if (error == EINVAL && type == CLONE_NEWUSER) {
+    throw UsageError(fmt::format("you are in {} already", words[0]));
+  }
+  if (error != 0)
+    throw CallError(error, fmt::format("setns({}, 0)", target.get()));
+
+  const std::string prompt =
+      fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindOf(type).name);
+  const std::vector<std::string> command(words.begin() + 1, words.end());
+  if (type != CLONE_NEWPID) return BecomeCommand(command, prompt);
+  lesson.Note("A PID namespace takes in children only: the command is one.");
+  return AwaitCommand(command, prompt);
+}
+
+}  // namespace steps

@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/call_error.h"
+#include "common/child.h"
+#include "common/evidence.h"
+#include "common/namespaces.h"
+#include "common/user_namespace.h"
+#include "tests/lesson_run.h"
+#include "tests/process.h"
+#include "tests/terminal.h"
+
+namespace steps {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+
+class SetnsTest : public LessonTest {
+ protected:
+  SetnsTest() : LessonTest("setns") {}
+
+  // Two terminals: the shell of a lesson, and one that joins it with the line
+  // that the first has printed. Both prompts show the same hostname, and what
+  // `command` prints in both is given.
+  static std::string InBothShellsOf(const std::string& lesson,
+                                    const std::string& command) {
+    const auto host = [&lesson](Terminal& terminal, const char* where) {
+      terminal.ReadTo(fmt::format("[{} {}] root@", where, lesson));
+      return terminal.ReadTo(":");
+    };
+    const auto type = [&command](Terminal& terminal) {
+      terminal.Type(fmt::format("echo found $({})\n", command));
+      terminal.ReadTo("\nfound ");
+      return terminal.ReadTo("\r\n");
+    };
+    Terminal first({.program = "lessons/" + lesson,
+                    .arguments = {"--shell"},
+                    .as_nobody = as_nobody()});
+    first.ReadTo("bazel run //lessons:setns -- ");
+    std::string path = WithoutColor(first.ReadTo("\r\n"));
+    path.resize(path.find('\r'));
+    const std::string first_host = host(first, "inside");
+    Terminal second({.program = "lessons/setns",
+                     .arguments = {path},
+                     .as_nobody = as_nobody()});
+    EXPECT_EQ(host(second, "joined"), first_host);
+    std::string found = type(first);
+    EXPECT_EQ(type(second), found);
+    for (Terminal* terminal : {&second, &first}) {
+      terminal->Type("exit\n");
+      EXPECT_EQ(DescribeStatus(terminal->Await()), "exit status 0");
+    }
+    EXPECT_THAT(Survivors(), IsEmpty());
+    return first_host + " " + found;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(As, SetnsTest, testing::Bool(), UserName);
+
+TEST_P(SetnsTest, JoinsTheShellOfUts) {
+  EXPECT_THAT(InBothShellsOf("uts", "hostname; readlink /proc/self/ns/uts"),
+              MatchesRegex("container_001: container_001 uts:.[0-9]+.\r\n"));
+}
+
+// A process in a user namespace of its own, and in others of all kinds that
+// this one owns.
+class Holder {
+ public:
+  explicit Holder(bool as_nobody)
+      : process_([as_nobody](Line& line) {
+          if (as_nobody && IsRoot()) BecomeNobody();
+          EnterUserNamespaceAsRoot();
+          int flags = 0;
+          for (const Kind& kind : Kinds()) flags |= kind.flag;
+          flags &= ~CLONE_NEWUSER;
+          Check(unshare(flags), "unshare({})", CloneFlags(flags));
+          // PID and time namespaces take in children only.
+          Child inside([](Line& to_parent) { to_parent.Checkpoint(); });
+          inside.Fork();
+          line.Send(std::to_string(inside.pid()));
+          line.Checkpoint();
+          inside.Finish();
+        }) {
+    process_.Fork();
+    pid_ = std::stoi(process_.Receive().value());
+  }
+
+  // Its link for this kind.
+  std::string Path(std::string_view kind) const {
+    return fmt::format("/proc/{}/ns/{}", pid_, kind);
+  }
+
+ private:
+  Child process_;
+  pid_t pid_ = -1;
+};
+
+TEST_P(SetnsTest, JoinsEveryKindAndRunsTheCommandThere) {
+  const Holder holder(as_nobody());
+  for (const Kind& kind : Kinds()) {
+    const std::string path = holder.Path(kind.proc_name);
+    const Result result = Run(
+        {path, "readlink", fmt::format("/proc/self/ns/{}", kind.proc_name)});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+    EXPECT_EQ(result.output, FromLink("", path).value + "\n")
+        << "and nothing else on stdout";
+    EXPECT_THAT(result.errors,
+                HasSubstr(fmt::format("open(\"{}\", O_RDONLY) = 3\n", path)));
+    EXPECT_THAT(result.errors, HasSubstr(", 0) = 0\n"));
+    // Root has the privilege without being in the owner.
+    const bool joins_owner = as_nobody() && kind.flag != CLONE_NEWUSER;
+    EXPECT_EQ(result.errors.find("setns(4, CLONE_NEWUSER) = 0\n") !=
+                  std::string::npos,
+              joins_owner)
+        << result.errors;
+    EXPECT_EQ(result.errors.find("joined first") != std::string::npos,
+              joins_owner);
+    ExpectFits80Columns(result.errors);
+  }
+}
+
+TEST_P(SetnsTest, PassesOnTheExitStatusOfTheCommand) {
+  const Holder holder(as_nobody());
+  for (const std::string& path : {holder.Path("uts"), holder.Path("pid")}) {
+    const auto status = [&](const std::vector<std::string>& command) {
+      std::vector<std::string> words = {path};
+      words.insert(words.end(), command.begin(), command.end());
+      return DescribeStatus(Run(words).status);
+    };
+    EXPECT_EQ(status({"sh", "-c", "exit 5"}), "exit status 5");
+    EXPECT_EQ(status({"no-such-command"}), "exit status 127");
+    EXPECT_EQ(status({"/"}), "exit status 126");
+    EXPECT_EQ(status({"sh", "-c", "kill -KILL $$"}), path == holder.Path("pid")
+                                                         ? "exit status 137"
+                                                         : "killed by SIGKILL");
+  }
+}
+
+TEST_P(SetnsTest, ForksIntoAPidNamespace) {
+  const Holder holder(as_nobody());
+  const Result result = Run({holder.Path("pid"), "sh", "-c", "echo $$"});
+  EXPECT_EQ(result.output, "2\n");
+  EXPECT_THAT(result.errors, HasSubstr("takes in children only"));
+}
+
+TEST_P(SetnsTest, SaysWhatItCannotJoin) {
+  const auto expect = [](const Result& result, const std::string& status,
+                         const std::string& message) {
+    EXPECT_EQ(DescribeStatus(result.status), "exit status " + status);
+    EXPECT_THAT(result.errors, HasSubstr("\nsetns: " + message));
+    EXPECT_THAT(result.output, IsEmpty());
+  };
+  expect(Run({"/dev/null", "true"}), "2", "/dev/null is no namespace\n");
+  expect(Run({"/proc/self/status"}), "2",
+         "/proc/self/status is no namespace\n");
+  expect(Run({"/proc/self/ns/user", "true"}), "2",
+         "you are in /proc/self/ns/user already\n");
+  Child gone([](Line&) {});
+  gone.Fork();
+  gone.Finish();
+  const std::string path = fmt::format("/proc/{}/ns/uts", gone.pid());
+  expect(Run({path, "true"}), "1",
+         fmt::format("there is no {}: a process's links end with it\n", path));
+}
+
+TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
+  const std::string mine = fmt::format("/proc/{}/ns/uts", getpid());
+  const Result look = Run({mine, "true"}, [] {
+    if (IsRoot()) EnterUserNamespaceAsRoot();
+  });
+  EXPECT_EQ(DescribeStatus(look.status), "exit status 77");
+  EXPECT_THAT(look.errors,
+              HasSubstr(fmt::format(
+                  "\nsetns: open(\"{}\"): Permission denied (EACCES)\n"
+                  "  cause   To look at its namespaces takes ",
+                  mine)));
+  EXPECT_THAT(look.errors,
+              HasSubstr(as_nobody() ? "\n  remedy  sudo\n"
+                                    : "\n  remedy  root, outside of "));
+
+  const Result join = Run({"/proc/self/ns/uts", "true"}, [] {
+    if (IsRoot()) EnterUserNamespaceAsRoot();
+  });
+  EXPECT_EQ(DescribeStatus(join.status), "exit status 77");
+  EXPECT_THAT(join.errors,
+              HasSubstr("\nsetns: setns(3, 0): Operation not permitted "
+                        "(EPERM)\n  cause   To join it takes CAP_SYS_ADMIN "));
+}
+
+TEST_P(SetnsTest, HelpsToJoin) {
+  EXPECT_THAT(Run({"--help"}).output,
+              HasSubstr("//lessons:setns -- /proc/4242/ns/uts"));
+}
+
+}  // namespace
+}  // namespace steps
