@@ -34,12 +34,9 @@ void KillDescendants(pid_t spared) {
   }
 }
 
-// Joins the namespaces `flags` of `pid`. setns(2).
-void Join(pid_t pid, int flags) {
-  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor process(static_cast<int>(
-      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
-  Check(setns(process.get(), flags), "setns(pidfd of {}, {})", pid,
+// Joins the namespaces `flags` of a process. setns(2).
+void Join(const Descriptor& process, int flags) {
+  Check(setns(process.get(), flags), "setns({}, {})", process.get(),
         CloneFlags(flags));
 }
 
@@ -58,11 +55,15 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
+  // Opened here: inside a PID namespace `pid` would be another process, or
+  // none. Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
+  const Descriptor process(static_cast<int>(
+      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
   // Of a PID namespace the children of whoever joins it become members.
   const int in_children = flags & CLONE_NEWPID;
-  if (in_children != 0) Join(pid, in_children);
+  if (in_children != 0) Join(process, in_children);
   Child shell([&](Line&) {
-    if (flags != in_children) Join(pid, flags & ~in_children);
+    if (flags != in_children) Join(process, flags & ~in_children);
     BecomeShell(prompt);
   });
   shell.Fork();
