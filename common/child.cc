@@ -159,9 +159,14 @@ Child::~Child() {
 int Child::Main(void* self) {
   Child& child = *static_cast<Child*>(self);
 #ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(nullptr, child.stack_->data(),
-                                 child.stack_->size());
-  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+  // After fork(2) this is still the caller's stack, a copy of it.
+  const void* frame = __builtin_frame_address(0);
+  if (std::less_equal<>()(child.stack_->data(), frame) &&
+      std::less<>()(frame, child.stack_top())) {
+    __sanitizer_start_switch_fiber(nullptr, child.stack_->data(),
+                                   child.stack_->size());
+    __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+  }
 #endif
   const int fd = child.to_parent_.get();
   int status = EXIT_FAILURE;

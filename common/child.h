@@ -75,7 +75,8 @@ class Child {
   Child& operator=(Child&&) = delete;
   ~Child();
 
-  /// The function for clone(2) to run; its argument is the Child.
+  /// The function for clone(2) to run; its argument is the Child. Where fork(2)
+  /// or clone3(2) gives 0 instead, it is to be called. It does not return.
   static int Main(void* self);
 
   /// Where the child's stack begins: at its highest address, because a stack

@@ -99,20 +99,21 @@ std::string CloneFlags(int flags) {
     if (!text.empty()) text += " | ";
     text += name;
   };
+  // CLONE_NEWTIME is one of the bits of the signal that the child sends when it
+  // ends: beside others, clone(2) knows it as nothing else.
+  const int signal = (flags & CSIGNAL) == CLONE_NEWTIME ? 0 : flags & CSIGNAL;
+  flags &= ~signal;
   for (const Kind& kind : kKinds) {
     if ((flags & kind.flag) != 0) add(kind.flag_name);
     flags &= ~kind.flag;
   }
   if ((flags & CLONE_FS) != 0) add("CLONE_FS");
-  flags &= ~CLONE_FS;
-  // What is left is the signal that the child sends when it ends: CSIGNAL is
-  // the mask, and CLONE_NEWTIME, taken out above, is one of its bits.
-  if (const int signal = flags & CSIGNAL; signal != 0) {
+  if ((flags & CLONE_SYSVSEM) != 0) add("CLONE_SYSVSEM");
+  flags &= ~(CLONE_FS | CLONE_SYSVSEM);
+  if (signal != 0) {
     const char* name = sigabbrev_np(signal);
-    add(name == nullptr ? fmt::format("signal {}", signal)
-                        : fmt::format("SIG{}", name));
+    add(name == nullptr ? fmt::to_string(signal) : fmt::format("SIG{}", name));
   }
-  flags &= ~CSIGNAL;
   if (flags != 0 || text.empty()) add(fmt::format("{:#x}", flags));
   return text;
 }

@@ -169,20 +169,34 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
   std::vector<std::string> joins;
   std::string nsenter = fmt::format("nsenter --target {}", pid);
   std::string links;
+  std::string names;
+  int all = 0;
   for (const Kind& kind : Kinds()) {
+    all |= kind.flag;
     if ((flags & kind.flag) == 0) continue;
     nsenter += fmt::format(" --{}", kind.name);
     const std::string link = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
     links += " " + link;
+    names += fmt::format(" {}", kind.proc_name);
     if (kind.name == lesson) {
       joins.push_back("bazel run //lessons:setns -- " + link);
     }
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
   }
+  // So many would be wider than the screen, on which they are indented by five.
+  constexpr std::size_t kWidest = 75;
+  std::string readlink = "readlink" + links;
+  if (readlink.size() > kWidest) {
+    readlink = fmt::format("(cd /proc/{}/ns && readlink{})", pid, names);
+  }
+  if (flags == all) {
+    nsenter =
+        fmt::format("nsenter --target {} --all --preserve-credentials", pid);
+  }
   joins.push_back(nsenter);
   std::vector<std::string> commands = {
-      "readlink" + links, fmt::format("cat /proc/{}/uid_map", pid)};
+      readlink, fmt::format("cat /proc/{}/uid_map", pid)};
   commands.insert(commands.end(), joins.begin(), joins.end());
   return commands;
 }

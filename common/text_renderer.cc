@@ -100,6 +100,9 @@ class TextRenderer : public Renderer {
   void Render(const Event& event) override {
     std::string text =
         std::visit([this](const auto& one) { return Text(one); }, event);
+    // A table ends with an empty line, and a step begins with one: the same.
+    if (after_empty_line_ && text.starts_with('\n')) text.erase(0, 1);
+    after_empty_line_ = text.ends_with("\n\n");
     WriteOutput(fd_, text);
   }
 
@@ -281,6 +284,7 @@ class TextRenderer : public Renderer {
 
   int fd_;
   bool color_;
+  bool after_empty_line_ = false;
 };
 
 }  // namespace

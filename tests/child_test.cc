@@ -93,6 +93,22 @@ TEST(Child, StartsWithTheFlagsThatTheCallerGivesToClone) {
   child.Finish();
 }
 
+TEST(Child, GoesOnWhereForkReturns) {
+  testing::internal::CaptureStderr();
+  Child child([](Line& line) {
+    line.Send("hello");
+    throw std::out_of_range("no such probe");
+  });
+  const pid_t pid = fork();
+  if (pid == 0) Child::Main(&child);
+  Check(child.Started(pid), "fork()");
+  EXPECT_EQ(child.Receive(), "hello");
+  EXPECT_THAT(ChildErrorOf([&] { child.Finish(); }),
+              HasSubstr("no such probe (exit status 1)"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "")
+      << "AddressSanitizer has lost its way on the stack";
+}
+
 TEST(Child, IsNotStartedWhenCloneIsRefused) {
   Child child([](Line&) {});
   const pid_t pid = clone(Child::Main, child.stack_top(),

@@ -158,6 +158,14 @@ TEST(TextRenderer, GivesUpTheMarginOfATableBeforeItCuts) {
               HasSubstr("\n narrow  " + wide + "\n"));
 }
 
+TEST(TextRenderer, LeavesOneEmptyLineBetweenATableAndWhatFollows) {
+  const Table table = {{"a", "b"}, {{"c", "d"}}};
+  const std::string shown = "\n  a  b\n  c  d\n\n";
+  EXPECT_EQ(Text({table, Step{2, "Next"}}), shown + "2  Next\n");
+  EXPECT_EQ(Text({table, table}), shown + shown.substr(1));
+  EXPECT_EQ(Text({table, Note{"A note."}}), shown + "     A note.\n");
+}
+
 TEST(TextRenderer, CutsTheWidestColumnInTheMiddle) {
   const std::string wide = "begin" + std::string(80, 'x') + "end";
   const std::string text = Text({Table{{"a", "b"}, {{"narrow", wide}}}});

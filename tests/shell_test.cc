@@ -275,6 +275,14 @@ TEST(SecondTerminal, NamesWhatDiffers) {
       ElementsAre("readlink /proc/42/ns/mnt /proc/42/ns/user",
                   "cat /proc/42/uid_map",
                   "nsenter --target 42 --mount --user --preserve-credentials"));
+  int all = 0;
+  for (const Kind& kind : Kinds()) all |= kind.flag;
+  EXPECT_THAT(
+      SecondTerminal("example", 4194304, all),
+      ElementsAre("(cd /proc/4194304/ns && readlink mnt uts ipc pid net user "
+                  "cgroup time)",
+                  "cat /proc/4194304/uid_map",
+                  "nsenter --target 4194304 --all --preserve-credentials"));
 }
 
 }  // namespace
