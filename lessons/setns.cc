@@ -1,26 +1,27 @@
 // setns: join a namespace that exists.                                setns(2)
 //
-// A child is in namespaces of its own and stays there; others join them, by the
-// links in /proc/PID/ns, by a descriptor of the process, and by a bind mount
-// when there is no process any more. The lesson claims:
+// A child stays in a UTS and a PID namespace of its own; others join them by
+// the links in its /proc/PID/ns and by a pidfd. The lesson claims:
 //
-//   1. A child that does not join keeps the old name and namespace.
-//   2. setns(2) moves its caller: it has the name and the namespace inside.
-//   3. Outside, nothing changes.
-//   4. Another kind than nstype says is refused (EINVAL), and so is a
-//      descriptor that is no namespace; nstype 0 takes any kind.
+//   1. A child that does not join is outside, under the old name.
+//   2. setns(2) moves its caller inside, under the new name.
+//   3. Outside, nothing has changed.
+//   4. nstype 0 takes any kind; a wrong kind, or a descriptor that is no
+//      namespace, is EINVAL.
 //   5. A pidfd joins several kinds in one call.
 //   6. Joining a PID namespace moves the children, not the caller.
-//   7. An open descriptor keeps a namespace alive with no process in it, and so
-//      does a bind mount.
+//   7. A bind mount of the link keeps a namespace alive with no process in it;
+//      an open descriptor does too.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
-//   bazel run //lessons:setns                                the lesson
-//   bazel run //lessons:setns -- --shell                     and a shell inside
-//   bazel run //lessons:setns -- /proc/PID/ns/KIND [COMMAND…]
-//       joins what the reader names, as lessons/setns_join.cc has it
-//   bazel run //lessons:setns -- --help                      all options
+//   bazel run //lessons:setns                the lesson
+//   bazel run //lessons:setns -- --shell     and a shell inside
+//   bazel run //lessons:setns -- --help      all options
+//
+// It is a tool, too, which lessons/setns_join.cc has:
+//
+//   bazel run //lessons:setns -- /proc/4242/ns/uts [COMMAND…]
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -32,7 +33,7 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,21 +59,27 @@ Evidence Ask() {
           FromLink("PID", "/proc/self/ns/pid")};
 }
 
-// What a child in no new namespace tells: so many pieces of evidence.
-std::vector<Evidence> HearChild(Side& parent, const Child::Body& body,
-                                std::size_t count = 1) {
-  std::vector<Evidence> told;
-  Child child(body);
-  child.Fork();
-  while (told.size() < count) told.push_back(parent.Hear(child));
-  child.Finish();
-  return told;
+// Whether both are in one UTS namespace, and know its name.
+bool Same(const Evidence& one, const Evidence& other) {
+  return one.Value("UTS") == other.Value("UTS") &&
+         one.Value("hostname") == other.Value("hostname");
 }
 
-Descriptor OpenLink(Side& side, const std::string& path) {
-  Descriptor link(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  side.Check(link.get(), "open(\"{}\", O_RDONLY)", path);
-  return link;
+// Has a child, in no new namespace, do `act`, and gives what is found there: by
+// `count` processes, the child last.
+std::vector<Evidence> InChild(Side& parent, const std::string& name,
+                              const std::function<void(Side&)>& act,
+                              int count = 1) {
+  Child child([&](Line& line) {
+    Side side(name, line);
+    act(side);
+    side.Show(Ask());
+  });
+  child.Fork();
+  std::vector<Evidence> found;
+  for (; count > 0; --count) found.push_back(parent.Hear(child));
+  child.Finish();
+  return found;
 }
 
 // Whoever is inside: gives its UTS namespace a name, and stays.
@@ -84,60 +91,56 @@ void Hold(Line& line, const std::string& name) {
   line.Checkpoint();
 }
 
-// The control: the same child without setns(2).
-void Stay(Line& line, const std::string& name) { Side(name, line).Show(Ask()); }
+Descriptor OpenLink(Side& side, const std::string& path) {
+  Descriptor link(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  side.Check(link.get(), "open(\"{}\", O_RDONLY)", path);
+  return link;
+}
 
-// The experiment.
-void Join(Line& line, const std::string& path) {
-  Side joiner("joiner", line);
+// The experiment. `nstype` says of which kind the link has to be; 0: of any.
+void Join(Side& joiner, const std::string& path, int nstype) {
   const Descriptor uts = OpenLink(joiner, path);
-  const int result = setns(uts.get(), CLONE_NEWUTS);
-  joiner.Check(result, "setns({}, {})", uts.get(), CloneFlags(CLONE_NEWUTS));
-  joiner.Show(Ask());
+  const int result = setns(uts.get(), nstype);
+  joiner.Check(result, "setns({}, {})", uts.get(),
+               nstype == 0 ? "0" : CloneFlags(nstype));
 }
 
 // A pidfd stands for all the namespaces of its process.
-void JoinTwo(Line& line, pid_t pid) {
-  Side joiner("joiner", line);
+void JoinTwo(Side& joiner, pid_t pid) {
   // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  joiner.Check(process.get(), "pidfd_open({}, 0)", pid);
-  const int kinds = CLONE_NEWUTS | CLONE_NEWPID;
-  const int result = setns(process.get(), kinds);
-  joiner.Check(result, "setns({}, {})", process.get(), CloneFlags(kinds));
-  joiner.Show(Ask());
-  HearChild(joiner, [](Line& to_parent) { Stay(to_parent, "child"); });
+  const Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  joiner.Check(pidfd.get(), "pidfd_open({}, 0)", pid);
+  const int result = setns(pidfd.get(), CLONE_NEWUTS | CLONE_NEWPID);
+  joiner.Check(result, "setns({}, CLONE_NEWUTS | CLONE_NEWPID)", pidfd.get());
+  InChild(joiner, "child", [](Side&) {});
 }
 
-// A namespace with no process in it: first a bind mount keeps it, and when that
-// is gone a descriptor. All in a mount namespace that is thrown away.
-void Outlive(Line& line, const std::string& name) {
-  Side keeper("keeper", line);
+// A namespace with no process in it is kept by a bind mount, and when that is
+// gone by a descriptor. All in a mount namespace that is thrown away.
+void Outlive(Side& keeper, const std::string& name) {
   int result = unshare(CLONE_NEWNS);
   keeper.Check(result, "unshare({})", CloneFlags(CLONE_NEWNS));
-  result = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  keeper.Check(result,
-               "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
+  result = mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  keeper.Check(result, "mount(NULL, \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
 
   const int flags = CLONE_NEWUTS | SIGCHLD;
-  Child holder([&](Line& to_parent) { Hold(to_parent, name); });
+  Child holder([&](Line& line) { Hold(line, name); });
   const pid_t pid = clone(Child::Main, holder.stack_top(), flags, &holder);
   keeper.Check(holder.Started(pid), "clone({})", CloneFlags(flags));
   keeper.Hear(holder);
-  const std::string link = fmt::format("/proc/{}/ns/uts", pid);
-  result = mount(link.c_str(), "/dev/null", nullptr, MS_BIND, nullptr);
-  keeper.Check(result, "mount(\"{}\", \"/dev/null\", NULL, MS_BIND, NULL)",
-               link);
+  const std::string path = fmt::format("/proc/{}/ns/uts", pid);
+  result = mount(path.c_str(), "/dev/tty", nullptr, MS_BIND, nullptr);
+  keeper.Check(result, "mount(\"{}\", \"/dev/tty\", NULL, MS_BIND, NULL)",
+               path);
   holder.Finish();
   keeper.Try(kill(pid, 0), "kill({}, 0)", pid);
 
-  const Descriptor uts = OpenLink(keeper, "/dev/null");
+  const Descriptor uts = OpenLink(keeper, "/dev/tty");
   // Lazily: the open file keeps its mount busy.
-  result = umount2("/dev/null", MNT_DETACH);
-  keeper.Check(result, "umount2(\"/dev/null\", MNT_DETACH)");
-  result = setns(uts.get(), 0);
-  keeper.Check(result, "setns({}, 0)", uts.get());
-  keeper.Show(Ask());
+  result = umount2("/dev/tty", MNT_DETACH);
+  keeper.Check(result, "umount2(\"/dev/tty\", MNT_DETACH)");
+  result = setns(uts.get(), CLONE_NEWUTS);
+  keeper.Check(result, "setns({}, CLONE_NEWUTS)", uts.get());
 }
 
 void Teach(Lesson& lesson) {
@@ -146,11 +149,10 @@ void Teach(Lesson& lesson) {
   lesson.Begin("Outside: the name of this machine");
   const Evidence before = outside.Show(Ask());
   // A new name, even where this is a shell that another lesson has named so.
-  const std::string old = before.Value("hostname");
-  const std::string name =
-      old == "container_001" ? "container_002" : "container_001";
+  const bool taken = before.Value("hostname") == "container_001";
+  const std::string name = taken ? "container_002" : "container_001";
 
-  lesson.Begin("Inside: a child in two namespaces of its own, where it stays");
+  lesson.Begin("Inside: a child stays in two namespaces of its own");
   const int flags = CLONE_NEWUTS | CLONE_NEWPID | SIGCHLD;
   Child holder([&](Line& line) { Hold(line, name); });
   const pid_t pid = clone(Child::Main, holder.stack_top(), flags, &holder);
@@ -158,62 +160,53 @@ void Teach(Lesson& lesson) {
   const Evidence inside = outside.Hear(holder);
 
   lesson.Begin("Control: another child does not join, and is outside");
-  const Evidence control =
-      HearChild(outside, [](Line& line) { Stay(line, "control"); })[0];
+  const Evidence control = InChild(outside, "control", [](Side&) {})[0];
 
-  lesson.Begin("Joining: the same child with setns is inside");
+  lesson.Begin("With setns such a child is inside");
   const std::string path = fmt::format("/proc/{}/ns/uts", pid);
-  const Evidence joined =
-      HearChild(outside, [&](Line& line) { Join(line, path); })[0];
+  const auto join = [&path](Side& side) { Join(side, path, CLONE_NEWUTS); };
+  const Evidence joined = InChild(outside, "joiner", join)[0];
 
-  lesson.Begin("What setns refuses: another kind, and what is no namespace");
+  lesson.Begin("nstype is a check: 0 takes any kind, a wrong one is refused");
+  const auto join_any = [&path](Side& side) { Join(side, path, 0); };
+  const Evidence any = InChild(outside, "joiner", join_any)[0];
   const Descriptor uts = OpenLink(outside, path);
   int result = setns(uts.get(), CLONE_NEWIPC);
-  const int other_kind =
-      outside.Try(result, "setns({}, {})", uts.get(), CloneFlags(CLONE_NEWIPC));
+  const int other = outside.Try(result, "setns({}, CLONE_NEWIPC)", uts.get());
   const Descriptor null = OpenLink(outside, "/dev/null");
   result = setns(null.get(), 0);
-  const int no_namespace = outside.Try(result, "setns({}, 0)", null.get());
+  const int none = outside.Try(result, "setns({}, 0)", null.get());
 
   lesson.Begin("A pidfd joins several kinds; a PID namespace takes children");
-  const std::vector<Evidence> moved = HearChild(
-      outside, [&](Line& line) { JoinTwo(line, pid); }, 2);
+  const auto join_two = [pid](Side& side) { JoinTwo(side, pid); };
+  const auto moved = InChild(outside, "joiner", join_two, 2);
 
-  lesson.Begin("With no process in it, something else keeps a namespace");
+  lesson.Begin("A bind mount or descriptor keeps a namespace with no process");
   const Outcome outlives = lesson.Attempt([&] {
-    const std::vector<Evidence> kept = HearChild(
-        outside, [&](Line& line) { Outlive(line, name); }, 2);
-    return kept[1].Value("hostname") == name &&
-           kept[1].Value("UTS") == kept[0].Value("UTS");
+    const auto outlive = [&](Side& side) { Outlive(side, name); };
+    const auto kept = InChild(outside, "keeper", outlive, 2);
+    return kept[0].Value("hostname") == name && Same(kept[0], kept[1]);
   });
 
   lesson.Begin("Outside again, with the first child still inside");
   const Evidence after = outside.Show(Ask());
   lesson.Compare(before, joined, after);
 
-  const std::string& there = inside.Value("UTS");
-  lesson.Claim("A child that does not join keeps the old name and namespace.",
-               control.AllSay("hostname", old) &&
-                   control.Value("UTS") == before.Value("UTS") &&
-                   there != before.Value("UTS"));
-  lesson.Claim(
-      "setns(2) moves its caller to the name and namespace inside.",
-      joined.Value("hostname") == name && joined.Value("UTS") == there);
-  lesson.Claim("Outside, the name and the namespaces are as before.",
-               after.Value("hostname") == old &&
-                   after.Value("UTS") == before.Value("UTS"));
-  lesson.Claim("Another kind than nstype says, and no namespace, are EINVAL.",
-               other_kind == EINVAL && no_namespace == EINVAL);
+  lesson.Claim("A child that does not join is outside, under the old name.",
+               Same(control, before) && !Same(inside, before));
+  lesson.Claim("setns(2) moves its caller inside, under the new name.",
+               Same(joined, inside) && inside.Value("hostname") == name);
+  lesson.Claim("Outside, nothing has changed.", Same(after, before));
+  lesson.Claim("nstype 0 takes any kind; a wrong kind, or none, is EINVAL.",
+               Same(any, inside) && other == EINVAL && none == EINVAL);
+  const std::string& there = inside.Value("PID");
   lesson.Claim("A pidfd joins several kinds in one call.",
-               moved[1].Value("UTS") == there &&
-                   moved[1].Value("PID") == inside.Value("PID"));
-  lesson.Claim("Joining a PID namespace moves the children, not the caller.",
-               moved[0].Value("PID") == before.Value("PID") &&
-                   moved[1].Value("PID") == inside.Value("PID"));
+               Same(moved[0], inside) && moved[0].Value("PID") == there);
   lesson.Claim(
-      "With no process in it, a bind mount or an open descriptor keeps a "
-      "namespace; nstype 0 joins any kind.",
-      outlives);
+      "Joining a PID namespace moves the children, not the caller.",
+      moved[0].Value("PID") == there && moved[1].Value("PID") != there);
+  lesson.Claim("A bind mount or descriptor keeps a namespace with no process.",
+               outlives);
   lesson.Keep(std::move(holder));
 }
 
@@ -221,14 +214,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  const steps::Task join = {.words = "PATH",
-                            .help = "join that namespace",
-                            .example = "/proc/4242/ns/uts",
-                            .runs_command = true,
-                            .run = steps::JoinAndRun};
   return steps::RunLesson(argc, argv,
                           {.name = "setns",
                            .title = "setns: join a namespace that exists",
                            .man_page = "setns(2)"},
-                          steps::Teach, join);
+                          steps::Teach, steps::JoinTask());
 }

@@ -10,9 +10,12 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "common/call_error.h"
 #include "common/command_line.h"
@@ -64,7 +67,11 @@ void JoinOwner(Lesson& lesson, const Descriptor& target) {
   reader.Check(result, "setns({}, {})", owner.get(), CloneFlags(CLONE_NEWUSER));
 }
 
-}  // namespace
+// A mount namespace may have the /proc of a PID namespace in which this process
+// has no number.
+bool IsStrangeToProc() {
+  return access("/proc/1", F_OK) == 0 && access("/proc/self", F_OK) == -1;
+}
 
 int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
   Side& reader = lesson.outside();
@@ -81,12 +88,28 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
   if (error != 0)
     throw CallError(error, fmt::format("setns({}, 0)", target.get()));
 
+  if (type == CLONE_NEWNS && IsStrangeToProc()) {
+    lesson.Note(
+        "There, /proc is that of another PID namespace: for ps, join that one, "
+        "too.");
+  }
+
   const std::string prompt =
       fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindOf(type).name);
   const std::vector<std::string> command(words.begin() + 1, words.end());
   if (type != CLONE_NEWPID) return BecomeCommand(command, prompt);
   lesson.Note("A PID namespace takes in children only: the command is one.");
   return AwaitCommand(command, prompt);
+}
+
+}  // namespace
+
+Task JoinTask() {
+  return {.words = "PATH",
+          .help = "join that namespace",
+          .example = "/proc/4242/ns/uts",
+          .runs_command = true,
+          .run = JoinAndRun};
 }
 
 }  // namespace steps

@@ -1,18 +1,13 @@
 #ifndef LESSONS_SETNS_JOIN_H_
 #define LESSONS_SETNS_JOIN_H_
 
-#include <string>
-#include <vector>
-
-#include "common/lesson.h"
+#include "common/program.h"
 
 namespace steps {
 
-/// The task of the lesson setns: joins the namespace at the path `words[0]`, of
-/// any kind, and becomes the command that follows, or a shell. Gives the exit
-/// status where it has waited for the command. Throws UsageError, CallError and
-/// std::runtime_error. setns(2).
-int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words);
+/// The task of the lesson setns: joins the namespace, of any kind, at a path of
+/// the reader's, and becomes the command that follows, or a shell. setns(2).
+Task JoinTask();
 
 }  // namespace steps
 

@@ -1,16 +1,22 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <nlohmann/json.hpp>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/call_error.h"
 #include "common/child.h"
+#include "common/descriptor.h"
 #include "common/evidence.h"
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
@@ -21,9 +27,17 @@
 namespace steps {
 namespace {
 
+using nlohmann::json;
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::IsSupersetOf;
 using testing::MatchesRegex;
+using testing::Not;
+using testing::StartsWith;
 
 class SetnsTest : public LessonTest {
  protected:
@@ -67,9 +81,115 @@ class SetnsTest : public LessonTest {
 
 INSTANTIATE_TEST_SUITE_P(As, SetnsTest, testing::Bool(), UserName);
 
+TEST_P(SetnsTest, ControlIsOutsideAndTheJoinerInside) {
+  utsname names = {};
+  uname(&names);
+  const json run = RunJson();
+  EXPECT_THAT(Values(run, "control", "hostname"), ElementsAre(names.nodename));
+  EXPECT_THAT(Values(run, "control", "UTS"),
+              ElementsAre(FromLink("", "/proc/self/ns/uts").value));
+  EXPECT_THAT(Calls(run, "control"), IsEmpty());
+  EXPECT_THAT(Values(run, "joiner", "hostname"), ElementsAre("container_001"));
+  EXPECT_THAT(Values(run, "inside", "UTS"),
+              IsSupersetOf(Values(run, "joiner", "UTS")));
+  EXPECT_THAT(Calls(run, "joiner"),
+              AllOf(Contains(MatchesRegex(R"(open\("/proc/[0-9]+/ns/uts", )"
+                                          R"(O_RDONLY\) = [0-9]+)")),
+                    Contains(MatchesRegex(R"(setns\([0-9]+, )"
+                                          R"(CLONE_NEWUTS\) = 0)")),
+                    Contains(MatchesRegex(R"(setns\([0-9]+, 0\) = 0)"))));
+  EXPECT_THAT(Values(run, "outside", "hostname"), ElementsAre(names.nodename));
+}
+
+TEST_P(SetnsTest, ComparesTheJoinerOfOneKindWithTheOutside) {
+  const json run = RunJson();
+  std::vector<std::string> rows;
+  for (const json& row : run["comparison"]) {
+    rows.push_back(row["probe"].get<std::string>() + " " +
+                   row["verdict"].get<std::string>());
+  }
+  EXPECT_THAT(rows,
+              ElementsAre("hostname isolated", "UTS isolated", "PID shared"));
+}
+
+TEST_P(SetnsTest, AWrongKindAndNoNamespaceAreRefused) {
+  const std::vector<std::string> calls = Calls(RunJson(), "outside");
+  EXPECT_THAT(
+      calls,
+      Contains(MatchesRegex(R"(setns\([0-9]+, CLONE_NEWIPC\) = EINVAL)")));
+  EXPECT_THAT(calls, Contains(MatchesRegex(R"(setns\([0-9]+, 0\) = EINVAL)")));
+}
+
+TEST_P(SetnsTest, PidfdJoinsTwoKindsAndOnlyTheChildChangesItsPidNamespace) {
+  const json run = RunJson();
+  EXPECT_THAT(Calls(run, "joiner"),
+              Contains(MatchesRegex(R"(setns\([0-9]+, CLONE_NEWUTS \| )"
+                                    R"(CLONE_NEWPID\) = 0)")));
+  const std::string outside = FromLink("", "/proc/self/ns/pid").value;
+  EXPECT_THAT(Values(run, "joiner", "PID"), ElementsAre(outside));
+  EXPECT_THAT(Values(run, "child", "PID"), Not(Contains(outside)));
+  EXPECT_THAT(Values(run, "inside", "PID"),
+              IsSupersetOf(Values(run, "child", "PID")));
+  EXPECT_EQ(Values(run, "child", "UTS"), Values(run, "joiner", "UTS"));
+}
+
+TEST_P(SetnsTest, NamespaceOutlivesItsLastProcess) {
+  const json run = RunJson();
+  EXPECT_THAT(
+      Calls(run, "keeper"),
+      ElementsAre("unshare(CLONE_NEWNS) = 0",
+                  R"(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) = 0)",
+                  StartsWith("clone(CLONE_NEWUTS | SIGCHLD) = "),
+                  EndsWith(R"(ns/uts", "/dev/tty", NULL, MS_BIND, NULL) = 0)"),
+                  MatchesRegex(R"(kill\([0-9]+, 0\) = ESRCH)"),
+                  StartsWith(R"(open("/dev/tty", O_RDONLY) = )"),
+                  R"(umount2("/dev/tty", MNT_DETACH) = 0)",
+                  MatchesRegex(R"(setns\([0-9]+, CLONE_NEWUTS\) = 0)")));
+  EXPECT_THAT(Values(run, "keeper", "hostname"), ElementsAre("container_001"));
+  EXPECT_THAT(Values(run, "inside", "UTS"),
+              IsSupersetOf(Values(run, "keeper", "UTS")));
+  EXPECT_NE(Values(run, "keeper", "UTS"), Values(run, "joiner", "UTS"));
+}
+
+TEST_P(SetnsTest, RunsWhereTheNameIsTaken) {
+  const json run = RunJson([] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWUTS), "unshare(CLONE_NEWUTS)");
+    Check(sethostname("container_001", 13), "sethostname()");
+  });
+  EXPECT_THAT(Values(run, "joiner", "hostname"), ElementsAre("container_002"));
+  EXPECT_EQ(run["verdict"], "holds");
+}
+
+TEST_P(SetnsTest, SkipsTheClaimThatNeedsAMountNamespace) {
+  const json run = RunJson([] {
+    EnterUserNamespaceAsRoot();
+    WriteAll(Open("/proc/sys/user/max_mnt_namespaces", O_WRONLY).get(), "0");
+  });
+  EXPECT_EQ(run["verdict"], "holds");
+  int skipped = 0;
+  for (const json& claim : run["claims"]) {
+    if (!claim["holds"].is_null()) continue;
+    ++skipped;
+    EXPECT_THAT(claim["reason"].get<std::string>(),
+                HasSubstr("user.max_mnt_namespaces is 0"));
+  }
+  EXPECT_EQ(skipped, 1);
+}
+
 TEST_P(SetnsTest, JoinsTheShellOfUts) {
   EXPECT_THAT(InBothShellsOf("uts", "hostname; readlink /proc/self/ns/uts"),
               MatchesRegex("container_001: container_001 uts:.[0-9]+.\r\n"));
+}
+
+TEST_P(SetnsTest, JoinsTheShellOfIpc) {
+  EXPECT_THAT(InBothShellsOf("ipc", "readlink /proc/self/ns/ipc"),
+              HasSubstr(" ipc:["));
+}
+
+TEST_P(SetnsTest, JoinsTheShellOfPid) {
+  EXPECT_THAT(InBothShellsOf("pid", "readlink /proc/self/ns/pid"),
+              HasSubstr(" pid:["));
 }
 
 // A process in a user namespace of its own, and in others of all kinds that
@@ -153,6 +273,35 @@ TEST_P(SetnsTest, ForksIntoAPidNamespace) {
   EXPECT_THAT(result.errors, HasSubstr("takes in children only"));
 }
 
+// What a mount namespace shows in /proc is another PID namespace's.
+TEST_P(SetnsTest, SaysThatTheProcThereIsStrange) {
+  Child process([](Line& line) {
+    if (as_nobody() && IsRoot()) BecomeNobody();
+    EnterUserNamespaceAsRoot();
+    Child inside([](Line& to_parent) {
+      Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+            "mount(\"none\", \"/\", MS_REC | MS_PRIVATE)");
+      Check(mount("none", "/proc", "proc", 0, nullptr), "mount(\"proc\")");
+      to_parent.Send("ready");
+      to_parent.Checkpoint();
+    });
+    const int flags = CLONE_NEWPID | CLONE_NEWNS | SIGCHLD;
+    const pid_t pid = clone(Child::Main, inside.stack_top(), flags, &inside);
+    Check(inside.Started(pid), "clone({})", CloneFlags(flags));
+    inside.Receive();
+    line.Send(std::to_string(pid));
+    line.Checkpoint();
+    inside.Finish();
+  });
+  process.Fork();
+  const std::string pid = process.Receive().value();
+  const Result result = Run({"/proc/" + pid + "/ns/mnt", "ls", "/proc"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_THAT(result.output, StartsWith("1\n"));
+  EXPECT_THAT(result.errors, HasSubstr("for ps, join that one, too.\n"));
+  ExpectFits80Columns(result.errors);
+}
+
 TEST_P(SetnsTest, SaysWhatItCannotJoin) {
   const auto expect = [](const Result& result, const std::string& status,
                          const std::string& message) {
@@ -182,11 +331,10 @@ TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
   EXPECT_THAT(look.errors,
               HasSubstr(fmt::format(
                   "\nsetns: open(\"{}\"): Permission denied (EACCES)\n"
-                  "  cause   To look at its namespaces takes ",
+                  "  cause   The process ",
                   mine)));
-  EXPECT_THAT(look.errors,
-              HasSubstr(as_nobody() ? "\n  remedy  sudo\n"
-                                    : "\n  remedy  root, outside of "));
+  EXPECT_EQ(look.errors.find("\n  remedy  sudo\n") != std::string::npos,
+            as_nobody());
 
   const Result join = Run({"/proc/self/ns/uts", "true"}, [] {
     if (IsRoot()) EnterUserNamespaceAsRoot();
@@ -195,6 +343,32 @@ TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
   EXPECT_THAT(join.errors,
               HasSubstr("\nsetns: setns(3, 0): Operation not permitted "
                         "(EPERM)\n  cause   To join it takes CAP_SYS_ADMIN "));
+  EXPECT_EQ(join.errors.find("\n  remedy  sudo\n") != std::string::npos,
+            as_nobody());
+}
+
+// The lines of the page's only run of the tool, without what differs from
+// machine to machine.
+TEST_P(SetnsTest, PrintsWhatItsPageShows) {
+  if (!as_nobody()) GTEST_SKIP() << "the page shows an ordinary user";
+  const auto plain = [](const std::string& text) {
+    return std::regex_replace(
+        std::regex_replace(text, std::regex("Linux .*"), ""),
+        std::regex("[0-9]+"), "0");
+  };
+  const std::string page = ReadFile("docs/setns.md");
+  const std::size_t begin = page.find("\nsetns: ", page.find("```console"));
+  Terminal lesson(
+      {.program = "lessons/uts", .arguments = {"--shell"}, .as_nobody = true});
+  lesson.ReadTo("lessons:setns -- ");
+  std::string path = WithoutColor(lesson.ReadTo("\r\n"));
+  path.resize(path.find('\r'));
+  const Result result = Run({path, "hostname"});
+  EXPECT_EQ(plain(result.errors + result.output),
+            plain(page.substr(begin + 1, page.find("```", begin) - begin - 1)));
+  lesson.ReadTo("[inside uts]");
+  lesson.Type("exit\n");
+  lesson.Await();
 }
 
 TEST_P(SetnsTest, HelpsToJoin) {
