@@ -167,6 +167,8 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags) {
   std::vector<std::string> joins;
+  bool is_kind = false;  // Whether the lesson is about one that is joined.
+  std::string setns = "bazel run //lessons:setns --";
   std::string nsenter = fmt::format("nsenter --target {}", pid);
   std::string links;
   std::string names;
@@ -178,9 +180,9 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
     const std::string link = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
     links += " " + link;
     names += fmt::format(" {}", kind.proc_name);
-    if (kind.name == lesson) {
-      joins.push_back("bazel run //lessons:setns -- " + link);
-    }
+    // Without the PID namespace that a /proc is of, it is of little use.
+    if (kind.name == lesson || kind.flag == CLONE_NEWPID) setns += " " + link;
+    if (kind.name == lesson) is_kind = true;
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
   }
@@ -194,6 +196,7 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
     nsenter =
         fmt::format("nsenter --target {} --all --preserve-credentials", pid);
   }
+  if (is_kind) joins.push_back(setns);
   joins.push_back(nsenter);
   std::vector<std::string> commands = {
       readlink, fmt::format("cat /proc/{}/uid_map", pid)};

@@ -33,7 +33,7 @@ int AwaitCommand(const std::vector<std::string>& command,
 
 /// What to type in a second terminal, which differs from the process `pid` in
 /// the namespaces `flags`: to look at it and to join it. The lesson `setns`
-/// joins the kind that has the name of this `lesson`.
+/// joins the kind that has the name of this `lesson`, with a PID namespace.
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags);
 

@@ -2,6 +2,7 @@
 // another lesson's --shell prints:
 //
 //   bazel run //lessons:setns -- /proc/4242/ns/uts [COMMAND…]
+//   bazel run //lessons:setns -- /proc/4242/ns/mnt /proc/4242/ns/pid [COMMAND…]
 
 #include "lessons/setns_join.h"
 
@@ -67,37 +68,58 @@ void JoinOwner(Lesson& lesson, const Descriptor& target) {
   reader.Check(result, "setns({}, {})", owner.get(), CloneFlags(CLONE_NEWUSER));
 }
 
+// Whether this names a further namespace, and not the command.
+bool IsLink(const std::string& word) {
+  return word.starts_with("/proc/") && word.find("/ns/") != std::string::npos;
+}
+
 // A mount namespace may have the /proc of a PID namespace in which this process
 // has no number.
 bool IsStrangeToProc() {
   return access("/proc/1", F_OK) == 0 && access("/proc/self", F_OK) == -1;
 }
 
-int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
-  Side& reader = lesson.outside();
-  const Descriptor target = OpenNamespace(reader, words[0]);
-  const int type = TypeOf(reader, target, words[0]);
-  // To join a user namespace takes no privilege but in that one.
-  if (type != CLONE_NEWUSER) JoinOwner(lesson, target);
-
+// Joins one namespace, the flag of whose kind is `type`.
+void Join(Side& reader, const std::string& path, const Descriptor& target,
+          int type) {
   const int result = setns(target.get(), 0);
   const int error = reader.Try(result, "setns({}, 0)", target.get());
   if (error == EINVAL && type == CLONE_NEWUSER) {
-    throw UsageError(fmt::format("you are in {} already", words[0]));
+    throw UsageError(fmt::format("you are in {} already", path));
   }
-  if (error != 0)
+  if (error != 0) {
     throw CallError(error, fmt::format("setns({}, 0)", target.get()));
+  }
+}
 
-  if (type == CLONE_NEWNS && IsStrangeToProc()) {
+int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
+  Side& reader = lesson.outside();
+  // All are opened before one is joined: then /proc may be another.
+  std::vector<Descriptor> targets;
+  std::vector<int> types;
+  int joined = 0;
+  auto word = words.begin();
+  do {
+    targets.push_back(OpenNamespace(reader, *word));
+    types.push_back(TypeOf(reader, targets.back(), *word));
+    joined |= types.back();
+    // To join a user namespace takes no privilege but in that one.
+    if (types.back() != CLONE_NEWUSER) JoinOwner(lesson, targets.back());
+  } while (++word != words.end() && IsLink(*word));
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    Join(reader, words[i], targets[i], types[i]);
+  }
+
+  const bool in_child = (joined & CLONE_NEWPID) != 0;
+  if ((joined & CLONE_NEWNS) != 0 && !in_child && IsStrangeToProc()) {
     lesson.Note(
         "There, /proc is that of another PID namespace: for ps, join that one, "
         "too.");
   }
-
   const std::string prompt =
-      fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindOf(type).name);
-  const std::vector<std::string> command(words.begin() + 1, words.end());
-  if (type != CLONE_NEWPID) return BecomeCommand(command, prompt);
+      fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindNames(joined));
+  const std::vector<std::string> command(word, words.end());
+  if (!in_child) return BecomeCommand(command, prompt);
   lesson.Note("A PID namespace takes in children only: the command is one.");
   return AwaitCommand(command, prompt);
 }

@@ -271,12 +271,14 @@ TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
   // The lesson setns joins it as well, where it is about one kind.
   const std::string bazel = "bazel run //lessons:setns -- ";
   if (commands[2].starts_with(bazel)) {
-    const std::string link = commands[2].substr(bazel.size());
-    const std::string kind = link.substr(link.rfind('/') + 1);
-    const Result joined =
-        RunCommand({.program = "lessons/setns",
-                    .arguments = {link, "readlink", "/proc/self/ns/" + kind},
-                    .as_nobody = as_nobody()});
+    std::istringstream words(commands[2].substr(bazel.size()));
+    std::vector<std::string> arguments;
+    for (std::string word; words >> word;) arguments.push_back(word);
+    const std::string kind = arguments[0].substr(arguments[0].rfind('/') + 1);
+    arguments.insert(arguments.end(), {"readlink", "/proc/self/ns/" + kind});
+    const Result joined = RunCommand({.program = "lessons/setns",
+                                      .arguments = arguments,
+                                      .as_nobody = as_nobody()});
     EXPECT_EQ(DescribeStatus(joined.status), "exit status 0") << joined.errors;
     EXPECT_THAT(joined.output, MatchesRegex(kind + ":\\[[0-9]+\\]\n"));
     EXPECT_THAT(links, HasSubstr(joined.output));

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +51,8 @@ class SetnsTest : public LessonTest {
   static std::string InBothShellsOf(const std::string& lesson,
                                     const std::string& command) {
     const auto host = [&lesson](Terminal& terminal, const char* where) {
-      terminal.ReadTo(fmt::format("[{} {}] root@", where, lesson));
+      terminal.ReadTo(fmt::format("[{} {}", where, lesson));
+      terminal.ReadTo("] root@");
       return terminal.ReadTo(":");
     };
     const auto type = [&command](Terminal& terminal) {
@@ -61,11 +64,12 @@ class SetnsTest : public LessonTest {
                     .arguments = {"--shell"},
                     .as_nobody = as_nobody()});
     first.ReadTo("bazel run //lessons:setns -- ");
-    std::string path = WithoutColor(first.ReadTo("\r\n"));
-    path.resize(path.find('\r'));
+    std::istringstream words(WithoutColor(first.ReadTo("\r\n")));
+    const std::vector<std::string> paths(
+        std::istream_iterator<std::string>(words), {});
     const std::string first_host = host(first, "inside");
     Terminal second({.program = "lessons/setns",
-                     .arguments = {path},
+                     .arguments = paths,
                      .as_nobody = as_nobody()});
     EXPECT_EQ(host(second, "joined"), first_host);
     std::string found = type(first);
@@ -247,6 +251,21 @@ TEST_P(SetnsTest, JoinsEveryKindAndRunsTheCommandThere) {
               joins_owner);
     ExpectFits80Columns(result.errors);
   }
+}
+
+TEST_P(SetnsTest, JoinsSeveralNamespacesAtOnce) {
+  const Holder holder(as_nobody());
+  const Result result =
+      Run({holder.Path("mnt"), holder.Path("pid"), "sh", "-c",
+           "echo $$; readlink /proc/$PPID/ns/mnt; echo /proc/0/ns/uts"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_THAT(result.output, StartsWith("2\n"));
+  EXPECT_THAT(result.output, testing::EndsWith("/proc/0/ns/uts\n"));
+  EXPECT_THAT(result.errors, HasSubstr("setns(3, 0) = 0\n"));
+  const Result gone =
+      Run({holder.Path("mnt"), "/proc/0/ns/pid", "echo", "ran"});
+  EXPECT_EQ(DescribeStatus(gone.status), "exit status 1");
+  EXPECT_THAT(gone.output, IsEmpty());
 }
 
 TEST_P(SetnsTest, PassesOnTheExitStatusOfTheCommand) {

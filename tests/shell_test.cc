@@ -266,6 +266,12 @@ TEST(AwaitCommand, EndsWithItsParent) {
 }
 
 TEST(SecondTerminal, NamesWhatDiffers) {
+  EXPECT_THAT(SecondTerminal("mount", 42, CLONE_NEWNS | CLONE_NEWPID),
+              ElementsAre("readlink /proc/42/ns/mnt /proc/42/ns/pid",
+                          "cat /proc/42/uid_map",
+                          "bazel run //lessons:setns -- /proc/42/ns/mnt "
+                          "/proc/42/ns/pid",
+                          "nsenter --target 42 --mount --pid"));
   EXPECT_THAT(SecondTerminal("uts", 42, CLONE_NEWUTS),
               ElementsAre("readlink /proc/42/ns/uts", "cat /proc/42/uid_map",
                           "bazel run //lessons:setns -- /proc/42/ns/uts",
