@@ -7,11 +7,9 @@
 //   1. clone(2) puts the child in a new namespace; its caller stays.
 //   2. unshare(2) puts the caller in a new namespace; it keeps its PID.
 //   3. Its sibling does not follow.
-//   4. unshare(CLONE_NEWPID) does not move the caller: its next child is the
-//      first in the new namespace, PID 1.
+//   4. After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.
 //   5. When PID 1 has ended, the caller can have no more children (ENOMEM).
-//   6. A process with a second thread may not unshare its user namespace
-//      (EINVAL).
+//   6. A process with two threads may not unshare its user namespace (EINVAL).
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -23,10 +21,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
-#include <filesystem>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,6 +32,7 @@
 #include "common/lesson.h"
 #include "common/namespaces.h"
 #include "common/program.h"
+#include "common/user_namespace.h"
 
 namespace steps {
 namespace {
@@ -51,19 +47,32 @@ Finding Link(const std::string& kind) {
 
 Finding Hostname() { return FromFile("hostname", "/proc/sys/kernel/hostname"); }
 
-// A process that looks, and stays.
-void Look(Line& line, const std::string& name) {
-  Side(name, line).Show({Pid(), Link("uts"), Hostname()});
+Finding NextChild() {
+  return FromLinkForChildren("next child", "/proc/self/ns/pid_for_children");
+}
+
+Finding Threads() { return FromField("Threads", "/proc/self/status"); }
+
+// A child that looks where it is, and stays there.
+void Look(Line& line, const std::string& name, const std::string& kind) {
+  Side(name, line).Show({Pid(), Link(kind)});
   line.Checkpoint();
 }
 
-// The act: a plain child moves itself. A Side shows the calls that it checks:
-// here is what they returned.
+// Starts a child and passes on what it finds. A Side shows the calls that it
+// checks: here is what they returned.
+Evidence Start(Side& side, Child& child, int flags) {
+  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
+  side.Check(child.Started(pid), "clone({})", CloneFlags(flags));
+  return side.Hear(child);
+}
+
+// The act: a plain child moves itself.
 void Inside(Line& line, const std::string& name) {
   Side inside("inside", line);
-  inside.Show({Pid(), Link("uts"), Hostname()});
+  inside.Show({Pid(), Link("uts")});
   int result = unshare(CLONE_NEWUTS);
-  inside.Check(result, "unshare({})", CloneFlags(CLONE_NEWUTS));
+  inside.Check(result, "unshare(CLONE_NEWUTS)");
   result = sethostname(name.data(), name.size());
   inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
   inside.Show({Pid(), Link("uts"), Hostname()});
@@ -73,45 +82,41 @@ void Inside(Line& line, const std::string& name) {
 // The exception: the caller stays, and its children go.
 void Exception(Line& line) {
   Side caller("caller", line);
-  caller.Show({Pid(), Link("pid")});
+  caller.Show({Pid(), Link("pid"), NextChild()});
   const int result = unshare(CLONE_NEWPID);
-  caller.Check(result, "unshare({})", CloneFlags(CLONE_NEWPID));
+  caller.Check(result, "unshare(CLONE_NEWPID)");
+  caller.Show({NextChild()});
 
-  Child first([](Line& to_parent) {
-    Side("first", to_parent).Show({Pid(), Link("pid")});
-  });
-  pid_t pid = clone(Child::Main, first.stack_top(), SIGCHLD, &first);
-  caller.Check(first.Started(pid), "clone({})", CloneFlags(SIGCHLD));
-  caller.Hear(first);
-  caller.Show({Pid(), Link("pid"),
-               FromLink("next child", "/proc/self/ns/pid_for_children")});
-  first.Finish();
+  Child first([](Line& to_parent) { Look(to_parent, "first", "pid"); });
+  Start(caller, first, SIGCHLD);
+  // The control for what follows: as long as PID 1 lives, there may be more.
+  Child second([](Line& to_parent) { Look(to_parent, "second", "pid"); });
+  Start(caller, second, SIGCHLD);
+  second.Finish();
+  caller.Show({Pid(), Link("pid"), NextChild()});
 
-  Child second([](Line&) {});
-  pid = clone(Child::Main, second.stack_top(), SIGCHLD, &second);
-  const int error =
-      caller.Try(second.Started(pid), "clone({})", CloneFlags(SIGCHLD));
+  first.Release();
+  caller.Show({{"PID 1", DescribeStatus(first.Wait()), "waitpid(2)"}});
+  Child third([](Line&) {});
+  const pid_t pid = clone(Child::Main, third.stack_top(), SIGCHLD, &third);
+  const int error = caller.Try(third.Started(pid), "clone(SIGCHLD)");
   caller.Show({{"errno", ErrnoName(error), "clone(2)"}});
 }
 
-// Whether a process of so many threads may unshare its user namespace.
-void TryUser(Line& line, const std::string& name) {
-  Side side(name, line);
-  const int result = unshare(CLONE_NEWUSER);
-  const int error = side.Try(result, "unshare({})", CloneFlags(CLONE_NEWUSER));
-  // Anything else is the machine's refusal, and tells nothing of threads.
-  if (error != 0 && error != EINVAL)
-    throw CallError(error, "unshare(CLONE_NEWUSER)");
-  const auto threads = std::filesystem::directory_iterator("/proc/self/task");
-  side.Show({{"threads", fmt::to_string(std::distance(begin(threads), {})),
-              "/proc/self/task"},
-             {"errno", error == 0 ? "0" : ErrnoName(error), "unshare(2)"}});
-}
+// One process, before and after it has a second thread. Not after the end of
+// that thread: for a moment after join() the kernel may still count it.
+void User(Line& line) {
+  const Ids ids = Ids::OfCaller();
+  Side process("process", line);
+  int result = unshare(CLONE_NEWUSER);
+  process.Check(result, "unshare(CLONE_NEWUSER)");
+  process.Show({Threads()});
+  MapToRoot(ids);  // Or the next one would be refused even without a thread.
 
-// The second thread only waits; it ends with the process.
-void TryUserWithTwoThreads(Line& line) {
-  std::thread(pause).detach();
-  TryUser(line, "threaded");
+  std::thread(pause).detach();  // It ends with the process.
+  result = unshare(CLONE_NEWUSER);
+  const int error = process.Try(result, "unshare(CLONE_NEWUSER)");
+  process.Show({Threads(), {"errno", ErrnoName(error), "unshare(2)"}});
 }
 
 void Teach(Lesson& lesson) {
@@ -119,23 +124,20 @@ void Teach(Lesson& lesson) {
 
   lesson.Begin("Outside: the UTS namespace of this process");
   const Evidence before = outside.Show({Link("uts"), Hostname()});
+  const std::string& home = before.Value("namespace");
 
   lesson.Begin("Control: clone(2) moves the child, and the caller stays");
-  const int flags = CLONE_NEWUTS | SIGCHLD;
-  Child elsewhere([](Line& line) { Look(line, "child"); });
-  const pid_t pid =
-      clone(Child::Main, elsewhere.stack_top(), flags, &elsewhere);
-  outside.Check(elsewhere.Started(pid), "clone({})", CloneFlags(flags));
-  const Evidence cloned = outside.Hear(elsewhere);
+  Child elsewhere([](Line& line) { Look(line, "child", "uts"); });
+  const Evidence cloned = Start(outside, elsewhere, CLONE_NEWUTS | SIGCHLD);
   const Evidence stayed = outside.Show({Link("uts")});
 
   lesson.Begin("Inside: unshare(2) moves the caller, and its sibling stays");
-  const std::string name = before.Value("hostname") == "container_001"
-                               ? "container_002"
-                               : "container_001";
+  // A new name, even where this is the shell of another run of this lesson.
+  const bool taken = before.Value("hostname") == "container_001";
+  const std::string name = taken ? "container_002" : "container_001";
   Child sibling([](Line& line) {
     line.Checkpoint();  // Until the caller has moved.
-    Look(line, "sibling");
+    Side("sibling", line).Show({Pid(), Link("uts"), Hostname()});
   });
   sibling.Fork();
   Child caller([&](Line& line) { Inside(line, name); });
@@ -149,23 +151,22 @@ void Teach(Lesson& lesson) {
   Child exception(Exception);
   exception.Fork();
   const Evidence was = outside.Hear(exception);
+  outside.Hear(exception);  // There is no next child yet.
   const Evidence first = outside.Hear(exception);
-  const Evidence is = outside.Hear(exception);
   const Evidence second = outside.Hear(exception);
+  const Evidence is = outside.Hear(exception);
+  outside.Hear(exception);  // PID 1 has ended.
+  const Evidence third = outside.Hear(exception);
   exception.Finish();
 
   lesson.Begin("A process with a second thread keeps its user namespace");
   const Outcome thread_decides = lesson.Attempt([&] {
-    Child one([](Line& line) { TryUser(line, "alone"); });
-    one.Fork();
-    const Evidence alone = outside.Hear(one);
-    one.Finish();
-    Child two(TryUserWithTwoThreads);
-    two.Fork();
-    const Evidence threaded = outside.Hear(two);
-    two.Finish();
-    return alone.Value("threads") == "1" && alone.Value("errno") == "0" &&
-           threaded.Value("threads") == "2" &&
+    Child process(User);
+    process.Fork();
+    const Evidence alone = outside.Hear(process);
+    const Evidence threaded = outside.Hear(process);
+    process.Finish();
+    return alone.Value("Threads") == "1" && threaded.Value("Threads") == "2" &&
            threaded.Value("errno") == "EINVAL";
   });
 
@@ -173,34 +174,27 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Show({Link("uts"), Hostname()});
   lesson.Compare(before, inside, after);
 
-  const Kind& uts = KindOf(CLONE_NEWUTS);
-  const NamespaceId home = NamespaceOf(getpid(), uts);
-  lesson.Claim("clone(2) puts the child in a new namespace; its caller stays.",
-               NamespaceOf(elsewhere.pid(), uts) != home &&
-                   cloned.Value("namespace") != stayed.Value("namespace") &&
-                   stayed.Value("namespace") == before.Value("namespace"));
+  lesson.Claim(
+      "clone(2) puts the child in a new namespace; its caller stays.",
+      cloned.Value("namespace") != home && stayed.Value("namespace") == home);
   lesson.Claim(
       "unshare(2) puts the caller in a new namespace; it keeps its PID.",
-      NamespaceOf(caller.pid(), uts) != home &&
-          at_first.Value("namespace") == before.Value("namespace") &&
-          inside.Value("hostname") == name &&
+      inside.Value("namespace") != at_first.Value("namespace") &&
           inside.Value("PID") == at_first.Value("PID"));
   lesson.Claim("Its sibling does not follow.",
-               NamespaceOf(sibling.pid(), uts) == home &&
+               left.Value("namespace") == at_first.Value("namespace") &&
                    left.Value("hostname") == before.Value("hostname"));
   lesson.Claim(
-      "unshare(CLONE_NEWPID) does not move the caller: its next child is the "
-      "first in the new namespace, PID 1.",
+      "After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.",
       is.Value("namespace") == was.Value("namespace") &&
           is.Value("PID") == was.Value("PID") && first.Value("PID") == "1" &&
           first.Value("namespace") == is.Value("next child") &&
-          first.Value("namespace") != was.Value("namespace"));
+          is.Value("next child") != was.Value("next child"));
   lesson.Claim(
       "When PID 1 has ended, the caller can have no more children (ENOMEM).",
-      second.Value("errno") == "ENOMEM");
+      second.Value("PID") == "2" && third.Value("errno") == "ENOMEM");
   lesson.Claim(
-      "A process with a second thread may not unshare its user namespace "
-      "(EINVAL).",
+      "A process with two threads may not unshare its user namespace (EINVAL).",
       thread_decides);
 
   elsewhere.Finish();
