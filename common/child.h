@@ -20,6 +20,10 @@ namespace steps {
 /// A wait status in words: "exit status 3", "killed by SIGKILL". wait(2).
 std::string DescribeStatus(int status);
 
+/// The processes that the proc mounted on `point` shows, in no order. Throws
+/// std::filesystem::filesystem_error. proc(5).
+std::vector<pid_t> ProcessesIn(const std::string& point);
+
 /// The processes whose parent is `pid`, as this process's /proc has them.
 /// Throws std::filesystem::filesystem_error. proc(5).
 std::vector<pid_t> ChildrenOf(pid_t pid);
