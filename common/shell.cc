@@ -34,12 +34,9 @@ void KillDescendants(pid_t spared) {
   }
 }
 
-// Joins the namespaces `flags` of `pid`. setns(2).
-void Join(pid_t pid, int flags) {
-  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor process(static_cast<int>(
-      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
-  Check(setns(process.get(), flags), "setns(pidfd of {}, {})", pid,
+// Joins the namespaces `flags` of `process`. setns(2).
+void Join(const Descriptor& process, int flags) {
+  Check(setns(process.get(), flags), "setns({}, {})", process.get(),
         CloneFlags(flags));
 }
 
@@ -55,11 +52,15 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // SIGTERM instead of Child's SIGKILL leaves the time to do it.
   Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
 
-  // Of a PID namespace the children of whoever joins it become members.
+  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
+  const Descriptor process(static_cast<int>(
+      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
+  // Of a PID namespace the children of whoever joins it become members. For
+  // them `pid` is another process, or none.
   const int in_children = flags & CLONE_NEWPID;
-  if (in_children != 0) Join(pid, in_children);
+  if (in_children != 0) Join(process, in_children);
   Child shell([&](Line&) {
-    if (flags != in_children) Join(pid, flags & ~in_children);
+    if (flags != in_children) Join(process, flags & ~in_children);
     BecomeShell(prompt);
   });
   shell.Fork();

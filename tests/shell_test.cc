@@ -28,13 +28,15 @@ namespace {
 
 using testing::ElementsAre;
 
-// A process that is inside: in a UTS namespace of its own, at a checkpoint.
+// A process that is inside: in a UTS namespace of its own, and in what `flags`
+// add to it, at a checkpoint.
 class Inside {
  public:
-  Inside() : child_([](Line& line) { line.Checkpoint(); }) {
-    Check(child_.Started(clone(Child::Main, child_.stack_top(),
-                               CLONE_NEWUTS | SIGCHLD, &child_)),
-          "clone(CLONE_NEWUTS | SIGCHLD)");
+  explicit Inside(int flags = CLONE_NEWUTS)
+      : child_([](Line& line) { line.Checkpoint(); }) {
+    Check(child_.Started(
+              clone(Child::Main, child_.stack_top(), flags | SIGCHLD, &child_)),
+          "clone({})", CloneFlags(flags | SIGCHLD));
   }
   Child& child() { return child_; }
   std::string Link() const {
@@ -49,14 +51,14 @@ class Inside {
 // its first line. Root in a user namespace, whoever runs the test.
 class LessonWithShell {
  public:
-  explicit LessonWithShell(const std::string& input)
-      : process_([this](Line& line) {
+  explicit LessonWithShell(const std::string& input, int flags = CLONE_NEWUTS)
+      : process_([this, flags](Line& line) {
           EnterUserNamespaceAsRoot();
           Check(dup2(typed_[0], STDIN_FILENO), "dup2()");
           Check(dup2(printed_[1], STDOUT_FILENO), "dup2()");
-          Inside inside;
+          Inside inside(flags);
           line.Send(inside.Link());
-          RunShell(inside.child().pid(), CLONE_NEWUTS, "prompt ");
+          RunShell(inside.child().pid(), flags, "prompt ");
           inside.child().Finish();
         }) {
     Check(pipe2(typed_.data(), O_CLOEXEC), "pipe2()");
@@ -95,6 +97,15 @@ TEST(RunShell, RunsInTheNamespacesOfTheProcess) {
   LessonWithShell lesson("readlink /proc/self/ns/uts\n");
   EXPECT_EQ(lesson.line(), lesson.link());
   lesson.Type("exit 5\n");
+  lesson.process().Finish();
+  EXPECT_THAT(Survivors(), ElementsAre());
+}
+
+TEST(RunShell, JoinsAPidNamespaceWithOthers) {
+  LessonWithShell lesson("echo $PPID $(readlink /proc/self/ns/uts)\n",
+                         CLONE_NEWUTS | CLONE_NEWPID);
+  EXPECT_EQ(lesson.line(), "0 " + lesson.link()) << "its parent is outside";
+  lesson.Type("exit\n");
   lesson.process().Finish();
   EXPECT_THAT(Survivors(), ElementsAre());
 }
