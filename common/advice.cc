@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <sstream>
 #include <string_view>
+#include <vector>
 
 #include "common/descriptor.h"
+#include "common/mounts.h"
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
 
@@ -28,15 +30,16 @@ std::string LimitOf(const Kind& kind) {
 }
 
 // A root folder that is no mount point was made by chroot(2).
-bool InChroot() {
-  std::istringstream lines(ReadFile("/proc/self/mountinfo"));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string mount_point;  // The fifth field. proc(5).
-    for (int field = 0; field < 5; ++field) fields >> mount_point;
-    if (mount_point == "/") return false;
-  }
-  return true;
+bool InChroot(const std::vector<Mount>& mounts) {
+  return std::ranges::find(mounts, "/", &Mount::point) == mounts.end();
+}
+
+// Whether `mount` hides a part of /proc. These folders are always empty: they
+// exist to be mounted on.
+bool MasksProc(const Mount& mount) {
+  return mount.point.starts_with("/proc/") && mount.point != "/proc/fs/nfsd" &&
+         mount.point != "/proc/sys/fs/binfmt_misc" &&
+         mount.point != "/proc/xen";
 }
 
 bool Has(const std::string& text, std::string_view part) {
@@ -63,7 +66,9 @@ Machine Machine::Look() {
   Machine machine;
   machine.privileged = HasSysAdmin();
   machine.seccomp = Has(ReadFile("/proc/self/status"), "\nSeccomp:\t2");
-  machine.chroot = InChroot();
+  const std::vector<Mount> mounts = Mounts();
+  machine.chroot = InChroot(mounts);
+  machine.masked_proc = std::ranges::any_of(mounts, MasksProc);
   machine.apparmor_restricts =
       ReadNumber("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) ==
       1;
@@ -151,6 +156,13 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
             "run it outside of the chroot"};
       }
       if (makes_namespace && machine.seccomp) return Seccomp();
+      if (Has(call, ", \"proc\", ") && machine.masked_proc) {
+        return Advice{
+            "/proc is masked, as container engines do: then no new proc may be "
+            "mounted.",
+            "docker run --security-opt systempaths=unconfined, or podman run "
+            "--security-opt unmask=ALL"};
+      }
       if (machine.privileged) return std::nullopt;
       if (!machine.unprivileged_clone) {
         return Advice{"kernel.unprivileged_userns_clone is 0.",

@@ -20,6 +20,7 @@ struct Machine {
   bool privileged = false;          // CAP_SYS_ADMIN is in the effective set.
   bool seccomp = false;             // A seccomp filter is at work.
   bool chroot = false;              // The root folder is no mount point.
+  bool masked_proc = false;         // Parts of /proc are hidden under mounts.
   bool apparmor_restricts = false;  // Ubuntu's unprivileged_userns profile.
   bool unprivileged_clone = true;   // Debian's switch for ordinary users.
   std::set<std::string> limits;     // The user.max_*_namespaces that are 0.

@@ -86,14 +86,22 @@ int ExitStatus(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::vector<pid_t> ChildrenOf(pid_t pid) {
-  std::vector<pid_t> children;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+std::vector<pid_t> ProcessesIn(const std::string& point) {
+  std::vector<pid_t> processes;
+  for (const auto& entry : std::filesystem::directory_iterator(point)) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    processes.push_back(std::stoi(name));
+  }
+  return processes;
+}
+
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  for (const pid_t process : ProcessesIn("/proc")) {
     std::string stat;
     try {
-      stat = ReadFile(entry.path() / "stat");
+      stat = ReadFile(fmt::format("/proc/{}/stat", process));
     } catch (const CallError&) {
       continue;  // It has ended since.
     }
@@ -102,7 +110,7 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
     char state = 0;
     pid_t parent = 0;
     fields >> state >> parent;
-    if (parent == pid) children.push_back(std::stoi(name));
+    if (parent == pid) children.push_back(process);
   }
   return children;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -66,6 +67,8 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
   try {
     CheckStandardStreams();
     GoWhereTheReaderIs();
+    // For ps: before Linux 6.14, what fexecve(3) starts is called "3".
+    Check(prctl(PR_SET_NAME, name.c_str()), "prctl(PR_SET_NAME, \"{}\")", name);
     return work();
   } catch (const CLI::ParseError& error) {
     return misused(error);

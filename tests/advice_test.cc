@@ -16,6 +16,7 @@
 #include <string>
 
 #include "common/call_error.h"
+#include "common/child.h"
 #include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
@@ -24,6 +25,7 @@
 namespace steps {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 const CallError kUnshareUser(EPERM, "unshare(CLONE_NEWUSER)");
@@ -147,6 +149,20 @@ TEST(Explain, KnowsAProcessThatIsSomebodyElses) {
   EXPECT_EQ(Explain(holding, machine), std::nullopt);
 }
 
+TEST(Explain, KnowsAMaskedProc) {
+  const CallError error(EPERM, "mount(\"proc\", \"/proc\", \"proc\", 0, NULL)");
+  Machine machine = OpenMachine();
+  machine.masked_proc = true;
+  machine.privileged = true;
+  EXPECT_THAT(CauseOf(error, machine), HasSubstr("/proc is masked"));
+  EXPECT_THAT(RemedyOf(error, machine),
+              AllOf(HasSubstr("--security-opt systempaths=unconfined"),
+                    HasSubstr("--security-opt unmask=ALL")));
+  const CallError other(EPERM,
+                        "mount(\"tmpfs\", \"/mnt\", \"tmpfs\", 0, NULL)");
+  EXPECT_EQ(Explain(other, machine), std::nullopt) << "that hides nothing";
+}
+
 TEST(Explain, NamesAtLeastSudoToAnOrdinaryUser) {
   EXPECT_EQ(RemedyOf(kUnshareUser, OpenMachine()), "sudo");
 }
@@ -260,6 +276,46 @@ TEST(Machine, SeesWhoMayNotJoinANamespace) {
     } catch (const CallError& error) {
       EXPECT_EQ(RemedyOf(error, Machine::Look()),
                 "CAP_SYS_ADMIN in that user namespace");
+    }
+  });
+}
+
+TEST(Machine, SeesAMaskedProcAndItsRefusal) {
+  InChild([] {
+    const auto cover = [](const char* folder) {
+      Check(mount("tmpfs", folder, "tmpfs", 0, nullptr), "mount(\"{}\")",
+            folder);
+    };
+    // Only what was covered further out can hide something: it is locked.
+    const auto mount_proc = [] {
+      EnterUserNamespaceAsRoot();
+      Check(unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare()");
+      Child child([](Line&) {
+        Check(mount("proc", "/proc", "proc", 0, nullptr),
+              "mount(\"proc\", \"/proc\", \"proc\", 0, NULL)");
+      });
+      child.Fork();
+      child.Finish();
+    };
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(\"/\", MS_PRIVATE)");
+    if (Machine::Look().masked_proc) GTEST_SKIP() << "/proc is masked here";
+    if (std::filesystem::exists("/proc/sys/fs/binfmt_misc")) {
+      cover("/proc/sys/fs/binfmt_misc");
+      EXPECT_FALSE(Machine::Look().masked_proc) << "there was nothing to hide";
+      InChild(mount_proc);
+    }
+    cover("/proc/tty");
+    const Machine machine = Machine::Look();
+    EXPECT_TRUE(machine.masked_proc);
+    try {
+      mount_proc();
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_EQ(error.error(), EPERM);
+      EXPECT_THAT(CauseOf(error, machine), HasSubstr("/proc is masked"));
     }
   });
 }

@@ -287,6 +287,12 @@ TEST(Child, SeesThatItsParentIsGone) {
   EXPECT_EQ(DescribeStatus(parent.Wait()), "killed by SIGKILL");
 }
 
+TEST(ProcessesIn, AreThoseThatProcShows) {
+  EXPECT_THAT(ProcessesIn("/proc"), testing::Contains(getpid()));
+  EXPECT_THAT(ProcessesIn("/proc/self"), testing::IsEmpty());
+  EXPECT_THROW(ProcessesIn("/nonexistent"), std::exception);
+}
+
 TEST(ChildrenOf, AreThoseThatLiveAndThoseToReap) {
   Child child([](Line& line) { line.Checkpoint(); });
   child.Fork();

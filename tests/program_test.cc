@@ -332,6 +332,14 @@ TEST(RunLesson, RunsWithoutStdinAndStderr) {
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
 }
 
+TEST(RunLesson, IsCalledByItsNameInPs) {
+  const Result result = RunIt([](Lesson& lesson) {
+    lesson.Note(ReadFile("/proc/self/comm"));
+    lesson.Claim("Yes.", true);
+  });
+  EXPECT_THAT(result.output, HasSubstr("     example\n"));
+}
+
 TEST(RunLesson, GoesWhereTheReaderTypedIt) {
   const Result result = RunIt(
       [](Lesson& lesson) {
