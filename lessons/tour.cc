@@ -58,7 +58,11 @@ Visit Take(const std::string& lesson, bool color) {
           program);
   });
   child.Fork();
-  child.Receive();  // Throws what went wrong before the lesson had begun.
+  try {
+    child.Receive();
+  } catch (const CallError& error) {
+    fmt::print(stderr, "tour: {}\n", error.what());  // It has not begun.
+  }
   const int status = child.Wait();
   // Nobody reads any more: to go on would be to no purpose.
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) raise(SIGPIPE);

@@ -52,10 +52,12 @@ class TourTest : public testing::Test {
   }
 
   void Fake(const std::string& lesson, const std::string& lines) {
-    fs::remove(folder_ + "/" + lesson);
+    Remove(lesson);
     WriteAll(Open(folder_ + "/" + lesson, O_WRONLY | O_CREAT, 0755).get(),
              "#!/bin/sh\n" + lines);
   }
+
+  void Remove(const std::string& lesson) { fs::remove(folder_ + "/" + lesson); }
 
   static std::set<std::string> Lessons() {
     std::set<std::string> lessons;
@@ -103,13 +105,16 @@ TEST_F(TourTest, GoesOnAfterALessonThatFails) {
        "echo '{\"title\": \"Wrong\", \"claims\": [{\"holds\": false}]}' > $3\n"
        "exit 1\n");
   Fake("pid", "kill -SEGV $$\n");
+  Remove("mount");
   const Result result = RunCommand(Tour());
   EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
   EXPECT_THAT(result.output,
               AllOf(testing::ContainsRegex("\n  uts  +Wrong  +0 of 1  "),
                     testing::ContainsRegex("\n  pid  +failed with 139  "),
                     testing::ContainsRegex("\n  chroot  +A title  +1 of 1  "),
-                    HasSubstr(" ms, 2 failed.\n")));
+                    testing::ContainsRegex("\n  mount  +failed with 1  "),
+                    HasSubstr(" ms, 3 failed.\n")));
+  EXPECT_THAT(result.errors, HasSubstr("/mount\"): No such file"));
 }
 
 TEST_F(TourTest, SkipsALessonThatCannotRun) {
