@@ -196,6 +196,12 @@ TEST_P(SetnsTest, JoinsTheShellOfPid) {
               HasSubstr(" pid:["));
 }
 
+TEST_P(SetnsTest, JoinsTheShellOfMountAndItsPids) {
+  EXPECT_THAT(
+      InBothShellsOf("mount", "readlink /proc/self/ns/mnt; ps -e -o comm="),
+      MatchesRegex(".* mnt:.[0-9]+. mount( bash)+ ps\r\n"));
+}
+
 // A process in a user namespace of its own, and in others of all kinds that
 // this one owns.
 class Holder {
