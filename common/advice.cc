@@ -145,8 +145,7 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       if (call.starts_with("setns(")) {
         if (machine.seccomp && !machine.privileged) return Seccomp();
         return Advice{
-            "To join it takes CAP_SYS_ADMIN in the user namespace that owns it "
-            "(setns(2)).",
+            "It takes CAP_SYS_ADMIN in the user namespace that owns it.",
             machine.privileged ? "CAP_SYS_ADMIN in that user namespace"
                                : "sudo"};
       }
@@ -170,8 +169,8 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       }
       if (machine.apparmor_restricts) {
         return Advice{
-            "AppArmor restricts the user namespaces of ordinary users (Ubuntu "
-            "23.10 and later).",
+            "AppArmor restricts user namespaces of ordinary users (Ubuntu "
+            "23.10+).",
             "sudo, or until the next boot: sudo sysctl "
             "kernel.apparmor_restrict_unprivileged_userns=0"};
       }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -13,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "common/advice.h"
 #include "common/call_error.h"
@@ -40,21 +42,32 @@ struct Options {
 std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
                                     const std::optional<Task>& task) {
   const std::string run = "bazel run //lessons:" + about.name;
-  std::string examples = fmt::format(
-      "  {0}               run the lesson\n"
-      "  {0} -- --shell    and look around inside\n"
-      "  {0} -- --json     for a program to read\n",
-      run);
-  if (task) {
-    examples +=
-        fmt::format("  {} -- {:<7}    {}\n", run, task->example, task->help);
+  std::vector<std::pair<std::string, std::string>> examples = {
+      {run, "run the lesson"},
+      {run + " -- --shell", "and look around inside"},
+      {run + " -- --json", "for a program to read"}};
+  if (task) examples.emplace_back(run + " -- " + task->example, task->help);
+  std::size_t width = 0;
+  for (const auto& [line, help] : examples)
+    width = std::max(width, line.size());
+  std::string help =
+      fmt::format("{}, {}\n\nExamples:\n", about.title, about.man_page);
+  for (const auto& [line, what] : examples) {
+    help += fmt::format("  {:<{}}    {}\n", line, width, what);
   }
-  CLI::App app(fmt::format("{}, {}\n\nExamples:\n{}", about.title,
-                           about.man_page, examples),
-               run + " --");
-  app.footer(
+  CLI::App app(help, run + " --");
+  if (task) {
+    // What stands in brackets behind the name, in the line of the usage.
+    app.get_formatter()->label("OPTIONS",
+                               fmt::format("OPTIONS] [{}", task->words));
+  }
+  const bool runs_command = task && task->runs_command;
+  app.footer(fmt::format(
       "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
-      "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
+      "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
+      runs_command
+          ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
+          : ""));
   Options options;
   std::string color = "auto";
   CLI::Option* shell = app.add_flag("--shell", options.shell,
@@ -70,6 +83,10 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
   app.prefix_command(task.has_value());
   if (!Parse(app, argc, argv, about.name)) return std::nullopt;
   options.words = app.remaining();
+  // Only `bazel run` takes away the "--" between its options and the lesson's.
+  if (!options.words.empty() && options.words.front() == "--") {
+    options.words.erase(options.words.begin());
+  }
   if (!options.words.empty()) {
     const std::string& first = options.words.front();
     if (first.starts_with("-")) {

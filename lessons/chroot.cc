@@ -184,20 +184,20 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Show(LookAtRoot());
   lesson.Compare(before, climbed, after);
 
-  lesson.Claim("Without chroot(2), the child's root was its parent's.",
+  lesson.Claim("Without chroot(2), a child's root is its parent's.",
                control == root);
-  lesson.Claim("With it, the same process had another root.", chrooted != root);
+  lesson.Claim("With it, the same process has another root.", chrooted != root);
   lesson.Claim(
-      "It changed neither hostname nor PID nor any namespace.",
+      "It changes neither hostname nor PID nor any namespace.",
       namespaces_after == namespaces &&
           Difference(namespaces, NamespacesOf(getpid())) == CLONE_NEWNS &&
           rest_after.Value("hostname") == rest.Value("hostname") &&
           rest_after.Value("PID") == fmt::to_string(pid));
-  lesson.Claim("Root climbed out of the chroot by a descriptor and \"..\".",
+  lesson.Claim("Root climbs out of the chroot by a descriptor and \"..\".",
                escaped == root);
-  lesson.Claim("After pivot_root(2), the same steps ended where they began.",
+  lesson.Claim("After pivot_root(2), the same steps end where they began.",
                inside != root && climbed.Value("root") == inside);
-  lesson.Claim("Outside, the root was the same before and after.",
+  lesson.Claim("Outside, the root is the same before and after.",
                after.Value("root") == root);
 
   lesson.Keep(std::move(kept));

@@ -1,4 +1,4 @@
-// Inspect: which namespaces is a process in?                      namespaces(7)
+// inspect: which namespaces is a process in?                      namespaces(7)
 //
 // The links in /proc/PID/ns tell. The lesson looks at those of this process, of
 // a forked child, of a child in a new UTS namespace, and of a process that
@@ -86,7 +86,7 @@ void Inside(Line& line) {
   const int result = sethostname(name.data(), name.size());
   inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
 
-  Child member([](Line& up) { Side("member", up).Show(Uts()); });
+  Child member([](Line& to_parent) { Side("member", to_parent).Show(Uts()); });
   Start(inside, member, SIGCHLD);
   inside.Hear(member);
   member.Finish();
@@ -102,9 +102,9 @@ void Caller(Line& line, const Kind& kind) {
   caller.Check(result, "unshare({})", CloneFlags(kind.flag));
   caller.Show({Own(kind), Next(kind)});
 
-  const auto look = [&kind](Line& up) {
-    Side("child", up).Show({Own(kind)});
-    up.Checkpoint();
+  const auto look = [&kind](Line& to_parent) {
+    Side("child", to_parent).Show({Own(kind)});
+    to_parent.Checkpoint();
   };
   Child first(look);
   Start(caller, first, SIGCHLD);
@@ -173,7 +173,7 @@ void Teach(Lesson& lesson) {
       lesson.Attempt([&] { return Foretells(outside, KindOf(CLONE_NEWTIME)); });
 
   lesson.Begin("Outside again, with the renamed child still there");
-  const Evidence links = FromLinks(std::to_string(pid));
+  const Evidence links = FromLinks(fmt::to_string(pid));
   lesson.Compare(before, links, FromLinks("self"));
 
   lesson.Claim("A process has a link for each kind in /proc/PID/ns.",
@@ -209,7 +209,7 @@ int main(int argc, char** argv) {
   return steps::RunLesson(
       argc, argv,
       {.name = "inspect",
-       .title = "Inspect: which namespaces is a process in?",
+       .title = "inspect: which namespaces is a process in?",
        .man_page = "namespaces(7)"},
       steps::Teach,
       steps::Task{.words = "PID…",

@@ -185,18 +185,18 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Show(Ask("/outside"));
   lesson.Compare(before, inside, after);
 
-  lesson.Claim("Without CLONE_NEWIPC, parent and child shared all objects.",
+  lesson.Claim("Without CLONE_NEWIPC, parent and child share all objects.",
                Missing(shared) == 0 && Missing(returned) == 0);
-  lesson.Claim("With it, the child was in another IPC namespace.",
+  lesson.Claim("With it, the child is in another IPC namespace.",
                inside.Value("namespace") != shared.Value("namespace"));
-  lesson.Claim("Inside, nothing existed that was made outside: ENOENT.",
+  lesson.Claim("Inside, nothing exists that was made outside: ENOENT.",
                Missing(inside) == 4);
-  lesson.Claim("Outside, nothing existed that was made inside.",
+  lesson.Claim("Outside, nothing exists that was made inside.",
                Missing(hidden) == 4 && Missing(after) == 0);
-  lesson.Claim("A file, a socket with a path and a signal got through.",
+  lesson.Claim("A file, a socket with a path and a signal get through.",
                file == "from outside" && word == "from inside" &&
                    end == "killed by SIGKILL");
-  lesson.Claim("A queue outlived its maker, but not its namespace.",
+  lesson.Claim("A queue outlives its maker, but not its namespace.",
                added == 0 && refused == EACCES && Missing(empty) == 4);
   lesson.Keep(std::move(later));
 }

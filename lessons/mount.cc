@@ -9,8 +9,8 @@
 //   3. After MS_REC | MS_PRIVATE, it passes on none.
 //   4. After MS_REC | MS_SLAVE, new ones come in and do not go out.
 //   5. In another namespace, a tmpfs is mounted inside, not outside.
-//   6. In a new PID namespace alone, ps(1) lists the outside.
-//   7. With a proc of its own, it lists the inside and nothing else.
+//   6. In a new PID namespace alone, /proc shows the outside.
+//   7. With a proc of its own, ps(1) lists the inside and nothing else.
 //   8. Outside, /mnt and /proc are what they were.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace. Where a
@@ -21,9 +21,9 @@
 //   bazel run //lessons:mount -- --help      all options
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -52,15 +52,17 @@ Evidence Look() {
 }
 
 // The evidence: what ps(1) lists, or only how much where that is many lines;
-// and by which PID /proc knows the process that asks.
+// and by which PID /proc knows this process. By another than its own ps gives
+// up.
 Evidence List() {
-  const std::string pids =
-      fmt::format("PID\n{}", fmt::join(ProcessesIn("/proc"), "\n"));
-  Finding listed =
-      FromTool({"ps", "-e", "-o", "pid,comm"}, {"listed", pids, "/proc"});
-  const auto count = std::ranges::count(listed.value, '\n');
-  if (count > 2) listed.value = fmt::format("{} processes", count);
-  return {listed, FromLink("own PID", "/proc/self")};
+  const std::string count = fmt::to_string(ProcessesIn("/proc").size());
+  Finding listed = {"processes", count + " in all", "/proc"};
+  const Finding self = FromLink("own PID", "/proc/self");
+  if (self.value == fmt::to_string(getpid()))
+    listed = FromTool({"ps", "-e", "-o", "pid,comm"}, listed);
+  const auto lines = std::ranges::count(listed.value, '\n');
+  if (lines > 2) listed.value = fmt::format("{} in all", lines);
+  return {listed, self};
 }
 
 void Clone(Side& side, Child& child, int flags) {
@@ -145,8 +147,7 @@ void Teach(Lesson& lesson) {
   const Evidence before = outside.Show(Look());
 
   lesson.Begin("Control: without CLONE_NEWNS a child mounts for its parent");
-  lesson.Note(
-      "The outer process stands in for a host whose mounts systemd shared.");
+  lesson.Note("The outer process plays a host whose mounts systemd shared.");
   Child outer(Outer);
   Clone(outside, outer, CLONE_NEWNS | SIGCHLD);
   // Did the child's mount go out, and its parent's come in? Hear() passes on
@@ -186,20 +187,20 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Show(Look());
   lesson.Compare(before, inside, after);
 
-  lesson.Claim("Without CLONE_NEWNS, the child's new mount was its parent's.",
+  lesson.Claim("Without CLONE_NEWNS, a child's new mount is its parent's.",
                control == std::pair(true, true));
-  lesson.Claim("With it, a shared mount still passed on new ones, both ways.",
+  lesson.Claim("With it, a shared mount still passes on new ones, both ways.",
                shared == std::pair(true, true));
-  lesson.Claim("After MS_REC | MS_PRIVATE, it passed on none.",
+  lesson.Claim("After MS_REC | MS_PRIVATE, it passes on none.",
                isolated == std::pair(false, false));
-  lesson.Claim("After MS_REC | MS_SLAVE, new ones came in and did not go out.",
+  lesson.Claim("After MS_REC | MS_SLAVE, new ones come in and do not go out.",
                slave == std::pair(false, true));
   lesson.Claim("In another namespace, a tmpfs is mounted inside, not outside.",
                inside.Value("namespace") != after.Value("namespace") &&
                    inside.Value("/mnt") != after.Value("/mnt"));
-  lesson.Claim("In a new PID namespace alone, ps listed the outside.",
+  lesson.Claim("In a new PID namespace alone, /proc shows the outside.",
                old_proc.Value("own PID") != "1");
-  lesson.Claim("With a proc of its own, it lists the inside and nothing else.",
+  lesson.Claim("With a proc of its own, ps lists the inside and nothing else.",
                new_proc);
   lesson.Claim("Outside, /mnt and /proc are what they were.",
                after.Value("/mnt") == before.Value("/mnt") &&

@@ -44,8 +44,8 @@ Finding Status(const std::string& field, const std::string& process = "self") {
 
 // The evidence: the numbers of the process that asks, and `more`.
 Evidence Ask(std::vector<Finding> more = {}) {
-  more.insert(more.begin(), {{"PID", std::to_string(getpid()), "getpid(2)"},
-                             {"PPID", std::to_string(getppid()), "getppid(2)"},
+  more.insert(more.begin(), {{"PID", fmt::to_string(getpid()), "getpid(2)"},
+                             {"PPID", fmt::to_string(getppid()), "getppid(2)"},
                              Status("NSpid")});
   return Evidence(more);
 }
@@ -157,7 +157,7 @@ void Teach(Lesson& lesson) {
   Child child(Inside);
   Clone(outside, child, CLONE_NEWPID | SIGCHLD);
   const Evidence inside = outside.Hear(child);
-  const std::string pid = std::to_string(child.pid());
+  const std::string pid = fmt::to_string(child.pid());
   const Evidence seen = outside.Show({Status("NSpid", pid)});
 
   lesson.Begin("A namespace in a namespace: one number in each level");
@@ -174,7 +174,7 @@ void Teach(Lesson& lesson) {
   const int orphan = std::stoi(outside.Hear(init).Value("NSpid"));
   const Evidence struck = outside.Hear(init);
   const Evidence later = outside.Hear(init);
-  const Evidence dead = outside.Show({Status("State", std::to_string(orphan))});
+  const Evidence dead = outside.Show({Status("State", fmt::to_string(orphan))});
   init.Release();
   const Evidence reaped = outside.Hear(init);
 
@@ -195,7 +195,7 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Inside, /proc and so ps(1) still have the outside's PIDs.",
                inside.Value("in /proc") == pid);
   lesson.Claim("Namespaces nest: in the third level a process has three PIDs.",
-               inner.Value("NSpid") == std::to_string(inner_pid) + " 2 1");
+               inner.Value("NSpid") == fmt::to_string(inner_pid) + " 2 1");
   lesson.Claim("An outer level sees inward, an inner one does not see out.",
                inward.Value("errno") == "0" && inner.Value("errno") == "ESRCH");
   lesson.Claim("From inside, SIGTERM and SIGKILL end any process but PID 1.",

@@ -120,8 +120,9 @@ void JoinTwo(Side& joiner, pid_t pid) {
 void Outlive(Side& keeper, const std::string& name) {
   int result = unshare(CLONE_NEWNS);
   keeper.Check(result, "unshare({})", CloneFlags(CLONE_NEWNS));
-  result = mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  keeper.Check(result, "mount(NULL, \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
+  result = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  keeper.Check(result,
+               "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
 
   const int flags = CLONE_NEWUTS | SIGCHLD;
   Child holder([&](Line& line) { Hold(line, name); });

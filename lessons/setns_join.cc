@@ -127,7 +127,7 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
 }  // namespace
 
 Task JoinTask() {
-  return {.words = "PATH",
+  return {.words = "PATH… [COMMAND…]",
           .help = "join that namespace",
           .example = "/proc/4242/ns/uts",
           .runs_command = true,

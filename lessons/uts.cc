@@ -170,12 +170,12 @@ void Teach(Lesson& lesson) {
 
   const Kind& uts = KindOf(CLONE_NEWUTS);
   lesson.Claim(
-      "Without CLONE_NEWUTS, the child's new names were its parent's too.",
+      "Without CLONE_NEWUTS, a child's new names are its parent's too.",
       shared_child.Value("namespace") == shared_parent.Value("namespace") &&
           Says(shared_parent, names));
   lesson.Claim("With it, the child is in another UTS namespace.",
                NamespaceOf(child.pid(), uts) != NamespaceOf(getpid(), uts));
-  lesson.Claim("That namespace began with a copy of the old names.",
+  lesson.Claim("That namespace begins with a copy of the old names.",
                Says(copy, old));
   lesson.Claim("Inside, uname(2), hostname(1) and /proc give the new names.",
                Says(inside, names));

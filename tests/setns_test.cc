@@ -367,7 +367,7 @@ TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
   EXPECT_EQ(DescribeStatus(join.status), "exit status 77");
   EXPECT_THAT(join.errors,
               HasSubstr("\nsetns: setns(3, 0): Operation not permitted "
-                        "(EPERM)\n  cause   To join it takes CAP_SYS_ADMIN "));
+                        "(EPERM)\n  cause   It takes CAP_SYS_ADMIN "));
   EXPECT_EQ(join.errors.find("\n  remedy  sudo\n") != std::string::npos,
             as_nobody());
 }
