@@ -142,7 +142,7 @@ TEST_P(SetnsTest, NamespaceOutlivesItsLastProcess) {
   EXPECT_THAT(
       Calls(run, "keeper"),
       ElementsAre("unshare(CLONE_NEWNS) = 0",
-                  R"(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) = 0)",
+                  R"(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) = 0)",
                   StartsWith("clone(CLONE_NEWUTS | SIGCHLD) = "),
                   EndsWith(R"(ns/uts", "/dev/tty", NULL, MS_BIND, NULL) = 0)"),
                   MatchesRegex(R"(kill\([0-9]+, 0\) = ESRCH)"),
