@@ -71,6 +71,8 @@ bool DieWithParent(int messages) {
   return (pipe.revents & POLLERR) == 0;
 }
 
+bool any_lost = false;
+
 }  // namespace
 
 std::string DescribeStatus(int status) {
@@ -157,12 +159,15 @@ Child::~Child() {
   int status = 0;
   const pid_t ended = waitpid(pid_, &status, __WALL | WNOHANG);
   if (ended == pid_ && status != 0) {
+    any_lost = true;
     fmt::print(stderr, "child {}: {}\n", pid_, DescribeStatus(status));
   }
   if (ended == pid_) return;
   if (kill(pid_, SIGKILL) == -1) perror("kill");
   if (waitpid(pid_, &status, __WALL) == -1) perror("waitpid");
 }
+
+bool Child::AnyLost() { return any_lost; }
 
 int Child::Main(void* self) {
   Child& child = *static_cast<Child*>(self);

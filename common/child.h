@@ -79,6 +79,11 @@ class Child {
   Child& operator=(Child&&) = delete;
   ~Child();
 
+  /// Whether a Child has been destroyed that nobody had waited for and that had
+  /// not ended well: it was killed from elsewhere. A call about it that failed
+  /// then says nothing about the machine.
+  static bool AnyLost();
+
   /// The function for clone(2) to run; its argument is the Child. Where fork(2)
   /// or clone3(2) gives 0 instead, it is to be called. It does not return.
   static int Main(void* self);

@@ -198,7 +198,9 @@ class Run {
     } catch (const UsageError&) {
       throw;
     } catch (const CallError& error) {
-      return Fail(error, Explain(error, machine_));
+      lesson_.kept().reset();
+      return Fail(error,
+                  Child::AnyLost() ? std::nullopt : Explain(error, machine_));
     } catch (const std::exception& error) {
       return Fail(error, std::nullopt);
     }

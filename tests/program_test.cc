@@ -110,6 +110,20 @@ TEST(RunLesson, ExitsWith1WhenTheChildThatItKeepsFails) {
   EXPECT_THAT(result.errors, HasSubstr("exit status 9"));
 }
 
+TEST(RunLesson, ExitsWith1WhenACallFailsBecauseAChildWasKilled) {
+  for (const bool keep : {false, true}) {
+    const Result result = RunIt([keep](Lesson& lesson) {
+      Child child([](Line&) { raise(SIGKILL); });
+      child.Fork();
+      Check(waitid(P_PID, child.pid(), nullptr, WEXITED | WNOWAIT), "waitid()");
+      if (keep) lesson.Keep(std::move(child));
+      throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)");
+    });
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+    EXPECT_THAT(result.errors, HasSubstr("killed by SIGKILL"));
+  }
+}
+
 TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
   const auto refused = [](Lesson&) {
     throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)");
