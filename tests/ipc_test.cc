@@ -139,15 +139,8 @@ TEST_P(IpcTest, OutsideHasNothingOfTheInside) {
 
 TEST_P(IpcTest, ComparisonIsIsolatedInEveryRow) {
   const json run = RunJson();
-  std::vector<std::string> probes;
-  for (const json& row : run["comparison"]) {
-    probes.push_back(row["probe"]);
-    EXPECT_EQ(row["outside_before"], row["outside_after"]);
-    EXPECT_NE(row["outside_before"], row["inside"]);
-    EXPECT_EQ(row["verdict"], "isolated");
-  }
-  EXPECT_THAT(probes, ElementsAre("queue", "memory", "semaphores",
-                                  "POSIX queue", "namespace"));
+  ExpectIsolated(run,
+                 {"queue", "memory", "semaphores", "POSIX queue", "namespace"});
 }
 
 TEST_P(IpcTest, FileSocketAndSignalGetThrough) {

@@ -100,6 +100,17 @@ std::vector<std::string> Calls(const json& run, const std::string& side) {
   return calls;
 }
 
+void ExpectIsolated(const json& run, const std::vector<std::string>& probes) {
+  std::vector<std::string> found;
+  for (const json& row : run["comparison"]) {
+    found.push_back(row["probe"]);
+    EXPECT_EQ(row["outside_before"], row["outside_after"]);
+    EXPECT_NE(row["outside_before"], row["inside"]);
+    EXPECT_EQ(row["verdict"], "isolated");
+  }
+  EXPECT_EQ(found, probes);
+}
+
 void ExpectFits80Columns(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {

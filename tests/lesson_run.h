@@ -55,6 +55,11 @@ std::set<std::string> Values(const nlohmann::json& run, const std::string& side,
 std::vector<std::string> Calls(const nlohmann::json& run,
                                const std::string& side);
 
+/// Fails the test unless the table at the end of a run with --json has these
+/// rows, and every one of them is isolated.
+void ExpectIsolated(const nlohmann::json& run,
+                    const std::vector<std::string>& probes);
+
 /// Fails the test for each line that is wider than 80 columns or ends in blank
 /// space.
 void ExpectFits80Columns(const std::string& text);

@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "common/call_error.h"
 #include "common/child.h"
@@ -88,14 +87,7 @@ TEST_P(UtsTest, InsideHasNamesOfItsOwn) {
 
 TEST_P(UtsTest, ComparisonIsIsolatedInEveryRow) {
   const json run = RunJson();
-  std::vector<std::string> probes;
-  for (const json& row : run["comparison"]) {
-    probes.push_back(row["probe"]);
-    EXPECT_EQ(row["outside_before"], row["outside_after"]);
-    EXPECT_NE(row["outside_before"], row["inside"]);
-    EXPECT_EQ(row["verdict"], "isolated");
-  }
-  EXPECT_THAT(probes, ElementsAre("hostname", "domain name", "namespace"));
+  ExpectIsolated(run, {"hostname", "domain name", "namespace"});
 }
 
 TEST_P(UtsTest, RootOfAUserNamespaceIsRefusedTheHostsName) {
