@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <ctime>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 
 #include "common/call_error.h"
@@ -36,6 +38,19 @@ std::string Contents(const Descriptor& file) {
   Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
   return ReadAll(file.get());
 }
+
+// The wait statuses that somebody will ask for, once they are there.
+std::map<pid_t, std::optional<int>>& Statuses() {
+  static std::map<pid_t, std::optional<int>> statuses;
+  return statuses;
+}
+
+void Keep(pid_t ended, int status) {
+  const auto found = Statuses().find(ended);
+  if (found != Statuses().end()) found->second = status;
+}
+
+int child_ended = -1;  // For a signal handler: an eventfd(2).
 
 // The process that becomes the program. It is opened first: nobody may not
 // walk the path to it.
@@ -62,6 +77,38 @@ void Become(const Command& command) {
   _exit(EXIT_FAILURE);
 }
 
+pid_t Started(pid_t pid) {
+  Statuses()[pid].reset();
+  return pid;
+}
+
+int AwaitStatus(pid_t pid) {
+  while (!Statuses().at(pid)) {
+    int status = 0;
+    const pid_t ended = Check(waitpid(-1, &status, 0), "waitpid(-1)");
+    Keep(ended, status);
+  }
+  return Statuses().extract(pid).mapped().value();
+}
+
+int FdOfEnded() {
+  static const int fd = [] {
+    child_ended = Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd(0)");
+    std::signal(SIGCHLD, [](int) { eventfd_write(child_ended, 1); });
+    return child_ended;
+  }();
+  return fd;
+}
+
+void ReapEnded() {
+  eventfd_t count = 0;
+  eventfd_read(FdOfEnded(), &count);
+  int status = 0;
+  for (pid_t ended = 0; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
+    Keep(ended, status);
+  }
+}
+
 Process::Process(const Command& command)
     : output_(MemoryFile("output")), errors_(MemoryFile("errors")) {
   Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
@@ -69,7 +116,7 @@ Process::Process(const Command& command)
   WriteAll(input.get(), command.input);
   Check(lseek(input.get(), 0, SEEK_SET), "lseek()");
 
-  pid_ = Check(fork(), "fork()");
+  pid_ = Started(Check(fork(), "fork()"));
   if (pid_ != 0) return;
   dup2(input.get(), STDIN_FILENO);
   dup2(output_.get(), STDOUT_FILENO);
@@ -78,11 +125,8 @@ Process::Process(const Command& command)
 }
 
 Result Process::Await() {
-  Result result = {};
-  Check(waitpid(pid_, &result.status, 0), "waitpid({})", pid_);
-  result.output = Contents(output_);
-  result.errors = Contents(errors_);
-  return result;
+  const int status = AwaitStatus(pid_);
+  return {status, Contents(output_), Contents(errors_)};
 }
 
 Result RunCommand(const Command& command) { return Process(command).Await(); }

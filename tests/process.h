@@ -34,6 +34,20 @@ struct Result {
   std::string errors;
 };
 
+/// Takes note of a child whose wait status will be asked for, and gives it
+/// back.
+pid_t Started(pid_t pid);
+
+/// Waits for the end of a child that is `Started`, and gives its wait status.
+/// Reaps all that ends meanwhile: the PID 1 of an orphan that nobody reaps
+/// cannot end, nor can the program that waits for that one. pid_namespaces(7).
+int AwaitStatus(pid_t pid);
+
+/// The same for whoever waits for something else: a descriptor that can be read
+/// when a child has ended, and what is to be called then.
+int FdOfEnded();
+void ReapEnded();
+
 /// A program that runs. The calling process becomes a subreaper, so that what
 /// the program leaves behind becomes its child.
 class Process {

@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
+#include <sched.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <utility>
 
 #include "common/call_error.h"
 
@@ -19,7 +22,8 @@ Terminal::Terminal(const Command& command) {
   const winsize size = {
       .ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   int keyboard = -1;
-  pid_ = Check(forkpty(&keyboard, nullptr, nullptr, &size), "forkpty()");
+  pid_ =
+      Started(Check(forkpty(&keyboard, nullptr, nullptr, &size), "forkpty()"));
   if (pid_ == 0) Become(command);
   keyboard_ = Descriptor(keyboard);
 }
@@ -27,31 +31,52 @@ Terminal::Terminal(const Command& command) {
 void Terminal::Type(std::string_view keys) { WriteAll(keyboard_.get(), keys); }
 
 std::string Terminal::ReadTo(std::string_view text) {
+  std::optional<std::string> shown = ReadToOrEnd(text);
+  EXPECT_TRUE(shown) << text << " not in:\n" << screen_;
+  return shown ? *std::move(shown)
+               : screen_.substr(std::exchange(read_, screen_.size()));
+}
+
+std::optional<std::string> Terminal::ReadToOrEnd(std::string_view text) {
   while (screen_.find(text, read_) == std::string::npos && Read()) {
   }
   const std::size_t found = screen_.find(text, read_);
-  EXPECT_NE(found, std::string::npos) << text << " not in:\n" << screen_;
-  const std::size_t end =
-      found == std::string::npos ? screen_.size() : found + text.size();
-  std::string shown = screen_.substr(read_, end - read_);
-  read_ = end;
-  return shown;
+  if (found == std::string::npos) return std::nullopt;
+  const std::size_t begin = std::exchange(read_, found + text.size());
+  return screen_.substr(begin, read_ - begin);
 }
 
 int Terminal::Await() {
   while (Read()) {
   }
-  int status = 0;
-  Check(waitpid(pid_, &status, 0), "waitpid({})", pid_);
-  return status;
+  return AwaitStatus(pid_);
+}
+
+bool Terminal::IsUsual() const {
+  termios settings = {};
+  Check(tcgetattr(keyboard_.get(), &settings), "tcgetattr()");
+  const tcflag_t usual = ICANON | ECHO | ISIG;
+  return (settings.c_lflag & usual) == usual;
+}
+
+void Terminal::AwaitKeys() const {
+  while (IsUsual()) sched_yield();
 }
 
 bool Terminal::Read() {
   constexpr int kPatience = 10'000;  // Milliseconds.
-  pollfd screen = {.fd = keyboard_.get(), .events = POLLIN, .revents = 0};
-  if (Check(poll(&screen, 1, kPatience), "poll()") == 0) {
-    ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
-    return false;
+  std::array<pollfd, 2> either = {
+      {{.fd = keyboard_.get(), .events = POLLIN, .revents = 0},
+       {.fd = FdOfEnded(), .events = POLLIN, .revents = 0}}};
+  while (either[0].revents == 0) {
+    const int ready = poll(either.data(), either.size(), kPatience);
+    if (ready == -1 && errno == EINTR) continue;
+    if (Check(ready, "poll()") == 0) {
+      ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
+      kill(pid_, SIGKILL);
+      return false;
+    }
+    if (either[1].revents != 0) ReapEnded();
   }
   std::array<char, 4096> buffer = {};
   const ssize_t count = read(keyboard_.get(), buffer.data(), buffer.size());

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,8 @@
 
 namespace steps {
 
-/// A program on a terminal of its own, 80 columns wide, as its user has it.
+/// A program on a terminal of its own, 80 columns wide and 24 rows high, as its
+/// user has it.
 class Terminal {
  public:
   explicit Terminal(const Command& command);
@@ -26,8 +28,17 @@ class Terminal {
   /// does. Fails the test after ten seconds.
   std::string ReadTo(std::string_view text);
 
+  /// The same, but nothing when the program ends before.
+  std::optional<std::string> ReadToOrEnd(std::string_view text);
+
   /// Reads to the end, and gives the wait status.
   int Await();
+
+  /// Whether the terminal has its line editing, its echo and its signals.
+  bool IsUsual() const;
+
+  /// Waits until the program reads the keyboard key by key.
+  void AwaitKeys() const;
 
   /// Everything that the screen has shown so far.
   const std::string& screen() const { return screen_; }
