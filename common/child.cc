@@ -73,6 +73,10 @@ bool DieWithParent(int messages) {
 
 bool any_lost = false;
 
+// Of a process that is a Child: its parent, and its line to that one.
+pid_t own_parent = -1;
+int own_line = -1;
+
 }  // namespace
 
 std::string DescribeStatus(int status) {
@@ -186,6 +190,11 @@ int Child::Main(void* self) {
   try {
     // Not Close(): what it writes would have the kernel copy the page first.
     Check(close(child.from_child_.get()), "close()");
+    // With CLONE_PARENT it is a sibling of the Child that has cloned it: it
+    // must not keep that one's line open.
+    if (getppid() == own_parent) Check(close(own_line), "close()");
+    own_parent = getppid();
+    own_line = fd;
     if (DieWithParent(fd)) {
       Line line(fd, child.releases_.get());
       try {

@@ -270,6 +270,22 @@ TEST(Child, DiesWithItsParentInOtherNamespaces) {
   ExpectDeathWithParent(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS);
 }
 
+// A test that does not end here has failed: the second child would hold the
+// line of the first, and there would be one more message to wait for.
+TEST(Child, EndsItsLineThoughASiblingThatItClonedLivesOn) {
+  Child second([](Line& line) { line.Checkpoint(); });
+  Child first([&](Line& line) {
+    const int flags = CLONE_PARENT | SIGCHLD;
+    const pid_t pid = clone(Child::Main, second.stack_top(), flags, &second);
+    Check(second.Started(pid), "clone(CLONE_PARENT | SIGCHLD)");
+    line.Send(fmt::to_string(pid));
+  });
+  first.Fork();
+  second.Started(std::stoi(first.Receive().value()));
+  first.Finish();
+  second.Finish();
+}
+
 TEST(Child, SeesThatItsParentIsGone) {
   Child parent([](Line& line) {
     Child child([&line](Line& to_parent) {
