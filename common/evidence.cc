@@ -46,11 +46,12 @@ Finding FromFile(std::string probe, const std::string& path) {
 }
 
 Finding FromField(std::string field, const std::string& path) {
-  const std::string begin = field + ":\t";
+  const std::string begin = field + ":";
   std::istringstream lines(ReadFile(path));
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(begin)) continue;
-    std::string value = line.substr(begin.size());
+    std::string value = line.substr(
+        std::min(line.find_first_not_of("\t ", begin.size()), line.size()));
     std::ranges::replace(value, '\t', ' ');
     return {std::move(field), std::move(value), path};
   }

@@ -42,9 +42,9 @@ class Evidence {
 /// What the file at `path` holds, without the last newline. Throws CallError.
 Finding FromFile(std::string probe, const std::string& path);
 
-/// What the line `field` says in the file at `path`, a /proc/PID/status: of
-/// "NSpid:\t4711\t1" it is "4711 1". Throws CallError, and std::out_of_range
-/// when there is no such line.
+/// What the line `field` says in the file at `path`, such as /proc/meminfo or a
+/// /proc/PID/status: of "NSpid:\t4711\t1" it is "4711 1". Throws CallError, and
+/// std::out_of_range when there is no such line.
 Finding FromField(std::string field, const std::string& path);
 
 /// Where the link at `path` leads. Throws CallError. readlink(2).

@@ -49,7 +49,7 @@ TEST(FromFile, ReadsAFileWithoutItsLastNewline) {
   EXPECT_THROW(FromFile("x", "/nonexistent"), CallError);
 }
 
-TEST(FromField, ReadsOneLineOfAStatus) {
+TEST(FromField, ReadsOneLine) {
   const Finding state = FromField("State", "/proc/self/status");
   EXPECT_EQ(state.probe, "State");
   EXPECT_EQ(state.value, "R (running)");
@@ -60,6 +60,8 @@ TEST(FromField, ReadsOneLineOfAStatus) {
                     testing::MatchesRegex("[0-9]+ 1"));
       },
       CLONE_NEWUSER | CLONE_NEWPID);
+  EXPECT_THAT(FromField("MemTotal", "/proc/meminfo").value,
+              testing::MatchesRegex("[0-9]+ kB"));
   EXPECT_THROW(FromField("NS", "/proc/self/status"), std::out_of_range);
   EXPECT_THROW(FromField("State", "/nonexistent"), CallError);
 }
