@@ -32,24 +32,26 @@ constexpr std::array<std::pair<unsigned long, std::string_view>, 12> kFlags = {{
 
 }  // namespace
 
-std::vector<Mount> Mounts() {
+std::vector<Mount> MountsIn(const std::string& mountinfo) {
   std::vector<Mount> mounts;
-  std::istringstream lines(ReadFile(kMountInfo));
+  std::istringstream lines(mountinfo);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     Mount mount = {};
     std::string skipped;
-    fields >> skipped >> skipped >> mount.device >> skipped >> mount.point >>
+    fields >> skipped >> skipped >> mount.device >> mount.root >> mount.point >>
         skipped;
     // As many tags as there are, and a "-" behind the last.
     for (std::string tag; fields >> tag && tag != "-";) {
       mount.tags += (mount.tags.empty() ? "" : " ") + tag;
     }
-    fields >> mount.type;
+    fields >> mount.type >> skipped >> mount.options;
     mounts.push_back(std::move(mount));
   }
   return mounts;
 }
+
+std::vector<Mount> Mounts() { return MountsIn(ReadFile(kMountInfo)); }
 
 std::optional<Mount> MountOn(const std::string& point) {
   std::optional<Mount> found;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/call_error.h"
 #include "common/evidence.h"
@@ -43,6 +44,23 @@ void InMountNamespace(const std::function<void()>& body) {
     Change("/", MS_REC | MS_PRIVATE);
     body();
   });
+}
+
+TEST(MountsIn, GivesTheFieldsOfEachLine) {
+  const std::vector<Mount> mounts = MountsIn(
+      "39 31 0:36 /a /cgroup/pids rw,relatime shared:1 master:2 - cgroup none "
+      "rw,pids\n"
+      "23 1 0:21 / / rw - ext4 /dev/vda ro\n");
+  ASSERT_EQ(mounts.size(), 2U);
+  EXPECT_EQ(mounts[0].device, "0:36");
+  EXPECT_EQ(mounts[0].root, "/a");
+  EXPECT_EQ(mounts[0].point, "/cgroup/pids");
+  EXPECT_EQ(mounts[0].tags, "shared:1 master:2");
+  EXPECT_EQ(mounts[0].type, "cgroup");
+  EXPECT_EQ(mounts[0].options, "rw,pids");
+  EXPECT_EQ(mounts[1].root, "/");
+  EXPECT_EQ(mounts[1].tags, "");
+  EXPECT_EQ(mounts[1].options, "ro");
 }
 
 TEST(MountOn, IsTheUpperOfTwo) {
