@@ -3,8 +3,10 @@
 # What Debian 12 has to have: to build and run the lessons and the tests …
 PACKAGES := bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto \
   bazel-skylib libbenchmark-dev libcap-dev libcli11-dev libfmt-dev \
-  libgmock-dev libgtest-dev libvalijson-dev nlohmann-json3-dev hostname \
-  iproute2 procps python3 strace util-linux
+  libgmock-dev libgtest-dev libmnl-dev libvalijson-dev nlohmann-json3-dev \
+  hostname iproute2 procps python3 strace util-linux
+# … for the tests, which skip what they lack, and for the pages …
+TEST_PACKAGES := asciinema graphviz
 # … and to check how they are written.
 LINT_PACKAGES := clang-format clang-tidy
 
@@ -40,9 +42,11 @@ demo: setup ## Install what is missing, build, and run all lessons
 	@bazel run //lessons:tour
 
 test: setup ## Install what is missing, and run all tests
+	$(call install,$(TEST_PACKAGES))
 	@tests/run.py //...
 
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
+	$(call install,$(TEST_PACKAGES))
 	@tests/run.py --config=asan //...
 
 lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)
@@ -56,5 +60,6 @@ bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
 	@bazel run -c opt //tests:child_benchmark
 
 docs: setup ## Put the output of real runs into the pages
+	$(call install,$(TEST_PACKAGES))
 	@bazel build //lessons:all
 	@docs/update.py

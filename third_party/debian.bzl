@@ -24,6 +24,7 @@ _LIBRARIES = {
     "google_benchmark": "/usr/include/benchmark",
     "googletest": "/usr/include/gtest",
     "libcap": "/usr/include/sys",
+    "libmnl": "/usr/include/libmnl",
     "nlohmann_json": "/usr/include/nlohmann",
     "valijson": "/usr/include/valijson",
 }
