@@ -3,15 +3,12 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -21,6 +18,7 @@
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
 #include "tests/process.h"
+#include "tests/seccomp.h"
 
 namespace steps {
 namespace {
@@ -77,6 +75,19 @@ TEST(Explain, KnowsAKernelWithoutTheKind) {
   EXPECT_THAT(RemedyOf(error, machine), HasSubstr("5.6"));
   EXPECT_EQ(Explain(error, OpenMachine()), std::nullopt)
       << "then it is our mistake";
+  const CallError link(ENOENT, "readlink(\"/proc/self/ns/time\")");
+  EXPECT_THAT(CauseOf(link, machine), HasSubstr("no time namespaces"));
+  EXPECT_EQ(Explain(link, OpenMachine()), std::nullopt);
+}
+
+TEST(Explain, KnowsWhatTheOffsetsOfATimeNamespaceTake) {
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  const std::string write = "write(4, \"monotonic 8640000 0\", 19)";
+  EXPECT_THAT(CauseOf(CallError(EPERM, write), machine),
+              HasSubstr("CAP_SYS_TIME"));
+  EXPECT_EQ(Explain(CallError(EACCES, write), machine), std::nullopt)
+      << "then somebody is inside already: it is our mistake";
 }
 
 TEST(Explain, KnowsUbuntusAppArmor) {
@@ -104,9 +115,88 @@ TEST(Explain, KnowsASeccompFilter) {
               HasSubstr("seccomp=unconfined"));
 }
 
+TEST(Explain, KnowsThatGraphvizIsMissing) {
+  const CallError error(ENOENT, "execvp(\"dot\")");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("not installed"));
+  EXPECT_THAT(RemedyOf(error, OpenMachine()), HasSubstr("install graphviz"));
+  EXPECT_EQ(Explain(CallError(ENOENT, "execvp(\"sh\")"), OpenMachine()),
+            std::nullopt);
+}
+
+TEST(Explain, KnowsASeccompFilterThatRootMeets) {
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  machine.seccomp = true;
+  for (const char* call :
+       {"mount(\"none\", \"/\", NULL, MS_PRIVATE, NULL)",
+        "umount2(\".\", MNT_DETACH)", "pivot_root(\".\", \".\")",
+        "sethostname(\"web\", 3)", "setdomainname(\"web\", 3)"}) {
+    EXPECT_THAT(CauseOf(CallError(EPERM, call), machine), HasSubstr("seccomp"));
+  }
+  EXPECT_EQ(Explain(CallError(EPERM, "kill(1, SIGTERM)"), machine),
+            std::nullopt)
+      << "no engine filters that";
+}
+
+TEST(Explain, KnowsTheAppArmorProfileOfAContainer) {
+  const CallError error(EACCES,
+                        "mount(\"none\", \"/\", NULL, MS_PRIVATE, NULL)");
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  machine.apparmor = "docker-default";
+  EXPECT_THAT(CauseOf(error, machine), HasSubstr("profile docker-default"));
+  EXPECT_THAT(RemedyOf(error, machine), HasSubstr("apparmor=unconfined"));
+  EXPECT_EQ(Explain(CallError(EACCES, "open(\"/root\")"), machine),
+            std::nullopt);
+  machine.apparmor = "";
+  EXPECT_EQ(Explain(error, machine), std::nullopt);
+}
+
+TEST(Explain, KnowsARootThatMayNotChangeInterfaces) {
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  for (const char* call :
+       {"ioctl(3, SIOCSIFFLAGS, {\"lo\", IFF_UP})", "RTM_NEWLINK(\"veth\")"}) {
+    const CallError error(EPERM, call);
+    EXPECT_THAT(CauseOf(error, machine), HasSubstr("CAP_NET_ADMIN"));
+    EXPECT_THAT(RemedyOf(error, machine), HasSubstr("--cap-add NET_ADMIN"));
+  }
+  EXPECT_EQ(Explain(CallError(EPERM, "ioctl(3, NS_GET_PARENT)"), machine),
+            std::nullopt);
+}
+
+TEST(Explain, KnowsAUserWithoutANumber) {
+  Machine machine = OpenMachine();
+  machine.mapped = false;
+  EXPECT_THAT(CauseOf(kUnshareUser, machine), HasSubstr("has no number"));
+  EXPECT_THAT(RemedyOf(kUnshareUser, machine), HasSubstr("--map-root-user"));
+}
+
+TEST(Explain, KnowsALimitOfProcesses) {
+  const CallError error(EAGAIN, "clone(CLONE_NEWUTS | SIGCHLD)");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("ulimit -u"));
+  EXPECT_EQ(Explain(CallError(EAGAIN, "recv(3)"), OpenMachine()), std::nullopt);
+}
+
+TEST(Explain, KnowsAFileSystemThatTheKernelLacks) {
+  const CallError error(ENODEV,
+                        "mount(\"mqueue\", \"/mnt\", \"mqueue\", 0, NULL)");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("file system"));
+  EXPECT_EQ(Explain(CallError(ENODEV, "open(\"/dev/x\")"), OpenMachine()),
+            std::nullopt);
+}
+
 TEST(Explain, KnowsACallThatTheKernelLacks) {
   EXPECT_THAT(CauseOf(CallError(ENOSYS, "clone3()"), OpenMachine()),
               HasSubstr("does not have the call"));
+}
+
+TEST(Explain, KnowsAKernelWithoutVeth) {
+  EXPECT_THAT(CauseOf(CallError(EOPNOTSUPP, "RTM_NEWLINK(\"a\", \"veth\")"),
+                      OpenMachine()),
+              HasSubstr("no veth"));
+  EXPECT_EQ(Explain(CallError(EOPNOTSUPP, "listen(3, 8)"), OpenMachine()),
+            std::nullopt);
 }
 
 TEST(Explain, KnowsAChroot) {
@@ -147,6 +237,24 @@ TEST(Explain, KnowsAProcessThatIsSomebodyElses) {
   const CallError holding(
       EPERM, "mount(\"/proc/1/ns/uts\", \"/uts\", NULL, MS_BIND, NULL)");
   EXPECT_EQ(Explain(holding, machine), std::nullopt);
+}
+
+TEST(Explain, KnowsACgroupThatMayNotBeMade) {
+  const CallError folder(EACCES, "mkdir(\"/sys/fs/cgroup/steps-1\", 0755)");
+  const CallError home(EACCES, "open(\"/sys/fs/cgroup/x/cgroup.procs\")");
+  for (const CallError& error : {folder, home}) {
+    EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("delegated"));
+    EXPECT_THAT(RemedyOf(error, OpenMachine()),
+                HasSubstr("systemd-run --user --scope"));
+  }
+  const CallError read_only(EROFS, "mkdir(\"/sys/fs/cgroup/steps-1\", 0755)");
+  EXPECT_THAT(CauseOf(read_only, OpenMachine()), HasSubstr("read-only"));
+  Machine machine = OpenMachine();
+  machine.privileged = true;
+  EXPECT_EQ(Explain(CallError(EACCES, "mkdir(\"/x\", 0755)"), machine),
+            std::nullopt);
+  EXPECT_EQ(Explain(CallError(EROFS, "mkdir(\"/x\", 0755)"), machine),
+            std::nullopt);
 }
 
 TEST(Explain, KnowsAMaskedProc) {
@@ -223,13 +331,8 @@ TEST(Machine, SeesAProcessThatMayNotBeInspected) {
 
 TEST(Machine, SeesASeccompFilter) {
   InChild([] {
-    std::array<sock_filter, 1> program = {
-        {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
-    const sock_fprog filter = {.len = program.size(), .filter = program.data()};
     EXPECT_FALSE(Machine::Look().seccomp);
-    Check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(NO_NEW_PRIVS)");
-    Check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter),
-          "prctl(SECCOMP)");
+    FilterCalls({});
     EXPECT_TRUE(Machine::Look().seccomp);
   });
 }
@@ -320,10 +423,160 @@ TEST(Machine, SeesAMaskedProcAndItsRefusal) {
   });
 }
 
+// What other machines have in /proc.
+class MadeUpProc {
+ public:
+  MadeUpProc() {
+    Check(mkdtemp(folder_.data()) == nullptr ? -1 : 0, "mkdtemp()");
+  }
+  ~MadeUpProc() { std::filesystem::remove_all(folder_); }
+
+  void Add(const std::string& file, const std::string& text) const {
+    const std::filesystem::path path = folder_ + "/" + file;
+    std::filesystem::create_directories(path.parent_path());
+    WriteAll(Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600).get(), text);
+  }
+
+  Machine Look() const { return Machine::Look(folder_); }
+
+ private:
+  std::string folder_ = "/tmp/advice_test.XXXXXX";
+};
+
+TEST(Machine, SeesUbuntusAppArmor) {
+  const MadeUpProc proc;
+  EXPECT_FALSE(proc.Look().apparmor_restricts) << "as where it has no switch";
+  const std::string file = "sys/kernel/apparmor_restrict_unprivileged_userns";
+  proc.Add(file, "0\n");
+  EXPECT_FALSE(proc.Look().apparmor_restricts);
+  proc.Add(file, "1\n");
+  Machine machine = proc.Look();
+  EXPECT_TRUE(machine.apparmor_restricts);
+  machine.privileged = false;
+  machine.mapped = true;
+  EXPECT_THAT(CauseOf(kMap, machine), HasSubstr("AppArmor"));
+}
+
+TEST(Machine, SeesDebiansSwitch) {
+  const MadeUpProc proc;
+  EXPECT_TRUE(proc.Look().unprivileged_clone) << "as where it has no switch";
+  const std::string file = "sys/kernel/unprivileged_userns_clone";
+  proc.Add(file, "1\n");
+  EXPECT_TRUE(proc.Look().unprivileged_clone);
+  proc.Add(file, "0\n");
+  Machine machine = proc.Look();
+  EXPECT_FALSE(machine.unprivileged_clone);
+  machine.privileged = false;
+  machine.mapped = true;
+  EXPECT_THAT(CauseOf(kUnshareUser, machine),
+              HasSubstr("kernel.unprivileged_userns_clone is 0"));
+}
+
+TEST(Machine, FindsItsUserInAMap) {
+  const MadeUpProc proc;
+  EXPECT_FALSE(proc.Look().mapped) << "as where the map is not yet written";
+  const auto is_mapped = [&](const std::string& map) {
+    proc.Add("self/uid_map", map);
+    return proc.Look().mapped;
+  };
+  const std::string uid = std::to_string(geteuid());
+  const std::string next = std::to_string(geteuid() + 1);
+  EXPECT_FALSE(is_mapped("0 100000 " + uid + "\n")) << "one too few";
+  EXPECT_TRUE(is_mapped("0 100000 " + next + "\n"));
+  EXPECT_FALSE(is_mapped(next + " 100000 5\n"));
+  EXPECT_TRUE(is_mapped(next + " 0 5\n" + uid + " 1000 1\n"));
+}
+
+TEST(Machine, SeesAnAppArmorProfile) {
+  const MadeUpProc proc;
+  const std::string file = "self/attr/apparmor/current";
+  proc.Add(file, "unconfined\n");
+  EXPECT_EQ(proc.Look().apparmor, "");
+  proc.Add(file, "docker-default (enforce)\n");
+  EXPECT_EQ(proc.Look().apparmor, "docker-default");
+}
+
+// Before the map is written. Afterwards the first user of many has a number.
+TEST(Machine, SeesAUserWithoutANumber) {
+  EXPECT_TRUE(Machine::Look().mapped);
+  InChild([ids = Ids::OfCaller()] {
+    Check(unshare(CLONE_NEWUSER), "unshare(CLONE_NEWUSER)");
+    try {
+      Check(unshare(CLONE_NEWUSER), "unshare({})", CloneFlags(CLONE_NEWUSER));
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(CauseOf(error, Machine::Look()), HasSubstr("has no number"));
+    }
+    MapToRoot(ids);
+    EXPECT_TRUE(Machine::Look().mapped);
+  });
+}
+
+TEST(Machine, SeesAFileSystemThatTheKernelLacks) {
+  InChild([] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    try {
+      Check(mount("none", "/", "nonesuch", 0, nullptr),
+            "mount(\"none\", \"/\", \"nonesuch\", 0, NULL)");
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_THAT(CauseOf(error, Machine::Look()), HasSubstr("file system"));
+    }
+  });
+}
+
 TEST(Machine, KnowsItsKindsAndThisProcess) {
   const Machine machine = Machine::Look();
   EXPECT_TRUE(machine.kinds.contains("uts"));
   EXPECT_EQ(machine.privileged, HasSysAdmin());
+}
+
+TEST(ExamineProc, IsContentWithTheProcOfThisPidNamespace) {
+  EXPECT_FALSE(ExamineProc());
+}
+
+TEST(ExamineProc, SeesTheProcOfAnotherPidNamespace) {
+  const auto expect_refusal = [] {
+    const std::optional<Refusal> refusal = ExamineProc();
+    ASSERT_TRUE(refusal);
+    EXPECT_THAT(refusal->advice.cause, HasSubstr("another PID namespace"));
+    EXPECT_THAT(refusal->advice.remedy, HasSubstr("--mount-proc"));
+  };
+  InChild(expect_refusal, CLONE_NEWUSER | CLONE_NEWPID);
+  // One in which this process has no number at all: that of a child.
+  InChild([&] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare()");
+    Check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(\"/\", MS_PRIVATE)");
+    Child child([](Line& line) {
+      Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+      Check(mount("proc", "/proc", "proc", 0, nullptr), "mount(\"proc\")");
+      line.Send("mounted");
+      line.Checkpoint();
+    });
+    child.Fork();
+    child.Receive();
+    const Descriptor mounts =
+        Open("/proc/" + std::to_string(child.pid()) + "/ns/mnt", O_RDONLY);
+    Check(setns(mounts.get(), 0), "setns()");
+    expect_refusal();
+    child.Finish();
+  });
+}
+
+TEST(ExamineProc, SeesThatThereIsNone) {
+  InChild([] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount("tmpfs", "/tmp", "tmpfs", 0, nullptr), "mount(\"/tmp\")");
+    Check(chroot("/tmp"), "chroot(\"/tmp\")");
+    const std::optional<Refusal> refusal = ExamineProc();
+    ASSERT_TRUE(refusal);
+    EXPECT_EQ(refusal->advice.cause, "/proc is not mounted.");
+    EXPECT_FALSE(Machine::Look().chroot) << "nothing tells";
+  });
 }
 
 }  // namespace
