@@ -2,6 +2,7 @@
 #define COMMON_EVENT_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,11 +11,18 @@
 
 #include "common/advice.h"
 #include "common/evidence.h"
+#include "common/namespaces.h"
 
 namespace steps {
 
 // What a lesson tells, in the order in which it happens. Plain data: the
 // renderers turn it into text or JSON.
+
+/// A line of a source file, from 1.
+struct Place {
+  std::string file;  // As the compiler was given it: "lessons/uts.cc".
+  int line;
+};
 
 /// Which lesson this is, and where it runs.
 struct Opening {
@@ -28,10 +36,31 @@ struct Opening {
   std::string privilege;
 };
 
+/// Lines of the lesson's own source, by their numbers.
+struct Code {
+  std::string file;
+  std::map<int, std::string> lines;
+};
+
 /// A step of the lesson begins.
 struct Step {
   int number;  // From 1.
   std::string title;
+  Code code = {};  // What is about to run, where the reader asked for it.
+};
+
+/// What the reader may guess before the next step shows it.
+struct Question {
+  std::string text;
+  std::vector<std::string> answers;  // Two to four, one of which will be right.
+};
+
+/// What this run answered to the question.
+struct Answer {
+  std::string found;
+  std::optional<int> number;  // Of the right answer, from 1. Nothing: none was.
+  std::string reason;         // A sentence.
+  std::optional<int> picked = {};  // What the reader chose, if anything.
 };
 
 /// A sentence that prepares the eye for what follows.
@@ -44,13 +73,15 @@ struct Call {
   std::string side;
   std::string text;  // With its arguments: `sethostname("web", 3)`.
   std::int64_t result;
-  int error;  // errno when `result` is -1, otherwise 0.
+  int error;         // errno when `result` is -1, otherwise 0.
+  Place place = {};  // Of the check, which stands behind the call.
 };
 
 /// Evidence that one side found.
 struct Shown {
   std::string side;
   Evidence evidence;
+  Place place = {};
 };
 
 /// One fact outside, inside, and outside once more.
@@ -78,6 +109,13 @@ struct Claim {
   std::string reason;         // Why it could not be tried.
 };
 
+/// A line of a list, which a word judges.
+struct Item {
+  std::string word;          // "works": at most 8 columns.
+  std::optional<bool> good;  // Nothing when it is neither good nor bad.
+  std::string text;
+};
+
 /// The end of the lesson.
 struct Verdict {
   std::string outcome;  // "holds", "contradicted", "failed" or "cannot run"
@@ -95,8 +133,26 @@ struct Hint {
   std::vector<std::string> commands;
 };
 
-using Event = std::variant<Opening, Step, Note, Call, Shown, Comparison, Table,
-                           Claim, Verdict, Hint>;
+/// What is known of a process.
+struct Fact {
+  std::string name;   // "hostname"
+  std::string value;  // "vm"
+};
+
+/// Processes, and the namespaces that they are in: what they share, what not.
+struct Drawing {
+  struct Process {
+    std::string name;                       // "outside", "PID 4242"
+    std::map<int, NamespaceId> namespaces;  // By the kind's flag.
+    std::vector<Fact> facts;
+  };
+  std::string title;  // "before"
+  std::vector<Process> processes;
+};
+
+using Event =
+    std::variant<Opening, Step, Code, Question, Answer, Note, Call, Shown,
+                 Comparison, Table, Claim, Item, Verdict, Hint, Drawing>;
 
 /// An event as bytes that a child can send to its parent, and back. Only a Call
 /// and a Shown are made inside a child; another throws std::logic_error.

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
-#include <type_traits>
+#include <string>
+#include <utility>
 #include <variant>
 
 #include "common/call_error.h"
@@ -12,7 +13,7 @@ using nlohmann::ordered_json;
 
 class JsonRenderer : public Renderer {
  public:
-  explicit JsonRenderer(int fd) : fd_(fd) {}
+  explicit JsonRenderer(Write write) : write_(std::move(write)) {}
 
   void Render(const Event& event) override {
     std::visit([this](const auto& one) { Add(one); }, event);
@@ -24,8 +25,8 @@ class JsonRenderer : public Renderer {
         {"lesson", opening.lesson},     {"title", opening.title},
         {"man_page", opening.man_page}, {"kernel", opening.kernel},
         {"uid", opening.uid},           {"privilege", opening.privilege}};
-    for (const char* list :
-         {"steps", "calls", "evidence", "comparison", "tables", "claims"}) {
+    for (const char* list : {"steps", "questions", "calls", "evidence",
+                             "comparison", "tables", "claims"}) {
       document_[list] = ordered_json::array();
     }
   }
@@ -34,6 +35,19 @@ class JsonRenderer : public Renderer {
     step_ = step.number;
     document_["steps"].push_back(
         {{"number", step.number}, {"title", step.title}});
+  }
+
+  void Add(const Code&) {}
+
+  void Add(const Question& question) {
+    document_["questions"].push_back(
+        {{"text", question.text}, {"answers", question.answers}});
+  }
+
+  void Add(const Answer& answer) {
+    ordered_json& question = document_["questions"].back();
+    question["found"] = answer.found;
+    question["reason"] = answer.reason;
   }
 
   void Add(const Note&) {}
@@ -85,6 +99,8 @@ class JsonRenderer : public Renderer {
     document_["claims"].push_back(std::move(entry));
   }
 
+  void Add(const Item&) {}
+
   void Add(const Verdict& verdict) {
     document_["verdict"] = verdict.outcome;
     document_["exit_status"] = verdict.exit_status;
@@ -93,14 +109,16 @@ class JsonRenderer : public Renderer {
       document_["cause"] = verdict.advice->cause;
       document_["remedy"] = verdict.advice->remedy;
     }
-    WriteOutput(fd_, document_.dump(2, ' ', false,
-                                    ordered_json::error_handler_t::replace) +
-                         "\n");
+    write_(
+        document_.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
+        "\n");
   }
 
   void Add(const Hint&) {}
 
-  int fd_;
+  void Add(const Drawing&) {}
+
+  Write write_;
   int step_ = 0;
   int event_ = 0;  // Calls and evidence are counted together.
   ordered_json document_;
@@ -108,8 +126,8 @@ class JsonRenderer : public Renderer {
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeJsonRenderer(int fd) {
-  return std::make_unique<JsonRenderer>(fd);
+std::unique_ptr<Renderer> MakeJsonRenderer(Write write) {
+  return std::make_unique<JsonRenderer>(std::move(write));
 }
 
 }  // namespace steps

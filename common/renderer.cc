@@ -22,4 +22,8 @@ void WriteOutput(int fd, std::string_view text) {
   }
 }
 
+Write To(int fd) {
+  return [fd](std::string_view text) { WriteOutput(fd, text); };
+}
+
 }  // namespace steps

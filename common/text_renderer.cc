@@ -5,18 +5,21 @@
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "common/call_error.h"
-#include "common/descriptor.h"
+#include "common/printable.h"
 #include "common/renderer.h"
+#include "common/wording.h"
 
 namespace steps {
 namespace {
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kIndent = 5;
+constexpr std::size_t kNumber = 4;  // Before a line of code: its number.
 constexpr std::size_t kSide = 9;    // The column of "outside".
 constexpr std::size_t kProbe = 13;  // The column of "domain name".
 constexpr std::size_t kValue = 21;  // The column of "cgroup:[4026531835]".
@@ -29,42 +32,10 @@ constexpr std::string_view kGood = "32";
 constexpr std::string_view kBad = "1;31";
 constexpr std::string_view kUnknown = "33";
 
-// Terminal columns of UTF-8 text: every byte but the continuing ones.
-std::size_t Width(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (c & 0xC0) != 0x80; });
-}
-
 std::string Pad(std::string_view text, std::size_t width) {
   std::string padded(text);
   padded.append(width > Width(text) ? width - Width(text) : 0, ' ');
   return padded;
-}
-
-// A hostname may hold any bytes; a terminal must not obey them.
-std::string Printable(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      safe += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
-}
-
-// The longest beginning of `text` that is no wider than `width`.
-std::string_view Head(std::string_view text, std::size_t width) {
-  std::size_t end = 0;
-  std::size_t columns = 0;
-  while (end < text.size()) {
-    std::size_t next = end + 1;
-    while (next < text.size() && (text[next] & 0xC0) == 0x80) ++next;
-    if (++columns > width) break;
-    end = next;
-  }
-  return text.substr(0, end);
 }
 
 // Breaks `text` into lines of at most `width`: between words where it can.
@@ -84,18 +55,10 @@ std::vector<std::string> Fold(std::string_view text, std::size_t width) {
   return lines;
 }
 
-// Cuts `text` in the middle when it is wider than `width`.
-std::string Shorten(std::string_view text, std::size_t width) {
-  if (Width(text) <= width) return std::string(text);
-  const std::size_t head = width / 2;
-  const std::size_t skipped =
-      Head(text, Width(text) - (width - head - 1)).size();
-  return fmt::format("{}…{}", Head(text, head), text.substr(skipped));
-}
-
 class TextRenderer : public Renderer {
  public:
-  TextRenderer(int fd, bool color) : fd_(fd), color_(color) {}
+  TextRenderer(Write write, bool color)
+      : write_(std::move(write)), color_(color) {}
 
   void Render(const Event& event) override {
     std::string text =
@@ -103,7 +66,7 @@ class TextRenderer : public Renderer {
     // A table ends with an empty line, and a step begins with one: the same.
     if (after_empty_line_ && text.starts_with('\n')) text.erase(0, 1);
     after_empty_line_ = text.ends_with("\n\n");
-    WriteOutput(fd_, text);
+    if (!text.empty()) write_(text);
   }
 
  private:
@@ -129,21 +92,55 @@ class TextRenderer : public Renderer {
   }
 
   std::string Text(const Opening& opening) const {
-    std::string as = fmt::format("as uid {}", opening.uid);
-    if (opening.privilege == "root") {
-      as = opening.uid == 0 ? "as root" : as + " with CAP_SYS_ADMIN";
-    } else if (opening.privilege == "user namespace") {
-      as += ": root in a user namespace of its own";
-    }
     return Paint(kBold, opening.title) +
            fmt::format("{:>{}}\n", opening.man_page,
                        kColumns - Width(opening.title)) +
-           Hang("", 0, fmt::format("Linux {}, {}.", opening.kernel, as));
+           Hang("", 0, Setting(opening));
   }
 
-  std::string Text(const Step& step) const {
+  std::string Text(const Step& step) {
+    file_.clear();
     return "\n" + Paint(kBold, fmt::format("{}  {}", step.number, step.title)) +
-           "\n";
+           "\n" + Listed(step.code);
+  }
+
+  std::string Text(const Code& code) { return Listed(code); }
+
+  // Each line behind its number, and the first of a file below its name.
+  std::string Listed(const Code& code) {
+    std::string text;
+    if (!code.lines.empty() && std::exchange(file_, code.file) != code.file) {
+      text = std::string(kNumber, ' ') + Paint(kDim, code.file) + "\n";
+    }
+    for (const auto& [number, line] : code.lines) {
+      text += Hang(Paint(kDim, fmt::format("{:>{}}", number, kNumber - 1)) +
+                       (line.empty() ? "" : " "),
+                   kNumber, line);
+    }
+    return text;
+  }
+
+  std::string Text(const Question& question) const {
+    const std::string indent(kIndent + kSide, ' ');
+    std::string text = "\n" + Told("question", kUnknown, question.text);
+    int number = 0;
+    for (const std::string& answer : question.answers) {
+      text += Hang(indent + fmt::format("{}  ", ++number), indent.size() + 3,
+                   Printable(answer));
+    }
+    return text;
+  }
+
+  std::string Text(const Answer& answer) const {
+    return Told("answer", kGood,
+                fmt::format("{}. {}", Found(answer), answer.reason));
+  }
+
+  // A word in the column of the sides, and a sentence.
+  std::string Told(std::string_view word, std::string_view look,
+                   std::string_view sentence) const {
+    return Hang(std::string(kIndent, ' ') + Paint(look, Pad(word, kSide)),
+                kIndent + kSide, sentence);
   }
 
   static std::string Text(const Note& note) {
@@ -195,38 +192,51 @@ class TextRenderer : public Renderer {
   }
 
   std::string Text(const Comparison& comparison) const {
-    std::vector<std::vector<std::string>> rows;
-    std::vector<std::string_view> looks;
-    for (const Comparison::Row& row : comparison.rows) {
-      rows.push_back(
-          {row.probe, row.before, row.inside, row.after, row.verdict});
-      looks.push_back(row.verdict == "isolated"  ? kGood
-                      : row.verdict == "changed" ? kBad
-                                                 : "");
+    const Table table = TableOf(comparison);
+    Rows rows;
+    for (const std::vector<std::string>& row : table.rows) {
+      const bool isolated = row.back() == "isolated";
+      const bool changed = row.back() == "changed";
+      std::vector<Cell> cells = CellsOf(row);
+      if (isolated) cells[2].look = kInside;
+      if (changed) cells[3].look = kBad;
+      cells.back().look = isolated ? kGood : changed ? kBad : "";
+      rows.push_back(std::move(cells));
     }
-    return Grid({"", "outside before", "inside", "outside after", "verdict"},
-                rows, looks);
+    return Grid(table.header, rows);
   }
 
   std::string Text(const Table& table) const {
-    return Grid(table.header, table.rows,
-                std::vector<std::string_view>(table.rows.size()));
+    Rows rows;
+    for (const auto& row : table.rows) rows.push_back(CellsOf(row));
+    return Grid(table.header, rows);
+  }
+
+  struct Cell {
+    std::string text;
+    std::string_view look = {};
+  };
+  using Rows = std::vector<std::vector<Cell>>;
+
+  static std::vector<Cell> CellsOf(const std::vector<std::string>& texts) {
+    std::vector<Cell> cells(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      cells[i].text = Printable(texts[i]);
+    }
+    return cells;
   }
 
   // Columns as wide as their cells; where a line would be too long, the margin
-  // gives way first, then the widest are cut. The last cell of each row looks
-  // as `looks` says.
+  // gives way first, then the widest are cut.
   std::string Grid(const std::vector<std::string>& header,
-                   const std::vector<std::vector<std::string>>& rows,
-                   const std::vector<std::string_view>& looks) const {
+                   const Rows& rows) const {
     std::size_t margin = 2;
     constexpr std::size_t kGap = 2;
     std::vector<std::size_t> widths;
     for (std::size_t column = 0; column < header.size(); ++column) {
       widths.push_back(Width(header[column]));
       for (const auto& row : rows) {
-        widths[column] =
-            std::max(widths[column], Width(Printable(row[column])));
+        widths[column] = std::max(widths[column], Width(row[column].text));
       }
     }
     std::size_t total = margin + kGap * (widths.size() - 1) +
@@ -235,46 +245,51 @@ class TextRenderer : public Renderer {
       --(margin > 0 ? margin : *std::ranges::max_element(widths));
     }
 
-    const auto line = [&](const std::vector<std::string>& row,
-                          std::string_view look) {
+    const auto line = [&](const std::vector<Cell>& row) {
       std::string text(margin, ' ');
-      for (std::size_t column = 0; column + 1 < row.size(); ++column) {
-        text += Pad(Shorten(Printable(row[column]), widths[column]),
-                    widths[column] + kGap);
+      std::size_t missing = 0;  // Blanks that would stand at the end, if any.
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        const std::string cell = Shorten(row[column].text, widths[column]);
+        text += std::string(missing, ' ') + Paint(row[column].look, cell);
+        missing = widths[column] + kGap - Width(cell);
       }
-      return text + Paint(look, Shorten(Printable(row.back()), widths.back()));
+      return text + "\n";
     };
-    std::string text = "\n" + Paint(kDim, line(header, "")) + "\n";
-    for (std::size_t row = 0; row < rows.size(); ++row) {
-      text += line(rows[row], looks[row]) + "\n";
-    }
+    std::vector<Cell> names = CellsOf(header);
+    for (Cell& name : names) name.look = kDim;
+    std::string text = "\n" + line(names);
+    for (const auto& row : rows) text += line(row);
     return text + "\n";
   }
 
   std::string Text(const Claim& claim) const {
-    const std::string indent(kIndent, ' ');
-    const std::size_t column = kIndent + kSide;
     if (!claim.holds) {
-      return Hang(indent + Paint(kUnknown, Pad("skipped", kSide)), column,
-                  fmt::format("{} ({})", claim.text, claim.reason));
+      return Told("skipped", kUnknown,
+                  fmt::format("{} ({})", claim.text, Printable(claim.reason)));
     }
-    return Hang(indent + (*claim.holds ? Paint(kGood, Pad("holds", kSide))
-                                       : Paint(kBad, Pad("FAILS", kSide))),
-                column, claim.text);
+    return *claim.holds ? Told("holds", kGood, claim.text)
+                        : Told("FAILS", kBad, claim.text);
+  }
+
+  std::string Text(const Item& item) const {
+    const std::string_view look = !item.good   ? kUnknown
+                                  : *item.good ? kGood
+                                               : kBad;
+    return Told(item.word, look, Printable(item.text));
   }
 
   std::string Text(const Verdict& verdict) const {
     if (!verdict.error.empty()) return "\n";
-    const int tried = verdict.held + verdict.contradicted;
-    if (tried + verdict.skipped == 0) return "";
-    std::string text = fmt::format("{} of {} claims hold", verdict.held, tried);
-    if (verdict.skipped > 0)
-      text += fmt::format(", {} skipped", verdict.skipped);
-    return "\n" + Paint(verdict.contradicted == 0 ? kGood : kBad, text + ".") +
-           "\n";
+    const std::string count = Count(verdict);
+    if (count.empty()) return "";
+    return "\n" + Paint(verdict.contradicted == 0 ? kGood : kBad, count) + "\n";
   }
 
   std::string Text(const Hint& hint) const {
+    // A single command stands behind what is said of it.
+    if (hint.commands.size() == 1) {
+      return hint.text + " " + Paint(kBold, hint.commands[0]) + "\n";
+    }
     std::string text = Hang("", 0, hint.text);
     for (const std::string& command : hint.commands) {
       text += std::string(kIndent, ' ') + Paint(kBold, command) + "\n";
@@ -282,15 +297,18 @@ class TextRenderer : public Renderer {
     return text;
   }
 
-  int fd_;
+  static std::string Text(const Drawing&) { return ""; }
+
+  Write write_;
   bool color_;
   bool after_empty_line_ = false;
+  std::string file_;  // Of the code that this step has shown last.
 };
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeTextRenderer(int fd, bool color) {
-  return std::make_unique<TextRenderer>(fd, color);
+std::unique_ptr<Renderer> MakeTextRenderer(Write write, bool color) {
+  return std::make_unique<TextRenderer>(std::move(write), color);
 }
 
 }  // namespace steps
