@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <limits>
-#include <map>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -16,7 +15,7 @@
 
 #include "common/call_error.h"
 #include "common/command_line.h"
-#include "common/namespaces.h"
+#include "common/descriptor.h"
 
 namespace steps {
 namespace {
@@ -25,17 +24,12 @@ namespace {
 // another.
 constexpr std::size_t kMostBeside = 3;
 
-struct Process {
-  pid_t pid;
-  std::map<int, NamespaceId> namespaces;
-
-  // A zombie has left all its namespaces but two.
-  std::optional<NamespaceId> In(const Kind& kind) const {
-    const auto found = namespaces.find(kind.flag);
-    if (found == namespaces.end()) return std::nullopt;
-    return found->second;
-  }
-};
+// A zombie has left all its namespaces but two.
+std::optional<NamespaceId> In(const NamedProcess& process, const Kind& kind) {
+  const auto found = process.namespaces.find(kind.flag);
+  if (found == process.namespaces.end()) return std::nullopt;
+  return found->second;
+}
 
 pid_t ReadPid(const std::string& word) {
   pid_t pid = 0;
@@ -48,21 +42,26 @@ pid_t ReadPid(const std::string& word) {
   return pid;
 }
 
-Process Look(pid_t pid) {
+NamedProcess Look(pid_t pid) {
   try {
-    return {pid, NamespacesOf(pid)};
+    std::map<int, NamespaceId> namespaces = NamespacesOf(pid);
+    std::string command = ReadFile(fmt::format("/proc/{}/comm", pid));
+    if (command.ends_with('\n')) command.pop_back();
+    return {pid, std::move(command), std::move(namespaces)};
   } catch (const CallError& error) {
-    if (error.error() != ENOENT) throw;
+    // ESRCH: it ended while it was read.
+    if (error.error() != ENOENT && error.error() != ESRCH) throw;
     throw std::runtime_error(fmt::format("there is no process {}", pid));
   }
 }
 
 // In words, which of the processes share a namespace of this kind.
-std::string SharedBy(const std::vector<Process>& processes, const Kind& kind) {
+std::string SharedBy(const std::vector<NamedProcess>& processes,
+                     const Kind& kind) {
   std::vector<pid_t> sharing;
-  for (const Process& one : processes) {
+  for (const NamedProcess& one : processes) {
     const auto with = std::ranges::count_if(processes, [&](const auto& other) {
-      return one.In(kind) && one.In(kind) == other.In(kind);
+      return In(one, kind) && In(one, kind) == In(other, kind);
     });
     if (with > 1) sharing.push_back(one.pid);
   }
@@ -71,18 +70,22 @@ std::string SharedBy(const std::vector<Process>& processes, const Kind& kind) {
   return fmt::format("{}", fmt::join(sharing, " and "));
 }
 
-Table Compare(const std::vector<Process>& processes) {
+std::string Header(const NamedProcess& process) {
+  return fmt::format("PID {}", process.pid);
+}
+
+Table Compare(const std::vector<NamedProcess>& processes) {
   Table table = {{""}, {}};
-  for (const Process& process : processes) {
-    table.header.push_back(fmt::format("PID {}", process.pid));
+  for (const NamedProcess& process : processes) {
+    table.header.push_back(Header(process));
   }
   if (processes.size() > 1) table.header.emplace_back("shared by");
-  const Process self = Look(getpid());
+  const auto here = NamespacesOf(getpid());
   for (const Kind& kind : Kinds()) {
-    if (!self.In(kind)) continue;  // This kernel lacks it.
+    if (!here.contains(kind.flag)) continue;  // This kernel lacks it.
     std::vector<std::string> row = {std::string(kind.name)};
-    for (const Process& process : processes) {
-      const std::optional<NamespaceId> id = process.In(kind);
+    for (const NamedProcess& process : processes) {
+      const std::optional<NamespaceId> id = In(process, kind);
       row.push_back(id ? std::to_string(id->inode) : "(left)");
     }
     if (processes.size() > 1) row.push_back(SharedBy(processes, kind));
@@ -93,22 +96,41 @@ Table Compare(const std::vector<Process>& processes) {
 
 }  // namespace
 
-std::vector<Table> CompareProcesses(const std::vector<std::string>& words) {
+std::vector<NamedProcess> LookAt(const std::vector<std::string>& words) {
   std::vector<pid_t> pids(words.size());
   std::ranges::transform(words, pids.begin(), ReadPid);
-  std::vector<Process> all(pids.size());
-  std::ranges::transform(pids, all.begin(), Look);
+  std::vector<NamedProcess> processes(pids.size());
+  std::ranges::transform(pids, processes.begin(), Look);
+  return processes;
+}
 
+std::vector<Table> CompareProcesses(
+    const std::vector<NamedProcess>& processes) {
   std::vector<Table> tables;
-  auto next = all.begin() + 1;
+  auto next = processes.begin() + 1;
   do {
-    std::vector<Process> beside = {all.front()};
-    while (next != all.end() && beside.size() < kMostBeside) {
+    std::vector<NamedProcess> beside = {processes.front()};
+    while (next != processes.end() && beside.size() < kMostBeside) {
       beside.push_back(*next++);
     }
     tables.push_back(Compare(beside));
-  } while (next != all.end());
+  } while (next != processes.end());
   return tables;
+}
+
+Drawing DrawProcesses(const std::vector<NamedProcess>& processes) {
+  int kinds = 0;
+  for (const auto& [flag, id] : NamespacesOf(getpid())) kinds |= flag;
+  Drawing drawing = {"now", {}};
+  for (const NamedProcess& process : processes) {
+    int left = kinds;
+    for (const auto& [flag, id] : process.namespaces) left &= ~flag;
+    std::vector<Fact> facts = {{"command", process.command}};
+    if (left != 0) facts.push_back({"has left", KindNames(left)});
+    drawing.processes.push_back(
+        {Header(process), process.namespaces, std::move(facts)});
+  }
+  return drawing;
 }
 
 }  // namespace steps

@@ -15,6 +15,7 @@
 #include "common/call_error.h"
 #include "common/child.h"
 #include "common/command_line.h"
+#include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
 #include "tests/process.h"
@@ -66,7 +67,7 @@ std::vector<std::string> Column(const Table& table, std::size_t column) {
 }
 
 TEST(CompareProcesses, HasARowForEachKindOfThisKernel) {
-  const auto tables = CompareProcesses({Self()});
+  const auto tables = CompareProcesses(LookAt({Self()}));
   ASSERT_THAT(tables, SizeIs(1));
   EXPECT_THAT(tables[0].header, ElementsAre("", "PID " + Self()));
   std::vector<std::string> kinds;
@@ -83,7 +84,7 @@ TEST(CompareProcesses, HasARowForEachKindOfThisKernel) {
 
 TEST(CompareProcesses, SaysAllWhereTwoShare) {
   const Member child;
-  const auto tables = CompareProcesses({Self(), child.word()});
+  const auto tables = CompareProcesses(LookAt({Self(), child.word()}));
   ASSERT_THAT(tables, SizeIs(1));
   EXPECT_THAT(tables[0].header,
               ElementsAre("", "PID " + Self(), child.header(), "shared by"));
@@ -92,7 +93,7 @@ TEST(CompareProcesses, SaysAllWhereTwoShare) {
 
 TEST(CompareProcesses, SaysNoneWhereTwoDiffer) {
   const Member child(CLONE_NEWUTS);
-  const Table table = CompareProcesses({Self(), child.word()}).at(0);
+  const Table table = CompareProcesses(LookAt({Self(), child.word()})).at(0);
   EXPECT_THAT(
       Row(table, "uts"),
       ElementsAre(
@@ -108,7 +109,7 @@ TEST(CompareProcesses, SaysWhichTwoOfThreeShare) {
   const Member uts(CLONE_NEWUTS);
   const Member ipc(CLONE_NEWIPC);
   const Table table =
-      CompareProcesses({uts.word(), plain.word(), ipc.word()}).at(0);
+      CompareProcesses(LookAt({uts.word(), plain.word(), ipc.word()})).at(0);
   EXPECT_EQ(Row(table, "uts").back(), plain.word() + " and " + ipc.word());
   EXPECT_EQ(Row(table, "ipc").back(), uts.word() + " and " + plain.word());
   EXPECT_EQ(Row(table, "user").back(), "none");
@@ -120,8 +121,8 @@ TEST(CompareProcesses, BeginsEachTableWithTheFirst) {
   const Member second;
   const Member third(CLONE_NEWUTS);
   const Member fourth;
-  const auto tables = CompareProcesses(
-      {first.word(), second.word(), Self(), third.word(), fourth.word()});
+  const auto tables = CompareProcesses(LookAt(
+      {first.word(), second.word(), Self(), third.word(), fourth.word()}));
   ASSERT_THAT(tables, SizeIs(2));
   EXPECT_THAT(tables[0].header, ElementsAre("", first.header(), second.header(),
                                             "PID " + Self(), "shared by"));
@@ -130,15 +131,15 @@ TEST(CompareProcesses, BeginsEachTableWithTheFirst) {
   EXPECT_EQ(Row(tables[0], "uts").back(), "all");
   EXPECT_EQ(Row(tables[1], "uts").back(),
             first.word() + " and " + fourth.word());
-  EXPECT_THAT(
-      CompareProcesses({first.word(), second.word(), Self(), fourth.word()})[1]
-          .header,
-      ElementsAre("", first.header(), fourth.header(), "shared by"));
+  EXPECT_THAT(CompareProcesses(LookAt(
+                  {first.word(), second.word(), Self(), fourth.word()}))[1]
+                  .header,
+              ElementsAre("", first.header(), fourth.header(), "shared by"));
 }
 
 TEST(CompareProcesses, LooksIntoAnotherPidNamespace) {
   const Member child(CLONE_NEWPID);
-  const Table table = CompareProcesses({Self(), child.word()}).at(0);
+  const Table table = CompareProcesses(LookAt({Self(), child.word()})).at(0);
   EXPECT_EQ(Row(table, "pid").at(2), child.Inode(CLONE_NEWPID));
   EXPECT_EQ(Row(table, "pid").back(), "none");
 }
@@ -162,31 +163,54 @@ TEST(CompareProcesses, KnowsWhatAZombieHasLeft) {
   const Zombie one;
   const Zombie other;
   const Table table =
-      CompareProcesses({Self(), one.word(), other.word()}).at(0);
+      CompareProcesses(LookAt({Self(), one.word(), other.word()})).at(0);
   EXPECT_EQ(Row(table, "uts").at(2), "(left)");
   EXPECT_EQ(Row(table, "uts").back(), "none") << "what is left is not shared";
   EXPECT_EQ(Row(table, "pid").back(), "all");
   EXPECT_EQ(Row(table, "user").back(), "all");
 }
 
-TEST(CompareProcesses, SaysThatAProcessIsGone) {
+TEST(DrawProcesses, GivesEachProcessItsCommandAndNamespaces) {
+  const Member child(CLONE_NEWUTS);
+  const Drawing drawing = DrawProcesses(LookAt({child.word(), Self()}));
+  ASSERT_THAT(drawing.processes, SizeIs(2));
+  EXPECT_EQ(drawing.processes[0].name, child.header());
+  EXPECT_EQ(drawing.processes[0].namespaces, NamespacesOf(child.pid()));
+  EXPECT_EQ(drawing.processes[1].namespaces, NamespacesOf(getpid()));
+  const auto& facts = drawing.processes[1].facts;
+  ASSERT_THAT(facts, SizeIs(1));
+  EXPECT_EQ(facts[0].name, "command");
+  EXPECT_EQ(facts[0].value + "\n", ReadFile("/proc/self/comm"));
+}
+
+TEST(DrawProcesses, SaysWhatAZombieHasLeft) {
+  const Zombie zombie;
+  const Drawing drawing = DrawProcesses(LookAt({zombie.word()}));
+  const auto& facts = drawing.processes[0].facts;
+  ASSERT_THAT(facts, SizeIs(2));
+  EXPECT_EQ(facts[1].name, "has left");
+  EXPECT_EQ(facts[1].value.substr(0, 14), "mount uts ipc ");
+  EXPECT_EQ(facts[1].value.find("pid"), std::string::npos);
+}
+
+TEST(LookAt, SaysThatAProcessIsGone) {
   Child child([](Line&) {});
   child.Fork();
   const std::string gone = std::to_string(child.pid());
   child.Finish();
   try {
-    CompareProcesses({Self(), gone});
+    LookAt({Self(), gone});
     FAIL();
   } catch (const std::runtime_error& error) {
     EXPECT_EQ(std::string(error.what()), "there is no process " + gone);
   }
 }
 
-TEST(CompareProcesses, RefusesAWordThatIsNoPid) {
+TEST(LookAt, RefusesAWordThatIsNoPid) {
   for (const char* word : {"", "abc", "12x", " 1", "+1", "-1", "0", "1.0",
                            "2147483648", "99999999999999999999"}) {
     try {
-      CompareProcesses({Self(), word});
+      LookAt({Self(), word});
       ADD_FAILURE() << word;
     } catch (const UsageError& error) {
       EXPECT_EQ(
@@ -194,16 +218,16 @@ TEST(CompareProcesses, RefusesAWordThatIsNoPid) {
           fmt::format("not a PID, a number from 1 to 2147483647: {}", word));
     }
   }
-  EXPECT_THROW(CompareProcesses({"2147483647", "abc"}), UsageError)
+  EXPECT_THROW(LookAt({"2147483647", "abc"}), UsageError)
       << "before it looks at any";
 }
 
 // The caller's parent is outside of the caller's user namespace.
-TEST(CompareProcesses, NamesTheCallThatWasRefused) {
+TEST(LookAt, NamesTheCallThatWasRefused) {
   InChild([parent = getpid()] {
     EnterUserNamespaceAsRoot();
     try {
-      CompareProcesses({std::to_string(parent)});
+      LookAt({std::to_string(parent)});
       FAIL();
     } catch (const CallError& error) {
       EXPECT_EQ(error.error(), EACCES);
