@@ -5,150 +5,61 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/advice.h"
 #include "common/call_error.h"
 #include "common/command_line.h"
 #include "common/descriptor.h"
+#include "common/graphviz.h"
 #include "common/namespaces.h"
+#include "common/options.h"
 #include "common/renderer.h"
 #include "common/shell.h"
+#include "common/stepper.h"
 #include "common/user_namespace.h"
+#include "common/wording.h"
 
 namespace steps {
 namespace {
 
-struct Options {
-  bool shell = false;
-  bool json = false;
-  bool color = false;
-  int fd = STDOUT_FILENO;               // Where the lesson shows itself.
-  std::string save = {};                // A file, or empty.
-  std::vector<std::string> words = {};  // For the lesson's task.
-};
-
-// Reads the command line. Nothing when it only asked for help or the version.
-// Throws CLI::ParseError and UsageError.
-std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
-                                    const std::optional<Task>& task) {
-  const std::string run = "bazel run //lessons:" + about.name;
-  std::vector<std::pair<std::string, std::string>> examples = {
-      {run, "run the lesson"},
-      {run + " -- --shell", "and look around inside"},
-      {run + " -- --json", "for a program to read"}};
-  if (task) examples.emplace_back(run + " -- " + task->example, task->help);
-  std::size_t width = 0;
-  for (const auto& [line, help] : examples)
-    width = std::max(width, line.size());
-  std::string help =
-      fmt::format("{}, {}\n\nExamples:\n", about.title, about.man_page);
-  for (const auto& [line, what] : examples) {
-    help += fmt::format("  {:<{}}    {}\n", line, width, what);
-  }
-  CLI::App app(help, run + " --");
-  if (task) {
-    // What stands in brackets behind the name, in the line of the usage.
-    app.get_formatter()->label("OPTIONS",
-                               fmt::format("OPTIONS] [{}", task->words));
-  }
-  const bool runs_command = task && task->runs_command;
-  app.footer(fmt::format(
-      "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
-      "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
-      runs_command
-          ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
-          : ""));
-  Options options;
-  std::string color = "auto";
-  CLI::Option* shell = app.add_flag("--shell", options.shell,
-                                    "Start a shell inside when it is over")
-                           ->option_text(" ");
-  app.add_flag("--json", options.json, "Print one JSON document instead")
-      ->option_text(" ")
-      ->excludes(shell);
-  app.add_option("--save", options.save, "Write that document to FILE as well")
-      ->option_text("FILE");
-  AddColorOption(app, color);
-  // The first word ends the options: what follows may be another program's.
-  app.prefix_command(task.has_value());
-  if (!Parse(app, argc, argv, about.name)) return std::nullopt;
-  options.words = app.remaining();
-  // Only `bazel run` takes away the "--" between its options and the lesson's.
-  if (!options.words.empty() && options.words.front() == "--") {
-    options.words.erase(options.words.begin());
-  }
-  if (!options.words.empty()) {
-    const std::string& first = options.words.front();
-    if (first.starts_with("-")) {
-      throw UsageError(fmt::format("there is no option {}", first));
-    }
-    if (options.shell) {
-      throw UsageError(fmt::format("--shell takes no {}", task->words));
-    }
-    if ((options.json || !options.save.empty()) && task->runs_command) {
-      throw UsageError("a command of one's own leaves no document");
-    }
-  }
-  // stdout is the command's alone.
-  if (!options.words.empty() && task->runs_command) options.fd = STDERR_FILENO;
-  options.color = WantsColor(color, options.fd);
-  return options;
-}
-
-void Report(const About& about, const Verdict& verdict) {
-  fmt::print(stderr, "{}: {}\n", about.name, verdict.error);
-  if (!verdict.advice) return;
-  fmt::print(stderr, "  cause   {}\n  remedy  {}\n", verdict.advice->cause,
-             verdict.advice->remedy);
-}
-
-// Throws UsageError.
-Descriptor OpenToSave(const std::string& path) {
-  try {
-    return path.empty() ? Descriptor()
-                        : Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-  } catch (const CallError& error) {
-    throw UsageError(fmt::format("--save: {}", error.what()));
-  }
-}
-
-// What is shown, and the document that may be saved beside it.
+// What is shown, and the documents that may be saved beside it. Throws
+// UsageError where there is no such file.
 class Output : public Renderer {
  public:
-  explicit Output(const Options& options)
-      : file_(OpenToSave(options.save)),
-        shown_(options.json ? MakeJsonRenderer(options.fd)
-                            : MakeTextRenderer(options.fd, options.color)),
-        saved_(options.save.empty() ? nullptr : MakeJsonRenderer(file_.get())) {
+  Output(const Options& options, std::unique_ptr<Renderer> shown) {
+    renderers_.push_back(std::move(shown));
+    Save("--save", options.save, MakeJsonRenderer);
+    Save("--cast", options.cast, MakeCastRenderer);
   }
 
   void Render(const Event& event) override {
-    shown_->Render(event);
-    if (saved_) saved_->Render(event);
+    for (const auto& renderer : renderers_) renderer->Render(event);
   }
 
  private:
-  Descriptor file_;
-  std::unique_ptr<Renderer> shown_;
-  std::unique_ptr<Renderer> saved_;
-};
+  void Save(std::string_view option, const std::string& path,
+            std::unique_ptr<Renderer> (*make)(Write)) {
+    if (path.empty()) return;
+    try {
+      files_.push_back(Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666));
+    } catch (const CallError& error) {
+      throw UsageError(fmt::format("{}: {}", option, error.what()));
+    }
+    renderers_.push_back(make(To(files_.back().get())));
+  }
 
-// Whether /proc numbers this process as it numbers itself. It does not in a PID
-// namespace that has no /proc of its own: lessons would look at strangers.
-bool ProcIsOurs() {
-  return std::filesystem::read_symlink("/proc/self") ==
-         std::to_string(getpid());
-}
+  std::vector<Descriptor> files_;
+  std::vector<std::unique_ptr<Renderer>> renderers_;
+};
 
 // One run of the lesson. Throws OutputError and UsageError.
 class Run {
@@ -156,15 +67,24 @@ class Run {
   Run(const About& about, const Options& options)
       : about_(about),
         options_(options),
-        output_(options),
-        lesson_(output_, machine_) {}
+        output_(options, MakeRenderer()),
+        lesson_(output_, machine_, options.code) {}
 
   int Teach(const std::function<void(Lesson&)>& teach) {
     return Guarded([&] {
-      if (!ProcIsOurs()) return FailWithoutProc();
+      if (const std::optional<Refusal> refusal = ExamineProc()) {
+        OpenAsItIs();
+        return Fail(std::runtime_error(refusal->what), refusal->advice);
+      }
       home_ = NamespacesOf(getpid());
-      Open();
+      if (about_.needs_root) {
+        Open();
+      } else {
+        OpenAsItIs();
+      }
+      TryToDraw();
       teach(lesson_);
+      if (options_.dot || options_.svg) lesson_.Draw(home_);
       if (options_.shell) {
         output_.Render(lesson_.verdict());
         Shell();
@@ -172,9 +92,8 @@ class Run {
         if (lesson_.kept()) lesson_.kept()->Finish();
         output_.Render(lesson_.verdict());
         output_.Render(Hint{
-            fmt::format("Look around inside: bazel run //lessons:{} -- --shell",
-                        about_.name),
-            {}});
+            "Look around inside:",
+            {fmt::format("bazel run //lessons:{} -- --shell", about_.name)}});
       }
       return lesson_.verdict().exit_status;
     });
@@ -183,6 +102,7 @@ class Run {
   int Serve(const Task& task) {
     return Guarded([&] {
       OpenAsItIs();
+      TryToDraw();
       const int status = task.run(lesson_, options_.words);
       output_.Render(lesson_.verdict());
       return status;
@@ -197,6 +117,8 @@ class Run {
       throw;
     } catch (const UsageError&) {
       throw;
+    } catch (const Quit&) {
+      return kInterrupted;
     } catch (const CallError& error) {
       lesson_.kept().reset();
       return Fail(error,
@@ -204,6 +126,28 @@ class Run {
     } catch (const std::exception& error) {
       return Fail(error, std::nullopt);
     }
+  }
+
+  std::unique_ptr<Renderer> MakeRenderer() {
+    if (options_.json) return MakeJsonRenderer(To(options_.fd));
+    if (options_.dot) return MakeDotRenderer(To(options_.fd));
+    if (options_.svg) {
+      return MakeDotRenderer([fd = options_.fd](std::string_view graph) {
+        WriteOutput(fd, ToSvg(graph));
+      });
+    }
+    if (options_.markdown) return MakeMarkdownRenderer(To(options_.fd));
+    if (!options_.step) {
+      return MakeTextRenderer(To(options_.fd), options_.color);
+    }
+    return std::make_unique<Stepper>(
+        options_.fd,
+        Stepper::Options{
+            .color = options_.color,
+            .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
+            .pause = options_.pause,
+            .has_inside = [this] { return lesson_.inside().has_value(); },
+            .run_shell = [this] { ShellIn(lesson_.inside().value()); }});
   }
 
   Opening Begin(const std::string& privilege) const {
@@ -234,27 +178,27 @@ class Run {
     if (refusal) std::rethrow_exception(refusal);
   }
 
+  // Before the lesson runs, not when it is over.
+  void TryToDraw() const {
+    if (options_.svg) ToSvg("graph {}");
+  }
+
   void Shell() {
     Child& inside = lesson_.kept().value();
-    const std::map<int, NamespaceId> there = NamespacesOf(inside.pid());
-    output_.Render(
-        Hint{"A shell inside: `exit` ends it, and all that it started.", {}});
-    output_.Render(Hint{
-        fmt::format("In a second terminal, as {}:",
-                    uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
-        SecondTerminal(about_.name, inside.pid(), Difference(home_, there))});
-    RunShell(inside.pid(), Difference(NamespacesOf(getpid()), there),
-             fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
+    ShellIn(inside.pid());
     inside.Finish();
   }
 
-  int FailWithoutProc() {
-    OpenAsItIs();
-    return Fail(
-        std::runtime_error("/proc does not know this process by its PID"),
-        Advice{"/proc belongs to another PID namespace, as in the shell of the "
-               "lesson pid.",
-               "leave that shell, or give it a /proc: unshare --mount-proc"});
+  void ShellIn(pid_t pid) {
+    const std::map<int, NamespaceId> there = NamespacesOf(pid);
+    output_.Render(
+        Hint{"A shell inside: `exit` ends it, and all that it started.", {}});
+    output_.Render(
+        Hint{fmt::format("In a second terminal, as {}:",
+                         uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
+             SecondTerminal(about_.name, pid, Difference(home_, there))});
+    RunShell(pid, Difference(NamespacesOf(getpid()), there),
+             fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
   }
 
   int Fail(const std::exception& error, std::optional<Advice> advice) {
@@ -264,7 +208,7 @@ class Run {
     verdict.error = error.what();
     verdict.advice = std::move(advice);
     output_.Render(verdict);
-    Report(about_, verdict);
+    fmt::print(stderr, "{}", Report(about_.name, verdict));
     return verdict.exit_status;
   }
 
@@ -287,7 +231,7 @@ int RunLesson(int argc, char** argv, const About& about,
         ParseOptions(argc, argv, about, task);
     if (!options) return EXIT_SUCCESS;
     Run run(about, *options);
-    return options->words.empty() ? run.Teach(teach) : run.Serve(*task);
+    return options->serve ? run.Serve(*task) : run.Teach(teach);
   });
 }
 

@@ -2,6 +2,7 @@
 #define COMMON_PROGRAM_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ struct About {
   std::string name;      // "uts", for //lessons:uts
   std::string title;     // At most 50 columns.
   std::string man_page;  // "uts_namespaces(7)"
+  // Whether an ordinary user has to become root in a user namespace for it.
+  bool needs_root = true;
 };
 
 /// What a lesson does for the words that the reader adds, instead of teaching.
@@ -29,10 +32,18 @@ struct Task {
   // what a lesson throws. It runs as the reader is: no user namespace is
   // entered for it.
   std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
+  // An option of its own. Where it is given, the words may be left out.
+  struct Option {
+    std::string name;        // "--rootfs"
+    std::string value_name;  // "DIR"
+    std::string help;
+    std::shared_ptr<std::optional<std::string>> value;  // Where it is given.
+  };
+  std::optional<Option> option = {};
 };
 
 /// The main() of a lesson: reads its command line, becomes root in a user
-/// namespace where it is not privileged, runs `teach`, and gives the exit
+/// namespace where it needs to, runs `teach`, and gives the exit
 /// status: 0 every claim holds; 1 a claim does not, or the lesson failed; 2
 /// wrong usage; 77 this machine does not allow it; 130 interrupted.
 int RunLesson(int argc, char** argv, const About& about,

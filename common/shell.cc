@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -22,14 +23,16 @@
 namespace steps {
 namespace {
 
-// Kills what descends from this process, a subreaper, except for `spared`. The
-// children of what is killed become children here: hence the loop.
-void KillDescendants(pid_t spared) {
+// Kills what descends from this process, a subreaper, except for the children
+// `spared`. The children of what is killed become children here: hence the
+// loop.
+void KillDescendants(const std::vector<pid_t>& spared) {
   bool found = true;
   while (found) {
     found = false;
     for (const pid_t pid : ChildrenOf(getpid())) {
-      if (pid == spared || kill(pid, SIGKILL) == -1) continue;
+      if (std::ranges::find(spared, pid) != spared.end()) continue;
+      if (kill(pid, SIGKILL) == -1) continue;
       found = true;
       Check(waitpid(pid, nullptr, 0), "waitpid({})", pid);
     }
@@ -40,17 +43,6 @@ void KillDescendants(pid_t spared) {
 void Join(const Descriptor& process, int flags) {
   Check(setns(process.get(), flags), "setns({}, {})", process.get(),
         CloneFlags(flags));
-}
-
-// Gives the terminal back to the process group that had it, if any. From inside
-// a PID namespace bash cannot: it has no number for that group. Without it,
-// whoever runs the lesson would be stopped at the next read.
-void GiveTerminalTo(pid_t foreground) {
-  if (foreground == -1) return;
-  // What the background has to fear from the terminal. tcsetpgrp(3).
-  std::signal(SIGTTOU, SIG_IGN);
-  // It fails where the terminal is gone, too, and then nobody reads.
-  tcsetpgrp(STDIN_FILENO, foreground);
 }
 
 // Stays beside the shell until it ends or the lesson is killed; then ends what
@@ -99,11 +91,21 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   }
   // The exit status of a shell is that of the last command typed into it.
   static_cast<void>(shell.Wait());
-  KillDescendants(-1);
+  KillDescendants({});
   GiveTerminalTo(foreground);
 }
 
 }  // namespace
+
+void GiveTerminalTo(pid_t foreground) {
+  // From inside a PID namespace bash cannot: it has no number for that group.
+  // Without it, whoever runs the lesson would be stopped at the next read.
+  if (foreground == -1) return;
+  // What the background has to fear from the terminal. tcsetpgrp(3).
+  std::signal(SIGTTOU, SIG_IGN);
+  // It fails where the terminal is gone, too, and then nobody reads.
+  tcsetpgrp(STDIN_FILENO, foreground);
+}
 
 void BecomeShell(const std::string& prompt) {
   sigset_t none;
@@ -154,12 +156,13 @@ int AwaitCommand(const std::vector<std::string>& command,
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
   Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  const std::vector<pid_t> spared = ChildrenOf(getpid());
   Child keeper([&](Line&) { KeepShell(pid, flags, prompt); });
   keeper.Fork();
   try {
     keeper.Finish();
   } catch (...) {
-    KillDescendants(pid);
+    KillDescendants(spared);
     throw;
   }
 }

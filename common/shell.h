@@ -10,8 +10,7 @@ namespace steps {
 
 /// Runs a shell in the namespaces `flags` (CLONE_NEWUTS | …) of the process
 /// `pid`, on the caller's terminal, until it ends. What it leaves running is
-/// killed, and so is all of it when the caller is killed. The caller must have
-/// no other children that it wants to keep but `pid`. Throws CallError.
+/// killed, and so is all of it when the caller is killed. Throws CallError.
 /// setns(2).
 void RunShell(pid_t pid, int flags, const std::string& prompt);
 
@@ -30,6 +29,10 @@ int BecomeCommand(const std::vector<std::string>& command,
 /// the number of the signal that killed it. Throws CallError.
 int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt);
+
+/// Gives the terminal of stdin back to the process group that had it, -1 where
+/// there was none. tcsetpgrp(3).
+void GiveTerminalTo(pid_t foreground);
 
 /// What to type in a second terminal, which differs from the process `pid` in
 /// the namespaces `flags`: to look at it and to join it. The lesson `setns`

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <map>
 #include <sstream>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -25,7 +26,8 @@ using nlohmann::json;
 class ThrowawayHost : public testing::Environment {
   void SetUp() override {
     if (!IsRoot()) return;
-    Check(unshare(CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS), "unshare()");
+    Check(unshare(CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET),
+          "unshare()");
     Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
           "mount(\"none\", \"/\", MS_REC | MS_PRIVATE)");
   }
@@ -63,11 +65,15 @@ std::string UserName(const testing::TestParamInfo<bool>& as_nobody) {
   return as_nobody.param ? "Nobody" : "Root";
 }
 
-std::string SchemaErrors(const json& document) {
-  const json text = json::parse(ReadFile("docs/lesson.schema.json"));
+std::string SchemaErrors(const json& document, const std::string& schema_file) {
+  std::map<std::string, json> files;  // Also those that others refer to.
+  const auto read = [&files](const std::string& file) {
+    return &(files[file] = json::parse(ReadFile("docs/" + file)));
+  };
   valijson::Schema schema;
   valijson::SchemaParser().populateSchema(
-      valijson::adapters::NlohmannJsonAdapter(text), schema);
+      valijson::adapters::NlohmannJsonAdapter(*read(schema_file)), schema, read,
+      [](const json*) {});
   valijson::ValidationResults results;
   valijson::Validator().validate(
       schema, valijson::adapters::NlohmannJsonAdapter(document), &results);
@@ -88,6 +94,10 @@ std::set<std::string> Values(const json& run, const std::string& side,
     }
   }
   return values;
+}
+
+std::string Found(const json& run) {
+  return run.at("questions").at(0).at("found");
 }
 
 std::vector<std::string> Calls(const json& run, const std::string& side) {

@@ -15,7 +15,8 @@ namespace steps {
 
 /// Each test runs a real lesson: as root, and as nobody. A lesson that is
 /// broken must not change this machine: what the tests of this process run
-/// calls copies of its UTS, IPC and mount namespaces its host.
+/// calls copies of its UTS, IPC and mount namespaces its host, and a network
+/// namespace in which there is nothing but lo.
 class LessonTest : public testing::TestWithParam<bool> {
  protected:
   /// The lesson's name: "uts".
@@ -43,12 +44,17 @@ class LessonTest : public testing::TestWithParam<bool> {
 /// For INSTANTIATE_TEST_SUITE_P: "Root" or "Nobody".
 std::string UserName(const testing::TestParamInfo<bool>& as_nobody);
 
-/// What is wrong with `document`, a line each; empty when its schema holds.
-std::string SchemaErrors(const nlohmann::json& document);
+/// What is wrong with `document`, a line each; empty when its schema, such as
+/// docs/lesson.schema.json, holds.
+std::string SchemaErrors(const nlohmann::json& document,
+                         const std::string& schema = "lesson.schema.json");
 
 /// What `side` answers to `probe` in a run with --json.
 std::set<std::string> Values(const nlohmann::json& run, const std::string& side,
                              const std::string& probe);
+
+/// What a run with --json answers to its question.
+std::string Found(const nlohmann::json& run);
 
 /// The calls of `side` in a run with --json, each as "call = result", and with
 /// its errno instead of -1.

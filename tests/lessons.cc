@@ -2,17 +2,24 @@
 
 #include <cctype>
 #include <filesystem>
-#include <set>
 
 namespace steps {
 
-std::vector<LessonAndUser> LessonsAndUsers() {
-  std::set<std::string> lessons;
+std::set<std::string> LessonNames() {
+  std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator("lessons")) {
-    lessons.insert(entry.path().filename());
+    // Their sources may lie beside them.
+    if (entry.path().has_extension()) continue;
+    names.insert(entry.path().filename());
   }
+  names.erase("doctor");
+  names.erase("tour");
+  return names;
+}
+
+std::vector<LessonAndUser> LessonsAndUsers() {
   std::vector<LessonAndUser> all;
-  for (const std::string& lesson : lessons) {
+  for (const std::string& lesson : LessonNames()) {
     all.emplace_back(lesson, false);
     all.emplace_back(lesson, true);
   }

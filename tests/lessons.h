@@ -3,16 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace steps {
 
+/// Every lesson there is among the runfiles: not the programs that run them.
+std::set<std::string> LessonNames();
+
 /// A lesson's name, and whether nobody runs it: for what holds of all.
 using LessonAndUser = std::pair<std::string, bool>;
 
-/// Every lesson there is among the runfiles, as root and as nobody.
+/// Every one of them, as root and as nobody.
 std::vector<LessonAndUser> LessonsAndUsers();
 
 /// For INSTANTIATE_TEST_SUITE_P: "UtsAsRoot".

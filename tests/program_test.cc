@@ -1,9 +1,11 @@
 #include "common/program.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -22,11 +25,13 @@
 #include "common/descriptor.h"
 #include "common/tool.h"
 #include "tests/process.h"
+#include "tests/terminal.h"
 
 namespace steps {
 namespace {
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::MatchesRegex;
@@ -137,6 +142,14 @@ TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
   const Result json = RunIt(refused, {"--json"});
   EXPECT_EQ(DescribeStatus(json.status), "exit status 77");
   EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
+  const Result markdown = RunIt(refused, {"--markdown"});
+  EXPECT_EQ(DescribeStatus(markdown.status), "exit status 77");
+  EXPECT_EQ(markdown.errors, result.errors);
+  EXPECT_THAT(
+      markdown.output,
+      AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No space left "
+                      "on device (ENOSPC)\n\n- **cause** "),
+            HasSubstr("\n- **remedy** ")));
 }
 
 TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
@@ -164,7 +177,17 @@ TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
                                              {"extra"},
                                              {"--color"},
                                              {"--color=blue"},
-                                             {"--json", "--shell"}}) {
+                                             {"--json", "--shell"},
+                                             {"--json", "--step"},
+                                             {"--json", "--auto", "1"},
+                                             {"--auto"},
+                                             {"--auto", "-1"},
+                                             {"--auto", "soon"},
+                                             {"--auto", "nan"},
+                                             {"--markdown", "--json"},
+                                             {"--markdown", "--step"},
+                                             {"--markdown", "--auto", "0"},
+                                             {"--markdown", "--shell"}}) {
     const Result result = RunIt(Holds, wrong);
     EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
     EXPECT_THAT(result.errors,
@@ -180,7 +203,8 @@ TEST(RunLesson, HelpsWithExamplesFirst) {
   EXPECT_LT(result.output.find("bazel run //lessons:example -- --shell"),
             result.output.find("Usage:"));
   for (const char* option :
-       {"--shell", "--json", "--color", "--version", "130"}) {
+       {"--step", "--auto", "--code", "--shell", "--json", "--markdown",
+        "--save", "--cast", "--color", "--version", "130"}) {
     EXPECT_THAT(result.output, HasSubstr(option));
   }
   EXPECT_THAT(RunIt(Holds, {"--version"}).output,
@@ -192,6 +216,19 @@ TEST(RunLesson, PrintsNothingButTheDocumentForAProgram) {
   const nlohmann::json json = nlohmann::json::parse(result.output);
   EXPECT_EQ(json["lesson"], "example");
   EXPECT_EQ(json["verdict"], "holds");
+  EXPECT_THAT(result.errors, IsEmpty());
+}
+
+TEST(RunLesson, PrintsNothingButMarkdownForAnArticle) {
+  const Result result = RunIt(Holds, {"--markdown", "--color=always"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("# Example: a lesson\n\nnamespaces(7). Linux "),
+                    EndsWith("\n- **holds** Yes.\n\n"
+                             "**1 of 1 claims hold.**\n\n"
+                             "Look around inside:\n\n```sh\n"
+                             "bazel run //lessons:example -- --shell\n```\n"),
+                    Not(HasSubstr("\x1b"))));
   EXPECT_THAT(result.errors, IsEmpty());
 }
 
@@ -211,6 +248,131 @@ TEST(RunLesson, SavesTheDocumentBesideWhatItShows) {
   const Result full = RunIt(Holds, {"--save", "/dev/full"});
   EXPECT_EQ(DescribeStatus(full.status), "exit status 1");
   EXPECT_THAT(full.errors, HasSubstr("No space left on device"));
+}
+
+TEST(RunLesson, PrintsNothingButTheDrawingForGraphviz) {
+  const Result result = RunIt(
+      [](Lesson& lesson) {
+        lesson.Begin("One");
+        lesson.Claim("No.", false);
+      },
+      {"--dot"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output,
+              AllOf(StartsWith("graph lesson {"), HasSubstr("<B>before</B>"),
+                    HasSubstr("<B>after</B>")));
+  EXPECT_THAT(result.errors, IsEmpty());
+}
+
+TEST(RunLesson, DrawsNothingWhenTheLessonFails) {
+  const Teach fails = [](Lesson&) { throw CallError(EBADF, "close(-1)"); };
+  const Result result = RunIt(fails, {"--dot"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output, IsEmpty());
+  EXPECT_THAT(result.errors, HasSubstr("close(-1)"));
+}
+
+TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
+  const Teach never = [](Lesson&) { throw std::logic_error("it has run"); };
+  const Result result =
+      RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.output, IsEmpty());
+  EXPECT_EQ(result.errors,
+            "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
+            "  cause   Graphviz, which draws, is not installed.\n"
+            "  remedy  sudo apt-get install graphviz\n");
+}
+
+TEST(RunLesson, ExitsWith1WhenGraphvizFails) {
+  std::string folder = "/tmp/program_test.XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  WriteAll(Open(folder + "/dot", O_WRONLY | O_CREAT, 0755).get(),
+           "#!/bin/sh\nexit 3\n");
+  const Result result =
+      RunIt(Holds, {"--svg"}, [&] { setenv("PATH", folder.c_str(), 1); });
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output, IsEmpty());
+  EXPECT_THAT(result.errors, AllOf(StartsWith("example: dot -Tsvg "),
+                                   HasSubstr("exit status 3")));
+}
+
+TEST(RunLesson, HasOneFormAtATime) {
+  for (const std::vector<std::string>& forms :
+       std::vector<std::vector<std::string>>{{"--dot", "--svg"},
+                                             {"--dot", "--json"},
+                                             {"--svg", "--json"},
+                                             {"--dot", "--shell"},
+                                             {"--svg", "--shell"},
+                                             {"--dot", "--auto", "1"},
+                                             {"--svg", "--step"}}) {
+    const Result result = RunIt(Holds, forms);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << forms[0];
+    EXPECT_THAT(result.errors, HasSubstr("excludes"));
+    EXPECT_THAT(result.output, IsEmpty());
+  }
+}
+
+TEST(RunLesson, RecordsWhatATerminalWouldShow) {
+  const Descriptor file(memfd_create("cast", 0));
+  const std::string path = fmt::format("/proc/self/fd/{}", file.get());
+  const auto played = [&] {
+    std::istringstream cast(ReadFile(path));
+    std::string line;
+    std::getline(cast, line);
+    EXPECT_EQ(nlohmann::json::parse(line)["title"], kAbout.title);
+    std::string text;
+    while (std::getline(cast, line)) {
+      const auto event = nlohmann::json::parse(line);
+      if (event[1] == "o") text += event[2].get<std::string>();
+    }
+    std::erase(text, '\r');
+    return text;
+  };
+  const std::string shown = RunIt(Holds, {"--color=always"}).output;
+  for (const std::vector<std::string>& beside :
+       std::vector<std::vector<std::string>>{
+           {}, {"--json"}, {"--markdown"}, {"--auto", "0"}}) {
+    std::vector<std::string> arguments = {"--cast", path};
+    arguments.insert(arguments.end(), beside.begin(), beside.end());
+    const Result result = RunIt(Holds, arguments);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+    EXPECT_EQ(result.output, RunIt(Holds, beside).output);
+    EXPECT_EQ(played(), shown);
+  }
+  const Result failed =
+      RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); },
+            {"--cast", path, "--color=always"});
+  EXPECT_EQ(DescribeStatus(failed.status), "exit status 1");
+  EXPECT_EQ(played(), failed.output + failed.errors);
+
+  const Result nowhere = RunIt(Holds, {"--cast", "/nonexistent/file"});
+  EXPECT_EQ(DescribeStatus(nowhere.status), "exit status 2");
+  EXPECT_THAT(nowhere.errors,
+              StartsWith("example: --cast: open(\"/nonexistent/file\"): "));
+  const Result full = RunIt(Holds, {"--cast", "/dev/full"});
+  EXPECT_EQ(DescribeStatus(full.status), "exit status 1");
+  EXPECT_THAT(full.errors, HasSubstr("No space left on device"));
+}
+
+TEST(RunLesson, EntersAUserNamespaceOnlyWhereItNeedsRoot) {
+  for (const bool needs_root : {true, false}) {
+    About about = kAbout;
+    about.needs_root = needs_root;
+    const auto teach = [needs_root](Lesson& lesson) {
+      lesson.Claim("Root.", (geteuid() == 0) == needs_root);
+    };
+    const Result result = RunCommand({.function = [&] {
+      if (IsRoot()) BecomeNobody();
+      std::vector<std::string> argv = {"example", "--json"};
+      return RunLesson(static_cast<int>(argv.size()),
+                       ExecArguments(argv).data(), about, teach);
+    }});
+    const nlohmann::json json = nlohmann::json::parse(result.output);
+    EXPECT_EQ(json["verdict"], "holds");
+    EXPECT_EQ(json["privilege"], needs_root ? "user namespace" : "none");
+  }
 }
 
 // A lesson that has a task as well: it shows the reader's words.
@@ -262,6 +424,7 @@ TEST(RunLesson, RefusesWordsThatItCannotUse) {
        std::vector<std::vector<std::string>>{{"bad"},
                                              {"--nonsense"},
                                              {"--shell", "one"},
+                                             {"--step", "one"},
                                              {"--json", "one"},
                                              {"--save", "file", "one"}}) {
     const Result result = RunTask(wrong, true);
@@ -275,8 +438,18 @@ TEST(RunLesson, RefusesWordsThatItCannotUse) {
 TEST(RunLesson, LeavesNoDocumentOfACommand) {
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{{"--json", "one"},
+                                             {"--markdown", "one"},
+                                             {"--cast", "/dev/null", "one"},
                                              {"--save", "file", "one"}}) {
     EXPECT_THAT(RunTask(wrong, true).errors, HasSubstr("leaves no document"));
+  }
+}
+
+TEST(RunLesson, LeavesNoDrawingOfACommand) {
+  for (const char* form : {"--dot", "--svg"}) {
+    const Result result = RunTask({form, "one"}, true);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
+    EXPECT_THAT(result.errors, HasSubstr("leaves no drawing"));
   }
 }
 
@@ -302,7 +475,7 @@ TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
   };
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{
-           {}, {"--json"}, {"--help"}, {"--version"}}) {
+           {}, {"--json"}, {"--markdown"}, {"--help"}, {"--version"}}) {
     const Result result = RunIt(Holds, arguments, full);
     EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
     EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
@@ -344,6 +517,57 @@ TEST(RunLesson, RunsWithoutStdinAndStderr) {
     close(STDERR_FILENO);
   });
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+}
+
+// A lesson with a step and an inside.
+void HasInside(Lesson& lesson) {
+  lesson.Begin("One");
+  Child child([](Line& line) {
+    Side("inside", line).Show({{"PID", "1", "getpid(2)"}});
+    line.Checkpoint();
+  });
+  Check(child.Started(clone(Child::Main, child.stack_top(),
+                            CLONE_NEWUTS | SIGCHLD, &child)),
+        "clone()");
+  lesson.outside().Hear(child);
+  lesson.Keep(std::move(child));
+  lesson.Begin("Two");
+  lesson.Claim("Yes.", true);
+}
+
+TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
+  // A long prompt would not be shown whole.
+  Terminal terminal(LessonCommand(HasInside, {"--step", "--color=never"}, [] {
+    setenv("BUILD_WORKING_DIRECTORY", "/", 1);
+  }));
+  terminal.ReadTo("1  One\r\n[Enter: run this step   q: quit]");
+  terminal.Type("\n");
+  terminal.ReadTo("2  Two\r\n[Enter: run this step   s: a shell inside");
+  terminal.Type("s");
+  terminal.ReadTo("[inside example] ");
+  terminal.Type("exit\n");
+  terminal.ReadTo("q: quit]");
+  terminal.Type("\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
+}
+
+TEST(RunLesson, ExitsWith130WhenTheReaderQuits) {
+  Terminal terminal(LessonCommand(HasInside, {"--step"}));
+  terminal.Type("\nq");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
+  EXPECT_THAT(Survivors(), IsEmpty());
+}
+
+TEST(RunLesson, StopsForATerminalOnly) {
+  const Result result = RunIt(HasInside, {"--step"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
+  EXPECT_THAT(result.errors, HasSubstr("--step is for a terminal"));
+  EXPECT_THAT(result.output, IsEmpty());
+  const Result automatic = RunIt(HasInside, {"--auto", "0"});
+  EXPECT_EQ(DescribeStatus(automatic.status), "exit status 0");
+  EXPECT_EQ(automatic.output, RunIt(HasInside).output);
 }
 
 TEST(RunLesson, IsCalledByItsNameInPs) {
