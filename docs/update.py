@@ -2,36 +2,82 @@
 """Puts the output of real runs into the pages.
 
 A comment names what stands in the block behind it: the opening of lesson X, its
-step N, its end, what --shell adds, or the table with which the tour ends.
+step N, its end, what --shell adds, the last step as --markdown has it, the
+first lines of what --cast writes, what the reader of --step sees around its question,
+or the table with which the tour ends.
 
     <!-- run: X opening -->   <!-- run: X 3 -->   <!-- run: X end -->   <!-- run: X shell -->
-    <!-- run: tour table -->
+    <!-- run: X markdown -->   <!-- run: X cast -->   <!-- run: X keys -->   <!-- run: tour table -->
+
+With "refused" behind it, the run is one where no UTS namespace may be made.
+
+X.svg, which the page of lesson X shows, is what that lesson draws.
 """
 
 import functools
+import os
 import pathlib
+import pty
 import re
 import subprocess
+import tempfile
+import termios
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"(<!-- run: (\w+) (\w+) -->\n```text\n).*?(```\n)", re.DOTALL)
+DRAWING = re.compile(r"!\[[^]]*\]\((\w+)\.svg\)")
+BLOCK = re.compile(r"(<!-- run: (\w+) (\w+)( refused)? -->\n(```+)\w+\n).*?(\5\n)", re.DOTALL)
+REFUSED = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_uts_namespaces; exec "$0"']
 
 
 @functools.cache  # One run, so that its numbers agree from block to block.
-def output(lesson, *arguments):
+def output(lesson, *arguments, refused=False):
     return subprocess.run(
-        [ROOT / "bazel-bin/lessons" / lesson, *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, check=True, text=True,
+        [*(REFUSED if refused else []), ROOT / "bazel-bin/lessons" / lesson, *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, check=not refused, text=True,
     ).stdout
 
 
-def part(lesson, name):
+def stepped(lesson):
+    """The screen of --step --code from its question on, one page, and the answer to a wrong guess."""
+    program = ROOT / "bazel-bin/lessons" / lesson
+    pid, keyboard = pty.fork()
+    if pid == 0:
+        # Nothing is erased on a terminal that cannot.
+        os.execve(program, [lesson, "--step", "--code", "--color=never"], {**os.environ, "TERM": "dumb"})
+    pages = [b""]
+    while b"     answer" not in b"".join(pages):
+        while not pages[-1].endswith(b"q: quit]"):
+            pages[-1] += os.read(keyboard, 4096)
+        # Before it reads key by key, the terminal would echo what is typed.
+        while termios.tcgetattr(keyboard)[3] & termios.ICANON:
+            os.sched_yield()
+        os.write(keyboard, b"1" if b"guess" in pages[-1] else b"\n")
+        pages.append(b"")
+    os.close(keyboard)
+    os.waitpid(pid, 0)
+    text = b"".join(pages).decode().replace("\r\n", "\n")
+    asked = text.index("     question")
+    answered = text.index("     answer")
+    more = text.index("[Enter: more", asked)
+    return text[asked:text.index("\n", more) + 1] + "     …\n" + text[answered:text.index("\n", answered) + 1]
+
+
+def part(lesson, name, refused):
+    if name == "keys":
+        return stepped(lesson).rstrip("\n") + "\n"
     if name == "shell":
         text = output(lesson, "--shell")
         return text[text.index("A shell inside"):]
-    text = output(lesson)
+    if name == "markdown":
+        text = output(lesson, "--markdown")
+        return text[text.rindex("\n## ") + 1:]
+    if name == "cast":
+        with tempfile.NamedTemporaryFile("r") as file:
+            output(lesson, "--cast", file.name)
+            return "".join(file.readlines()[:5])
+    text = output(lesson, refused=refused)
     if name == "table":
-        return text[text.rindex("\n  lesson ") + 1:]
+        return text[text.rindex("\n", 0, text.index(" what it is about ")) + 1:]
     steps = re.split(r"^(?=\d+  )", text, flags=re.MULTILINE)
     steps[-1], end = steps[-1].rsplit("\n\n", 1)
     parts = {"opening": steps[0], "end": end}
@@ -42,7 +88,9 @@ def part(lesson, name):
 def main():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = page.read_text()
-        page.write_text(BLOCK.sub(lambda block: block[1] + part(block[2], block[3]) + block[4], text))
+        for lesson in DRAWING.findall(text):
+            (page.parent / f"{lesson}.svg").write_text(output(lesson, "--svg"))
+        page.write_text(BLOCK.sub(lambda block: block[1] + part(block[2], block[3], bool(block[4])) + block[6], text))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-// chroot: what changing the root is not.              chroot(2), pivot_root(2)
+// chroot: what changing the root is not.           chroot(2), pivot_root(2)
 //
-// Two children get the same small root: one by chroot(2), the other by
-// pivot_root(2). Then both take the same steps to get out. The lesson claims:
+// Two children get the same small root, one by chroot(2), the other by
+// pivot_root(2), and take the same steps to get out. The lesson claims:
 //
 //   1. Without chroot(2), a child's root is its parent's.
 //   2. With it, the same process has another root.
@@ -48,11 +48,12 @@ namespace fs = std::filesystem;
 Evidence LookAtRoot() {
   struct stat root = {};
   Check(stat("/", &root), "stat(\"/\")");
-  const std::string identity = fmt::format(
-      "{}:{}, inode {}", major(root.st_dev), minor(root.st_dev), root.st_ino);
-  return {
-      {"root", identity, "stat(2)"},
-      {"/new_root", fs::exists("/new_root") ? "there" : "absent", "stat(2)"}};
+  const std::string identity =
+      fmt::format("{}:{}, inode {}", major(root.st_dev), minor(root.st_dev),
+                  root.st_ino);
+  return {{"root", identity, "stat(2)"},
+          {"/new_root", fs::exists("/new_root") ? "there" : "absent",
+           "stat(2)"}};
 }
 
 // What chroot(2) might be thought to change as well.
@@ -65,36 +66,37 @@ Evidence LookAtTheRest() {
           FromLink("namespaces", "/proc/self/ns/mnt")};
 }
 
-// What a shell needs in the new root: folders of the host, read-only here. A
-// link among them, /bin to usr/bin, is a folder here.
+// What a shell needs in the new root: folders of the host, read-only here.
+// A link among them, /bin to usr/bin, is a folder here.
 void Furnish() {
-  for (const std::string folder :
-       {"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/usr"}) {
+  for (const std::string folder : {"/bin", "/dev", "/etc", "/lib", "/lib64",
+                                   "/proc", "/sbin", "/usr"}) {
     if (!fs::exists(folder)) continue;
     fs::create_directory("/mnt" + folder);
-    const int result = mount(folder.c_str(), ("/mnt" + folder).c_str(), nullptr,
-                             MS_BIND | MS_REC, nullptr);
+    const int result = mount(folder.c_str(), ("/mnt" + folder).c_str(),
+                             nullptr, MS_BIND | MS_REC, nullptr);
     Check(result, "mount(\"{0}\", \"/mnt{0}\", MS_BIND | MS_REC)", folder);
   }
   fs::create_directory("/mnt/new_root");
   mount_attr read_only = {MOUNT_ATTR_RDONLY, 0, 0, 0};
-  const int result = mount_setattr(AT_FDCWD, "/mnt", AT_RECURSIVE, &read_only,
-                                   sizeof read_only);
+  const int result = mount_setattr(AT_FDCWD, "/mnt", AT_RECURSIVE,
+                                   &read_only, sizeof read_only);
   Check(result, "mount_setattr(\"/mnt\", AT_RECURSIVE, MOUNT_ATTR_RDONLY)");
 }
 
 // Mounts the new root, in this mount namespace only, and goes there.
 void GoToNewRoot(Side& side) {
   int result = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  side.Check(result, "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
+  side.Check(result,
+             "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
   result = mount("tmpfs", "/mnt", "tmpfs", 0, nullptr);
   side.Check(result, "mount(\"tmpfs\", \"/mnt\", \"tmpfs\", 0, NULL)");
   Furnish();
   side.Check(chdir("/mnt"), "chdir(\"/mnt\")");
 }
 
-// The way out of a chroot. The root moves down, below a folder that is still
-// open; ".." would stop at the root, and does not meet it on its way up.
+// The way out of a chroot. The root moves down, below a folder that is
+// still open. ".." would stop at the root, and never meets it on its way.
 void Climb(Side& side) {
   const Descriptor old(open("/", O_RDONLY | O_CLOEXEC));
   side.Check(old.get(), "open(\"/\", O_RDONLY)");
@@ -152,25 +154,34 @@ void Teach(Lesson& lesson) {
   const Evidence rest = outside.Show(LookAtTheRest());
 
   lesson.Begin("Control: without chroot a child has its parent's root");
-  lesson.Note("The new root on /mnt is in the child's mount namespace only.");
+  lesson.Note(
+      "The new root on /mnt is in the child's mount namespace only.");
   const int flags = CLONE_NEWNS | SIGCHLD;
   Child child(Chrooted);
   const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
   outside.Check(child.Started(pid), "clone({})", CloneFlags(flags));
-  // Hear() passes on what the child tells, up to and with its next evidence.
+  // Hear() passes on what the child tells, its next evidence included.
   const std::string control = outside.Hear(child).Value("root");
   outside.Hear(child);
   const auto namespaces = NamespacesOf(pid);
 
-  lesson.Begin("The same child with chroot: another root, and nothing else");
+  lesson.Begin(
+      "The same child with chroot: another root, and nothing else");
   child.Release();
   const std::string chrooted = outside.Hear(child).Value("root");
   const Evidence rest_after = outside.Hear(child);
   const auto namespaces_after = NamespacesOf(pid);
+  lesson.Predict(
+      "Next, the child opens /, calls chroot(2) once more in /usr, and "
+      "climbs from the open folder by \"..\". Which root does it reach?",
+      {chrooted, root});
 
   lesson.Begin("Root climbs out of the chroot");
   child.Release();
   const std::string escaped = outside.Hear(child).Value("root");
+  lesson.Answer(escaped,
+                "\"..\" stops only at a process's own root, and that is in "
+                "/usr now.");
   child.Finish();
 
   lesson.Begin("Inside: after pivot_root the same steps lead nowhere");
@@ -186,7 +197,8 @@ void Teach(Lesson& lesson) {
 
   lesson.Claim("Without chroot(2), a child's root is its parent's.",
                control == root);
-  lesson.Claim("With it, the same process has another root.", chrooted != root);
+  lesson.Claim("With it, the same process has another root.",
+               chrooted != root);
   lesson.Claim(
       "It changes neither hostname nor PID nor any namespace.",
       namespaces_after == namespaces &&

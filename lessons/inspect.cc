@@ -1,8 +1,8 @@
-// inspect: which namespaces is a process in?                      namespaces(7)
+// inspect: which namespaces is a process in?                  namespaces(7)
 //
-// The links in /proc/PID/ns tell. The lesson looks at those of this process, of
-// a forked child, of a child in a new UTS namespace, and of a process that
-// stays while its children go elsewhere. It claims:
+// The links in /proc/PID/ns tell. The lesson looks at those of this
+// process, of a forked child, of a child in a new UTS namespace, and of a
+// process that stays while its children go elsewhere. It claims:
 //
 //   1. A process has a link for each kind in /proc/PID/ns.
 //   2. A forked child shares all its namespaces with its parent.
@@ -16,7 +16,7 @@
 //   bazel run //lessons:inspect                the lesson
 //   bazel run //lessons:inspect -- --shell     and a shell inside
 //   bazel run //lessons:inspect -- --help      all options
-//   bazel run //lessons:inspect -- 1 4242      compare these processes instead
+//   bazel run //lessons:inspect -- 1 4242      compare these processes
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -40,8 +40,8 @@
 namespace steps {
 namespace {
 
-// In which kinds the process `pid` and this one are in the same namespace, by
-// device and inode.
+// In which kinds the process `pid` and this one are in the same namespace,
+// by device and inode.
 Evidence Compare(pid_t pid) {
   const auto here = NamespacesOf(getpid());
   const auto there = NamespacesOf(pid);
@@ -77,6 +77,7 @@ pid_t Start(Side& side, Child& child, int flags) {
 
 // In a new UTS namespace: a forked child sees what is changed here.
 void Inside(Line& line) {
+  line.Checkpoint();  // Until its parent has looked at it.
   Side inside("inside", line);
   const Evidence old = inside.Show(Uts());
   // A new name, even where this is the shell of another run of this lesson.
@@ -86,7 +87,8 @@ void Inside(Line& line) {
   const int result = sethostname(name.data(), name.size());
   inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
 
-  Child member([](Line& to_parent) { Side("member", to_parent).Show(Uts()); });
+  Child member(
+      [](Line& to_parent) { Side("member", to_parent).Show(Uts()); });
   Start(inside, member, SIGCHLD);
   inside.Hear(member);
   member.Finish();
@@ -117,8 +119,8 @@ void Caller(Line& line, const Kind& kind) {
   first.Finish();
 }
 
-// Whether the link says where the next child will be: at once, or, in a new PID
-// namespace, when the first child is there.
+// Whether the link says where the next child will be: at once, or, in a new
+// PID namespace, when the first child is there.
 bool Foretells(Side& outside, const Kind& kind) {
   Child caller([&kind](Line& line) { Caller(line, kind); });
   caller.Fork();
@@ -130,7 +132,8 @@ bool Foretells(Side& outside, const Kind& kind) {
   caller.Finish();
   const std::string& own = unshared.Value("own");
   const bool at_once = unshared.Value("next child") != "ENOENT";
-  const std::string& next = (at_once ? unshared : later).Value("next child");
+  const std::string& next =
+      (at_once ? unshared : later).Value("next child");
   return before.Value("next child") == own && first.Value("own") == next &&
          second.Value("own") == next && next != own;
 }
@@ -149,28 +152,38 @@ void Teach(Lesson& lesson) {
 
   lesson.Begin("Outside: a link for each kind of namespace");
   const Evidence before = outside.Show(FromLinks("self"));
+  lesson.Predict(
+      "Next, a child is forked. In which kinds does it get a namespace of "
+      "its own?",
+      {"all of them", KindNames(CLONE_NEWPID), KindNames(0)});
 
   lesson.Begin("Control: a forked child shares them all");
   Child control([](Line& line) { line.Checkpoint(); });
-  const Evidence all = outside.Show(Compare(Start(outside, control, SIGCHLD)));
+  const Evidence all =
+      outside.Show(Compare(Start(outside, control, SIGCHLD)));
+  lesson.Answer(all.Value("different"),
+                "A child is where its parent is, unless a flag says "
+                "otherwise.");
 
   lesson.Begin("Inside: with CLONE_NEWUTS a child differs in uts alone");
   Child child(Inside);
   const pid_t pid = Start(outside, child, CLONE_NEWUTS | SIGCHLD);
   const Evidence all_but_uts = outside.Show(Compare(pid));
+  child.Release();
 
   lesson.Begin("The same device and inode: the same namespace");
   const Evidence inside = outside.Hear(child);
   const Evidence member = outside.Hear(child);
   const Evidence other = outside.Show(Uts());
 
-  lesson.Begin("The next child: pid_for_children knows after the first one");
-  const Outcome pid_link =
-      lesson.Attempt([&] { return Foretells(outside, KindOf(CLONE_NEWPID)); });
+  lesson.Begin(
+      "The next child: pid_for_children knows after the first one");
+  const Outcome pid_link = lesson.Attempt(
+      [&] { return Foretells(outside, KindOf(CLONE_NEWPID)); });
 
   lesson.Begin("The next child: time_for_children knows at once");
-  const Outcome time_link =
-      lesson.Attempt([&] { return Foretells(outside, KindOf(CLONE_NEWTIME)); });
+  const Outcome time_link = lesson.Attempt(
+      [&] { return Foretells(outside, KindOf(CLONE_NEWTIME)); });
 
   lesson.Begin("Outside again, with the renamed child still there");
   const Evidence links = FromLinks(fmt::to_string(pid));
@@ -180,14 +193,16 @@ void Teach(Lesson& lesson) {
                HaveInodes(before, getpid()) && HaveInodes(links, pid));
   lesson.Claim("A forked child shares all its namespaces with its parent.",
                all.Value("different") == KindNames(0));
-  lesson.Claim("With CLONE_NEWUTS a child differs in uts, and in nothing else.",
-               all_but_uts.Value("different") == KindNames(CLONE_NEWUTS));
+  lesson.Claim(
+      "With CLONE_NEWUTS a child differs in uts, and in nothing else.",
+      all_but_uts.Value("different") == KindNames(CLONE_NEWUTS));
   lesson.Claim("The same device and inode means the same namespace.",
                member.Value("namespace") == inside.Value("namespace") &&
                    member.Value("hostname") != inside.Value("hostname") &&
                    other.Value("namespace") != inside.Value("namespace") &&
                    other.Value("hostname") == inside.Value("hostname"));
-  lesson.Claim("pid_for_children says where the next child will be.", pid_link);
+  lesson.Claim("pid_for_children says where the next child will be.",
+               pid_link);
   lesson.Claim("So does time_for_children.", time_link);
 
   control.Finish();
@@ -196,9 +211,10 @@ void Teach(Lesson& lesson) {
 
 // What the lesson does instead where the reader names processes.
 int CompareNamed(Lesson& lesson, const std::vector<std::string>& pids) {
-  const std::vector<Table> tables = CompareProcesses(pids);
+  const std::vector<NamedProcess> processes = LookAt(pids);
   lesson.Begin("The inode numbers of their namespaces");
-  for (const Table& table : tables) lesson.Show(table);
+  for (const Table& table : CompareProcesses(processes)) lesson.Show(table);
+  lesson.Show(DrawProcesses(processes));
   return 0;
 }
 

@@ -1,8 +1,8 @@
-// Mount namespace: a mount table of one's own.              mount_namespaces(7)
+// Mount namespace: a mount table of one's own.          mount_namespaces(7)
 //
 // Four children of one process mount a tmpfs each, and both sides look what
-// they have. A fifth mounts what a container needs: a tmpfs of its own, and a
-// proc that shows its own processes. The lesson claims:
+// they have. A fifth mounts what a container needs: a tmpfs of its own, and
+// a proc that shows its own processes. The lesson claims:
 //
 //   1. Without CLONE_NEWNS, a child's new mount is its parent's.
 //   2. With it, a shared mount still passes on new ones, both ways.
@@ -13,8 +13,8 @@
 //   7. With a proc of its own, ps(1) lists the inside and nothing else.
 //   8. Outside, /mnt and /proc are what they were.
 //
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace. Where a
-// container engine masks /proc, a new proc is refused, and 7 is skipped.
+// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
+// Where a container engine masks /proc, it refuses a new one: 7 is skipped.
 //
 //   bazel run //lessons:mount                the lesson
 //   bazel run //lessons:mount -- --shell     and a shell inside
@@ -51,9 +51,9 @@ Evidence Look() {
           FromLink("namespace", "/proc/self/ns/mnt")};
 }
 
-// The evidence: what ps(1) lists, or only how much where that is many lines;
-// and by which PID /proc knows this process. By another than its own ps gives
-// up.
+// The evidence: what ps(1) lists, or only how much where that is many
+// lines; and by which PID /proc knows this process: ps gives up where it is
+// not its own.
 Evidence List() {
   const std::string count = fmt::to_string(ProcessesIn("/proc").size());
   Finding listed = {"processes", count + " in all", "/proc"};
@@ -76,25 +76,27 @@ void MountTmpfs(Side& side, const std::string& point) {
   side.Check(result, "mount(\"tmpfs\", \"{}\", \"tmpfs\", 0, NULL)", point);
 }
 
-// A new mount namespace begins with a copy of every mount, and what is mounted
-// below a shared mount later passes from copy to copy. Here is decided, for all
-// mounts: MS_PRIVATE stops that in both directions, MS_SLAVE outwards only.
+// A new mount namespace begins with a copy of every mount, and what is
+// mounted below a shared mount later passes from copy to copy. Here is
+// decided, for all mounts: MS_PRIVATE stops that in both directions,
+// MS_SLAVE outwards only.
 void SetPropagation(Side& side, unsigned long type) {
   const int result = mount("none", "/", nullptr, MS_REC | type, nullptr);
   side.Check(result, "mount(\"none\", \"/\", NULL, {}, NULL)",
              MountFlags(MS_REC | type));
 }
 
-// Stands in for a host, in a mount namespace that is thrown away, and has four
-// children, one after the other. Each mounts on /mnt/NAME, then its parent does
-// on /mnt/outer, and both look.
+// Stands in for a host, in a mount namespace that is thrown away, and has
+// four children, one after the other. Each mounts on /mnt/NAME, then its
+// parent does on /mnt/outer, and both look.
 void Outer(Line& line) {
   Side outer("outer", line);
   SetPropagation(outer, MS_PRIVATE);
   SetPropagation(outer, MS_SHARED);
   MountTmpfs(outer, "/mnt");
   std::filesystem::create_directory("/mnt/outer");
-  const auto add = [&](const std::string& name, int flags, unsigned long type) {
+  const auto add = [&](const std::string& name, int flags,
+                       unsigned long type) {
     const std::string point = "/mnt/" + name;
     std::filesystem::create_directory(point);
     Child child([&](Line& to_parent) {
@@ -121,8 +123,8 @@ void Outer(Line& line) {
 }
 
 // The experiment, in a mount namespace and a PID namespace of its own. The
-// first call prevents the accident: on a host whose mounts are shared, the new
-// proc would be the host's, too.
+// first call prevents the accident: on a host whose mounts are shared, the
+// new proc would be the host's, too.
 void Inside(Line& line) {
   Side inside("inside", line);
   SetPropagation(inside, MS_PRIVATE);
@@ -133,8 +135,8 @@ void Inside(Line& line) {
   inside.Show(List());
   inside.Show(Look());
   line.Send(fmt::to_string(refusal));  // To be judged, not shown.
-  // For --shell, whose orphans come to PID 1: the kernel reaps the children of
-  // a process that ignores SIGCHLD.
+  // For --shell, whose orphans come to PID 1: the kernel reaps the children
+  // of a process that ignores SIGCHLD.
   std::signal(SIGCHLD, SIG_IGN);
   line.Checkpoint();
 }
@@ -146,30 +148,42 @@ void Teach(Lesson& lesson) {
   outside.Show(List());
   const Evidence before = outside.Show(Look());
 
-  lesson.Begin("Control: without CLONE_NEWNS a child mounts for its parent");
-  lesson.Note("The outer process plays a host whose mounts systemd shared.");
+  lesson.Begin(
+      "Control: without CLONE_NEWNS a child mounts for its parent");
+  lesson.Note(
+      "The outer process plays a host whose mounts systemd shared.");
   Child outer(Outer);
   Clone(outside, outer, CLONE_NEWNS | SIGCHLD);
-  // Did the child's mount go out, and its parent's come in? Hear() passes on
-  // what a process tells, up to and with its next evidence.
+  // Did the child's mount go out, and its parent's come in? Hear() passes
+  // on what a process tells, up to and with its next evidence.
+  std::string received;  // What the child has where its parent mounted.
   const auto hear = [&](const std::string& point) {
     outside.Hear(outer);
     const Evidence child = outside.Hear(outer);
     const Evidence parent = outside.Hear(outer);
+    received = child.Value("/mnt/outer");
     return std::pair(child.Value(point) == parent.Value(point),
-                     child.Value("/mnt/outer") == parent.Value("/mnt/outer"));
+                     received == parent.Value("/mnt/outer"));
   };
   const auto control = hear("/mnt/child");
 
-  lesson.Begin("The accident: CLONE_NEWNS, and the parent still has the mount");
+  lesson.Begin(
+      "The accident: CLONE_NEWNS, and the parent still has the mount");
   const auto shared = hear("/mnt/shared");
+  lesson.Predict(
+      "Next, a child makes its mounts private (MS_PRIVATE). Then its "
+      "parent mounts a tmpfs on /mnt/outer. What has the child there?",
+      {"tmpfs", "no mount"});
 
   lesson.Begin("The remedy: MS_PRIVATE; or MS_SLAVE, which only receives");
   const auto isolated = hear("/mnt/private");
+  lesson.Answer(received,
+                "A private mount passes nothing on, and receives nothing.");
   const auto slave = hear("/mnt/slave");
   outer.Finish();
 
-  lesson.Begin("Inside: with CLONE_NEWNS and MS_PRIVATE it mounts for itself");
+  lesson.Begin(
+      "Inside: with CLONE_NEWNS and MS_PRIVATE it mounts for itself");
   Child child(Inside);
   Clone(outside, child, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD);
   const Evidence old_proc = outside.Hear(child);
@@ -178,8 +192,8 @@ void Teach(Lesson& lesson) {
   const Outcome new_proc = lesson.Attempt([&] {
     const int refusal = std::stoi(child.Receive().value());
     if (refusal != 0) throw CallError(refusal, kMountProc);
-    return ProcessesIn(fmt::format("/proc/{}/root/proc", child.pid())).size() ==
-           1;
+    return ProcessesIn(fmt::format("/proc/{}/root/proc", child.pid()))
+               .size() == 1;
   });
 
   lesson.Begin("Outside again, with the mounts inside still there");
@@ -189,19 +203,23 @@ void Teach(Lesson& lesson) {
 
   lesson.Claim("Without CLONE_NEWNS, a child's new mount is its parent's.",
                control == std::pair(true, true));
-  lesson.Claim("With it, a shared mount still passes on new ones, both ways.",
-               shared == std::pair(true, true));
+  lesson.Claim(
+      "With it, a shared mount still passes on new ones, both ways.",
+      shared == std::pair(true, true));
   lesson.Claim("After MS_REC | MS_PRIVATE, it passes on none.",
                isolated == std::pair(false, false));
-  lesson.Claim("After MS_REC | MS_SLAVE, new ones come in and do not go out.",
-               slave == std::pair(false, true));
-  lesson.Claim("In another namespace, a tmpfs is mounted inside, not outside.",
-               inside.Value("namespace") != after.Value("namespace") &&
-                   inside.Value("/mnt") != after.Value("/mnt"));
+  lesson.Claim(
+      "After MS_REC | MS_SLAVE, new ones come in and do not go out.",
+      slave == std::pair(false, true));
+  lesson.Claim(
+      "In another namespace, a tmpfs is mounted inside, not outside.",
+      inside.Value("namespace") != after.Value("namespace") &&
+          inside.Value("/mnt") != after.Value("/mnt"));
   lesson.Claim("In a new PID namespace alone, /proc shows the outside.",
                old_proc.Value("own PID") != "1");
-  lesson.Claim("With a proc of its own, ps lists the inside and nothing else.",
-               new_proc);
+  lesson.Claim(
+      "With a proc of its own, ps lists the inside and nothing else.",
+      new_proc);
   lesson.Claim("Outside, /mnt and /proc are what they were.",
                after.Value("/mnt") == before.Value("/mnt") &&
                    after.Value("/proc") == before.Value("/proc"));

@@ -1,7 +1,7 @@
-// PID namespace: process numbers of one's own.               pid_namespaces(7)
+// PID namespace: process numbers of one's own.            pid_namespaces(7)
 //
-// A child in a PID namespace of its own is PID 1 there, with the privilege and
-// the duty of PID 1, and an ordinary process outside. The lesson claims:
+// A child in a PID namespace of its own is PID 1 there, with the privilege
+// and the duty of PID 1; outside it is ordinary. The lesson claims:
 //
 //   1. Without CLONE_NEWPID, a child has one PID.
 //   2. With it, it has two: 1 inside, where its PPID is 0, and one outside.
@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 #include <utility>
@@ -38,21 +39,23 @@
 namespace steps {
 namespace {
 
-Finding Status(const std::string& field, const std::string& process = "self") {
+Finding Status(const std::string& field,
+               const std::string& process = "self") {
   return FromField(field, "/proc/" + process + "/status");
 }
 
 // The evidence: the numbers of the process that asks, and `more`.
 Evidence Ask(std::vector<Finding> more = {}) {
-  more.insert(more.begin(), {{"PID", fmt::to_string(getpid()), "getpid(2)"},
-                             {"PPID", fmt::to_string(getppid()), "getppid(2)"},
-                             Status("NSpid")});
+  more.insert(more.begin(),
+              {{"PID", fmt::to_string(getpid()), "getpid(2)"},
+               {"PPID", fmt::to_string(getppid()), "getppid(2)"},
+               Status("NSpid")});
   return Evidence(more);
 }
 
 Finding Namespace() { return FromLink("namespace", "/proc/self/ns/pid"); }
 
-// Signal 0 is never sent: it asks whether there is a process of this number.
+// Signal 0 is never sent: it asks whether a process has this number.
 Finding Find(Side& side, pid_t pid) {
   const int error = side.Try(kill(pid, 0), "kill({}, 0)", pid);
   return {"errno", ErrnoName(error), "kill(2)"};
@@ -75,12 +78,13 @@ void Clone(Side& side, Child& child, int flags) {
 void Inside(Line& line) {
   const Finding self = FromLink("in /proc", "/proc/self");
   const std::string pids = Status("PPid").value + "," + self.value;
-  // A tool is a child, and ps(1) looks itself up in /proc by its PID inside. In
-  // a namespace of its own that is 1, which every /proc has.
+  // A tool is a child, and ps(1) looks itself up in /proc by its PID
+  // inside. In a namespace of its own that is 1, which every /proc has.
   Check(unshare(CLONE_NEWPID), "unshare(CLONE_NEWPID)");
-  const Finding ps = FromTool({"ps", "-o", "pid,ppid,pidns", "-p", pids}, self);
-  // PID 1 will adopt what the shell of --shell leaves behind. The kernel reaps
-  // the children of a process that ignores SIGCHLD.
+  const Finding ps =
+      FromTool({"ps", "-o", "pid,ppid,pidns", "-p", pids}, self);
+  // PID 1 will adopt what the shell of --shell leaves behind. The kernel
+  // reaps the children of a process that ignores SIGCHLD.
   std::signal(SIGCHLD, SIG_IGN);
   Side("inside", line).Show(Ask({Namespace(), self, ps}));
   line.Checkpoint();
@@ -103,13 +107,15 @@ void Parent(Line& line) {
   side.Show(Ask());
   Child orphan([&](Line& to_parent) {
     Check(prctl(PR_SET_PDEATHSIG, 0), "prctl(PR_SET_PDEATHSIG, 0)");
-    Side("orphan", to_parent).Show(Ask());
+    to_parent.Checkpoint();  // Its parent tells of it first.
+    Side itself("orphan", line);
+    itself.Show(Ask());
     line.Checkpoint();
-    Side("orphan", line).Show(Ask());
+    itself.Show(Ask());
   });
   Clone(side, orphan, SIGCHLD);
-  side.Hear(orphan);
-  pause();
+  orphan.Release();
+  orphan.Receive();  // Stays: of the two, the orphan is to live longer.
 }
 
 // Another PID 1.
@@ -146,19 +152,27 @@ void Teach(Lesson& lesson) {
   const Evidence before = outside.Show(Ask({Namespace()}));
 
   lesson.Begin("Control: without CLONE_NEWPID a child has one number");
-  Child plain([](Line& line) { Side("child", line).Show(Ask({Namespace()})); });
+  Child plain(
+      [](Line& line) { Side("child", line).Show(Ask({Namespace()})); });
   Clone(outside, plain, SIGCHLD);
   const Evidence control = outside.Hear(plain);
   plain.Finish();
+  lesson.Predict(
+      "Next, a child in a new PID namespace asks getppid(2) for the PID of "
+      "its parent, this process. What is the answer?",
+      {fmt::to_string(getpid()), "0", ErrnoName(ESRCH)});
 
   lesson.Begin("Inside: with CLONE_NEWPID it has two, and inside it is 1");
   lesson.Note(
-      "`ps` reads /proc, which is still the outside's: lesson mount mends it.");
+      "`ps` reads /proc, which is still the outside's: lesson mount "
+      "mends it.");
   Child child(Inside);
   Clone(outside, child, CLONE_NEWPID | SIGCHLD);
   const Evidence inside = outside.Hear(child);
   const std::string pid = fmt::to_string(child.pid());
   const Evidence seen = outside.Show({Status("NSpid", pid)});
+  lesson.Answer(inside.Value("PPID"),
+                "A process of the outside has no number inside.");
 
   lesson.Begin("A namespace in a namespace: one number in each level");
   Child init(Init);
@@ -174,11 +188,13 @@ void Teach(Lesson& lesson) {
   const int orphan = std::stoi(outside.Hear(init).Value("NSpid"));
   const Evidence struck = outside.Hear(init);
   const Evidence later = outside.Hear(init);
-  const Evidence dead = outside.Show({Status("State", fmt::to_string(orphan))});
+  const Evidence dead =
+      outside.Show({Status("State", fmt::to_string(orphan))});
   init.Release();
   const Evidence reaped = outside.Hear(init);
 
-  lesson.Begin("From outside PID 1 can be ended, and all inside ends with it");
+  lesson.Begin(
+      "From outside PID 1 can be ended, and all inside ends with it");
   outside.Check(kill(init.pid(), SIGKILL), "kill({}, SIGKILL)", init.pid());
   const std::string end = DescribeStatus(init.Wait());
   outside.Show({{"inside", end, "waitpid(2)"}});
@@ -189,23 +205,29 @@ void Teach(Lesson& lesson) {
 
   lesson.Claim("Without CLONE_NEWPID, a child has one PID.",
                control.Value("NSpid") == control.Value("PID"));
-  lesson.Claim("With it, it has two: 1 inside, with PPID 0, and one outside.",
-               inside.Value("PID") == "1" && inside.Value("PPID") == "0" &&
-                   seen.Value("NSpid") == pid + " 1");
+  lesson.Claim(
+      "With it, it has two: 1 inside, with PPID 0, and one outside.",
+      inside.Value("PID") == "1" && inside.Value("PPID") == "0" &&
+          seen.Value("NSpid") == pid + " 1");
   lesson.Claim("Inside, /proc and so ps(1) still have the outside's PIDs.",
                inside.Value("in /proc") == pid);
-  lesson.Claim("Namespaces nest: in the third level a process has three PIDs.",
-               inner.Value("NSpid") == fmt::to_string(inner_pid) + " 2 1");
-  lesson.Claim("An outer level sees inward, an inner one does not see out.",
-               inward.Value("errno") == "0" && inner.Value("errno") == "ESRCH");
-  lesson.Claim("From inside, SIGTERM and SIGKILL end any process but PID 1.",
-               struck.Value("child").starts_with("killed") &&
-                   shielded.Value("PPID") == "1");
-  lesson.Claim("PID 1 adopts an orphan, which is a zombie until it is reaped.",
-               later.Value("PPID") == "1" && reaped.Value("errno") == "ESRCH" &&
-                   dead.Value("State") == "Z (zombie)");
-  lesson.Claim("From outside, SIGKILL ends PID 1, and with it all inside.",
-               end == "killed by SIGKILL" && gone.Value("errno") == "ESRCH");
+  lesson.Claim(
+      "Namespaces nest: in the third level a process has three PIDs.",
+      inner.Value("NSpid") == fmt::to_string(inner_pid) + " 2 1");
+  lesson.Claim(
+      "An outer level sees inward, an inner one does not see out.",
+      inward.Value("errno") == "0" && inner.Value("errno") == "ESRCH");
+  lesson.Claim(
+      "From inside, SIGTERM and SIGKILL end any process but PID 1.",
+      struck.Value("child").starts_with("killed") &&
+          shielded.Value("PPID") == "1");
+  lesson.Claim(
+      "PID 1 adopts an orphan, which is a zombie until it is reaped.",
+      later.Value("PPID") == "1" && reaped.Value("errno") == "ESRCH" &&
+          dead.Value("State") == "Z (zombie)");
+  lesson.Claim(
+      "From outside, SIGKILL ends PID 1, and with it all inside.",
+      end == "killed by SIGKILL" && gone.Value("errno") == "ESRCH");
   lesson.Keep(std::move(child));
 }
 

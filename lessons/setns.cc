@@ -1,7 +1,7 @@
-// setns: join a namespace that exists.                                setns(2)
+// setns: join a namespace that exists.                             setns(2)
 //
-// A child stays in a UTS and a PID namespace of its own; others join them by
-// the links in its /proc/PID/ns and by a pidfd. The lesson claims:
+// A child stays in a UTS and a PID namespace of its own; others join them
+// by the links in its /proc/PID/ns and by a pidfd. The lesson claims:
 //
 //   1. A child that does not join is outside, under the old name.
 //   2. setns(2) moves its caller inside, under the new name.
@@ -10,8 +10,8 @@
 //      namespace, is EINVAL.
 //   5. A pidfd joins several kinds in one call.
 //   6. Joining a PID namespace moves the children, not the caller.
-//   7. A bind mount of the link keeps a namespace alive with no process in it;
-//      an open descriptor does too.
+//   7. A bind mount of the link keeps a namespace alive with no process in
+//      it; an open descriptor does too.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -65,8 +65,8 @@ bool Same(const Evidence& one, const Evidence& other) {
          one.Value("hostname") == other.Value("hostname");
 }
 
-// Has a child, in no new namespace, do `act`, and gives what is found there: by
-// `count` processes, the child last.
+// Has a child, in no new namespace, do `act`, and gives what is found
+// there: by `count` processes, the child last.
 std::vector<Evidence> InChild(Side& parent, const std::string& name,
                               const std::function<void(Side&)>& act,
                               int count = 1) {
@@ -97,7 +97,7 @@ Descriptor OpenLink(Side& side, const std::string& path) {
   return link;
 }
 
-// The experiment. `nstype` says of which kind the link has to be; 0: of any.
+// The experiment. `nstype` says of which kind the link must be; 0: of any.
 void Join(Side& joiner, const std::string& path, int nstype) {
   const Descriptor uts = OpenLink(joiner, path);
   const int result = setns(uts.get(), nstype);
@@ -111,12 +111,13 @@ void JoinTwo(Side& joiner, pid_t pid) {
   const Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   joiner.Check(pidfd.get(), "pidfd_open({}, 0)", pid);
   const int result = setns(pidfd.get(), CLONE_NEWUTS | CLONE_NEWPID);
-  joiner.Check(result, "setns({}, CLONE_NEWUTS | CLONE_NEWPID)", pidfd.get());
+  joiner.Check(result, "setns({}, CLONE_NEWUTS | CLONE_NEWPID)",
+               pidfd.get());
   InChild(joiner, "child", [](Side&) {});
 }
 
-// A namespace with no process in it is kept by a bind mount, and when that is
-// gone by a descriptor. All in a mount namespace that is thrown away.
+// A namespace with no process in it is kept by a bind mount, and when that
+// is gone by a descriptor. All in a mount namespace that is thrown away.
 void Outlive(Side& keeper, const std::string& name) {
   int result = unshare(CLONE_NEWNS);
   keeper.Check(result, "unshare({})", CloneFlags(CLONE_NEWNS));
@@ -149,7 +150,7 @@ void Teach(Lesson& lesson) {
 
   lesson.Begin("Outside: the name of this machine");
   const Evidence before = outside.Show(Ask());
-  // A new name, even where this is a shell that another lesson has named so.
+  // A new name, even where this is the shell of another run of this lesson.
   const bool taken = before.Value("hostname") == "container_001";
   const std::string name = taken ? "container_002" : "container_001";
 
@@ -168,21 +169,34 @@ void Teach(Lesson& lesson) {
   const auto join = [&path](Side& side) { Join(side, path, CLONE_NEWUTS); };
   const Evidence joined = InChild(outside, "joiner", join)[0];
 
-  lesson.Begin("nstype is a check: 0 takes any kind, a wrong one is refused");
+  lesson.Begin(
+      "nstype is a check: 0 takes any kind, a wrong one is refused");
   const auto join_any = [&path](Side& side) { Join(side, path, 0); };
   const Evidence any = InChild(outside, "joiner", join_any)[0];
   const Descriptor uts = OpenLink(outside, path);
   int result = setns(uts.get(), CLONE_NEWIPC);
-  const int other = outside.Try(result, "setns({}, CLONE_NEWIPC)", uts.get());
+  const int other =
+      outside.Try(result, "setns({}, CLONE_NEWIPC)", uts.get());
   const Descriptor null = OpenLink(outside, "/dev/null");
   result = setns(null.get(), 0);
   const int none = outside.Try(result, "setns({}, 0)", null.get());
+  lesson.Predict(
+      fmt::format("Next, a process joins the UTS and the PID namespace of "
+                  "the child inside, {}. Where does its own link "
+                  "/proc/self/ns/pid lead then?",
+                  inside.Value("PID")),
+      {inside.Value("PID"), before.Value("PID")});
 
-  lesson.Begin("A pidfd joins several kinds; a PID namespace takes children");
+  lesson.Begin(
+      "A pidfd joins several kinds; a PID namespace takes children");
   const auto join_two = [pid](Side& side) { JoinTwo(side, pid); };
   const auto moved = InChild(outside, "joiner", join_two, 2);
+  lesson.Answer(moved[1].Value("PID"),
+                "A process never leaves its PID namespace: only its next "
+                "children are in the one that it joins.");
 
-  lesson.Begin("A bind mount or descriptor keeps a namespace with no process");
+  lesson.Begin(
+      "A bind mount or descriptor keeps a namespace with no process");
   const Outcome outlives = lesson.Attempt([&] {
     const auto outlive = [&](Side& side) { Outlive(side, name); };
     const auto kept = InChild(outside, "keeper", outlive, 2);
@@ -206,8 +220,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim(
       "Joining a PID namespace moves the children, not the caller.",
       moved[0].Value("PID") == there && moved[1].Value("PID") != there);
-  lesson.Claim("A bind mount or descriptor keeps a namespace with no process.",
-               outlives);
+  lesson.Claim(
+      "A bind mount or descriptor keeps a namespace with no process.",
+      outlives);
   lesson.Keep(std::move(holder));
 }
 

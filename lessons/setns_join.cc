@@ -2,7 +2,7 @@
 // another lesson's --shell prints:
 //
 //   bazel run //lessons:setns -- /proc/4242/ns/uts [COMMAND…]
-//   bazel run //lessons:setns -- /proc/4242/ns/mnt /proc/4242/ns/pid [COMMAND…]
+//   bazel run //lessons:setns -- /proc/4242/ns/{mnt,pid} [COMMAND…]
 
 #include "lessons/setns_join.h"
 
@@ -32,7 +32,8 @@ namespace {
 // The namespace at `path`, open.
 Descriptor OpenNamespace(Side& reader, const std::string& path) {
   Descriptor target(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const int error = reader.Try(target.get(), "open(\"{}\", O_RDONLY)", path);
+  const int error =
+      reader.Try(target.get(), "open(\"{}\", O_RDONLY)", path);
   if (error == ENOENT) {
     throw std::runtime_error(
         fmt::format("there is no {}: a process's links end with it", path));
@@ -42,7 +43,8 @@ Descriptor OpenNamespace(Side& reader, const std::string& path) {
 }
 
 // The flag of its kind.
-int TypeOf(Side& reader, const Descriptor& target, const std::string& path) {
+int TypeOf(Side& reader, const Descriptor& target,
+           const std::string& path) {
   const int type = ioctl(target.get(), NS_GET_NSTYPE);
   if (reader.Try(type, "ioctl({}, NS_GET_NSTYPE)", target.get()) != 0) {
     throw UsageError(fmt::format("{} is no namespace", path));
@@ -50,9 +52,10 @@ int TypeOf(Side& reader, const Descriptor& target, const std::string& path) {
   return type;
 }
 
-// setns(2) asks for CAP_SYS_ADMIN twice: in the user namespace that owns the
-// target, and in the caller's own. An ordinary user has the first, where it is
-// the user who made the owner, and gets the second by joining the owner.
+// setns(2) asks for CAP_SYS_ADMIN twice: in the user namespace that owns
+// the target, and in the caller's own. An ordinary user has the first,
+// where it is the user who made the owner, and gets the second by joining
+// the owner.
 void JoinOwner(Lesson& lesson, const Descriptor& target) {
   Side& reader = lesson.outside();
   const Descriptor owner(ioctl(target.get(), NS_GET_USERNS));
@@ -60,21 +63,24 @@ void JoinOwner(Lesson& lesson, const Descriptor& target) {
       reader.Try(owner.get(), "ioctl({}, NS_GET_USERNS)", target.get());
   if (error != 0 || HasSysAdmin()) return;
   const std::string link = fmt::format("/proc/self/fd/{}", owner.get());
-  if (FromLink("", link).value == FromLink("", "/proc/self/ns/user").value) {
+  if (FromLink("", link).value ==
+      FromLink("", "/proc/self/ns/user").value) {
     return;
   }
   lesson.Note("Another user namespace owns it: that one is joined first.");
   const int result = setns(owner.get(), CLONE_NEWUSER);
-  reader.Check(result, "setns({}, {})", owner.get(), CloneFlags(CLONE_NEWUSER));
+  reader.Check(result, "setns({}, {})", owner.get(),
+               CloneFlags(CLONE_NEWUSER));
 }
 
 // Whether this names a further namespace, and not the command.
 bool IsLink(const std::string& word) {
-  return word.starts_with("/proc/") && word.find("/ns/") != std::string::npos;
+  return word.starts_with("/proc/") &&
+         word.find("/ns/") != std::string::npos;
 }
 
-// A mount namespace may have the /proc of a PID namespace in which this process
-// has no number.
+// A mount namespace may have the /proc of a PID namespace in which this
+// process has no number.
 bool IsStrangeToProc() {
   return access("/proc/1", F_OK) == 0 && access("/proc/self", F_OK) == -1;
 }
@@ -113,14 +119,15 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
   const bool in_child = (joined & CLONE_NEWPID) != 0;
   if ((joined & CLONE_NEWNS) != 0 && !in_child && IsStrangeToProc()) {
     lesson.Note(
-        "There, /proc is that of another PID namespace: for ps, join that one, "
-        "too.");
+        "There, /proc is that of another PID namespace: for ps, join that "
+        "one, too.");
   }
   const std::string prompt =
       fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindNames(joined));
   const std::vector<std::string> command(word, words.end());
   if (!in_child) return BecomeCommand(command, prompt);
-  lesson.Note("A PID namespace takes in children only: the command is one.");
+  lesson.Note(
+      "A PID namespace takes in children only: the command is one.");
   return AwaitCommand(command, prompt);
 }
 

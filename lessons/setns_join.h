@@ -6,7 +6,8 @@
 namespace steps {
 
 /// The task of the lesson setns: joins the namespaces, of any kind, at the
-/// reader's paths, and becomes the command that follows, or a shell. setns(2).
+/// reader's paths, and becomes the command that follows, or a shell.
+/// setns(2).
 Task JoinTask();
 
 }  // namespace steps

@@ -1,15 +1,17 @@
-// unshare: the caller itself moves.                                  unshare(2)
+// unshare: the caller itself moves.                              unshare(2)
 //
-// A process leaves the UTS namespace that it shares with a sibling, and takes a
-// new name in another. Then the exception: a PID namespace takes in only the
-// caller's children. The lesson claims:
+// A process leaves the UTS namespace that it shares with a sibling, and
+// takes a new name in another. Then the exception: a PID namespace takes in
+// only the caller's children. The lesson claims:
 //
 //   1. clone(2) puts the child in a new namespace; its caller stays.
 //   2. unshare(2) puts the caller in a new namespace; it keeps its PID.
 //   3. Its sibling does not follow.
-//   4. After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.
+//   4. After unshare(CLONE_NEWPID) the caller stays; its next child is
+//      PID 1.
 //   5. When PID 1 has ended, the caller can have no more children (ENOMEM).
-//   6. A process with two threads may not unshare its user namespace (EINVAL).
+//   6. A process with two threads may not unshare its user namespace
+//      (EINVAL).
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -21,6 +23,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -37,18 +40,20 @@
 namespace steps {
 namespace {
 
-// The evidence: which process this is, where it is, and what it is called
-// there.
+// The evidence: which process this is, where it is, and its name there.
 Finding Pid() { return {"PID", fmt::to_string(getpid()), "getpid(2)"}; }
 
 Finding Link(const std::string& kind) {
   return FromLink("namespace", "/proc/self/ns/" + kind);
 }
 
-Finding Hostname() { return FromFile("hostname", "/proc/sys/kernel/hostname"); }
+Finding Hostname() {
+  return FromFile("hostname", "/proc/sys/kernel/hostname");
+}
 
 Finding NextChild() {
-  return FromLinkForChildren("next child", "/proc/self/ns/pid_for_children");
+  return FromLinkForChildren("next child",
+                             "/proc/self/ns/pid_for_children");
 }
 
 Finding Threads() { return FromField("Threads", "/proc/self/status"); }
@@ -59,8 +64,8 @@ void Look(Line& line, const std::string& name, const std::string& kind) {
   line.Checkpoint();
 }
 
-// Starts a child and passes on what it finds. A Side shows the calls that it
-// checks: here is what they returned.
+// Starts a child and passes on what it finds. A Side shows the calls that
+// it checks: here is what they returned.
 Evidence Start(Side& side, Child& child, int flags) {
   const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
   side.Check(child.Started(pid), "clone({})", CloneFlags(flags));
@@ -89,7 +94,7 @@ void Exception(Line& line) {
 
   Child first([](Line& to_parent) { Look(to_parent, "first", "pid"); });
   Start(caller, first, SIGCHLD);
-  // The control for what follows: as long as PID 1 lives, there may be more.
+  // The control for what follows: while PID 1 lives, there may be more.
   Child second([](Line& to_parent) { Look(to_parent, "second", "pid"); });
   Start(caller, second, SIGCHLD);
   second.Finish();
@@ -103,15 +108,16 @@ void Exception(Line& line) {
   caller.Show({{"errno", ErrnoName(error), "clone(2)"}});
 }
 
-// One process, before and after it has a second thread. Not after the end of
-// that thread: for a moment after join() the kernel may still count it.
+// One process, before and after it has a second thread. Not after the end
+// of that thread: for a moment after join() the kernel may still count it.
 void User(Line& line) {
   const Ids ids = Ids::OfCaller();
   Side process("process", line);
   int result = unshare(CLONE_NEWUSER);
   process.Check(result, "unshare(CLONE_NEWUSER)");
   process.Show({Threads()});
-  MapToRoot(ids);  // Or the next one would be refused even without a thread.
+  // Or the next one would be refused even without a thread.
+  MapToRoot(ids);
 
   std::thread(pause).detach();  // It ends with the process.
   result = unshare(CLONE_NEWUSER);
@@ -131,7 +137,8 @@ void Teach(Lesson& lesson) {
   const Evidence cloned = Start(outside, elsewhere, CLONE_NEWUTS | SIGCHLD);
   const Evidence stayed = outside.Show({Link("uts")});
 
-  lesson.Begin("Inside: unshare(2) moves the caller, and its sibling stays");
+  lesson.Begin(
+      "Inside: unshare(2) moves the caller, and its sibling stays");
   // A new name, even where this is the shell of another run of this lesson.
   const bool taken = before.Value("hostname") == "container_001";
   const std::string name = taken ? "container_002" : "container_001";
@@ -146,6 +153,10 @@ void Teach(Lesson& lesson) {
   const Evidence inside = outside.Hear(caller);
   sibling.Release();
   const Evidence left = outside.Hear(sibling);
+  lesson.Predict(
+      "Next, a process calls unshare(CLONE_NEWPID), and its first child "
+      "comes and ends. Which errno has its next clone(2), or is it 0?",
+      {ErrnoName(0), ErrnoName(EPERM), ErrnoName(ENOMEM)});
 
   lesson.Begin("The exception: CLONE_NEWPID is for the caller's children");
   Child exception(Exception);
@@ -158,6 +169,10 @@ void Teach(Lesson& lesson) {
   outside.Hear(exception);  // PID 1 has ended.
   const Evidence third = outside.Hear(exception);
   exception.Finish();
+  lesson.Answer(
+      third.Value("errno"),
+      "The first child is PID 1, and without its PID 1 a namespace "
+      "takes nobody in.");
 
   lesson.Begin("A process with a second thread keeps its user namespace");
   const Outcome thread_decides = lesson.Attempt([&] {
@@ -166,7 +181,8 @@ void Teach(Lesson& lesson) {
     const Evidence alone = outside.Hear(process);
     const Evidence threaded = outside.Hear(process);
     process.Finish();
-    return alone.Value("Threads") == "1" && threaded.Value("Threads") == "2" &&
+    return alone.Value("Threads") == "1" &&
+           threaded.Value("Threads") == "2" &&
            threaded.Value("errno") == "EINVAL";
   });
 
@@ -176,7 +192,8 @@ void Teach(Lesson& lesson) {
 
   lesson.Claim(
       "clone(2) puts the child in a new namespace; its caller stays.",
-      cloned.Value("namespace") != home && stayed.Value("namespace") == home);
+      cloned.Value("namespace") != home &&
+          stayed.Value("namespace") == home);
   lesson.Claim(
       "unshare(2) puts the caller in a new namespace; it keeps its PID.",
       inside.Value("namespace") != at_first.Value("namespace") &&
@@ -185,16 +202,20 @@ void Teach(Lesson& lesson) {
                left.Value("namespace") == at_first.Value("namespace") &&
                    left.Value("hostname") == before.Value("hostname"));
   lesson.Claim(
-      "After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.",
+      "After unshare(CLONE_NEWPID) the caller stays; its next child is "
+      "PID 1.",
       is.Value("namespace") == was.Value("namespace") &&
-          is.Value("PID") == was.Value("PID") && first.Value("PID") == "1" &&
+          is.Value("PID") == was.Value("PID") &&
+          first.Value("PID") == "1" &&
           first.Value("namespace") == is.Value("next child") &&
           is.Value("next child") != was.Value("next child"));
   lesson.Claim(
-      "When PID 1 has ended, the caller can have no more children (ENOMEM).",
+      "When PID 1 has ended, the caller can have no more children "
+      "(ENOMEM).",
       second.Value("PID") == "2" && third.Value("errno") == "ENOMEM");
   lesson.Claim(
-      "A process with two threads may not unshare its user namespace (EINVAL).",
+      "A process with two threads may not unshare its user namespace "
+      "(EINVAL).",
       thread_decides);
 
   elsewhere.Finish();

@@ -1,15 +1,15 @@
-// UTS namespace: a hostname of one's own.                    uts_namespaces(7)
+// UTS namespace: a hostname of one's own.                 uts_namespaces(7)
 //
-// Two children call the machine by a new name: one shares the UTS namespace of
-// its parent, the other has one of its own. The lesson claims:
+// Two children call the machine by a new name: one shares the UTS namespace
+// of its parent, the other has one of its own. The lesson claims:
 //
 //   1. Without CLONE_NEWUTS, a child's new names are its parent's too.
 //   2. With it, the child is in another UTS namespace.
 //   3. That namespace begins with a copy of the old names.
 //   4. Inside, uname(2), hostname(1) and /proc give the new names.
 //   5. Outside, all of them give the old ones.
-//   6. Being root of a user namespace is not enough: sethostname(2) is refused
-//      in a UTS namespace that this user namespace does not own.
+//   6. Being root of a user namespace is not enough: sethostname(2) is
+//      refused in a UTS namespace that this user namespace does not own.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -62,19 +62,20 @@ Evidence Ask() {
   };
 }
 
-// The act: the same in every child, whatever its flags were. A Side shows the
-// calls that it checks: here is what they returned.
+// The act: the same in every child, whatever its flags were. A Side shows
+// the calls that it checks: here is what they returned.
 void Rename(Side& side, const Names& names) {
   int result = sethostname(names.host.data(), names.host.size());
-  side.Check(result, "sethostname(\"{}\", {})", names.host, names.host.size());
+  side.Check(result, "sethostname(\"{}\", {})", names.host,
+             names.host.size());
 
   result = setdomainname(names.domain.data(), names.domain.size());
   side.Check(result, "setdomainname(\"{}\", {})", names.domain,
              names.domain.size());
 }
 
-// The control. This process stands in for the host, in a UTS namespace that is
-// thrown away; its child, cloned without CLONE_NEWUTS, shares that namespace.
+// The control. This process stands in for the host, in a UTS namespace that
+// is thrown away, and its child, cloned without CLONE_NEWUTS, shares it.
 void Control(Line& line, const Names& names) {
   Child child([&](Line& to_parent) {
     Side side("child", to_parent);
@@ -100,14 +101,15 @@ void Inside(Line& line, const Names& names) {
   line.Checkpoint();
 }
 
-// Root of a new user namespace: first in the host's UTS namespace, where it
-// sets the name that the host has already, then in a UTS namespace of its own.
-void Root(Line& line, const Ids& ids, const Names& old, const Names& names) {
+// Root of a new user namespace: in the host's UTS namespace, where it sets
+// the name that the host has already, and then in one of its own.
+void Root(Line& line, const Ids& ids, const Names& old,
+          const Names& names) {
   MapToRoot(ids);
   Side root("root", line);
   int result = sethostname(old.host.data(), old.host.size());
-  const int refusal =
-      root.Try(result, "sethostname(\"{}\", {})", old.host, old.host.size());
+  const int refusal = root.Try(result, "sethostname(\"{}\", {})", old.host,
+                               old.host.size());
   root.Show({{"uid", fmt::to_string(geteuid()), "geteuid(2)"},
              {"errno", ErrnoName(refusal), "sethostname(2)"},
              FromLink("user", "/proc/self/ns/user"),
@@ -132,15 +134,21 @@ void Teach(Lesson& lesson) {
 
   lesson.Begin("Control: without CLONE_NEWUTS a child renames its parent");
   lesson.Note(
-      "The parent stands in for the host, so it gets a namespace of its own; "
-      "its child does not.");
+      "The parent stands in for the host, so it gets a namespace of its "
+      "own; its child does not.");
   const int flags = CLONE_NEWUTS | SIGCHLD;
   Child control([&](Line& line) { Control(line, names); });
-  const pid_t parent = clone(Child::Main, control.stack_top(), flags, &control);
+  const pid_t parent =
+      clone(Child::Main, control.stack_top(), flags, &control);
   outside.Check(control.Started(parent), "clone({})", CloneFlags(flags));
-  // Hear() passes on what the child tells, up to and with its next evidence.
+  // Hear() passes on what the child tells, its next evidence included.
   const Evidence shared_child = outside.Hear(control);
   const Evidence shared_parent = outside.Hear(control);
+  lesson.Predict(
+      fmt::format("Next, a child in a new UTS namespace takes the name {}. "
+                  "What does `hostname` print outside after that?",
+                  names.host),
+      {names.host, old.host});
 
   lesson.Begin("Inside: with CLONE_NEWUTS a child renames only itself");
   Child child([&](Line& line) { Inside(line, names); });
@@ -154,18 +162,22 @@ void Teach(Lesson& lesson) {
   const Outcome owner_decides = lesson.Attempt([&] {
     const int user = CLONE_NEWUSER | SIGCHLD;
     Child root([&](Line& line) { Root(line, ids, old, names); });
-    const pid_t root_pid = clone(Child::Main, root.stack_top(), user, &root);
+    const pid_t root_pid =
+        clone(Child::Main, root.stack_top(), user, &root);
     outside.Check(root.Started(root_pid), "clone({})", CloneFlags(user));
     const Evidence refused = outside.Hear(root);
     const Evidence allowed = outside.Hear(root);
     root.Finish();
-    return refused.Value("uid") == "0" && refused.Value("errno") == "EPERM" &&
+    return refused.Value("uid") == "0" &&
+           refused.Value("errno") == "EPERM" &&
            refused.Value("UTS owner") != refused.Value("user") &&
            allowed.Value("UTS owner") == refused.Value("user");
   });
 
   lesson.Begin("Outside again, with the renamed child still there");
   const Evidence after = outside.Show(Ask());
+  lesson.Answer(after.Value("hostname"),
+                "Each UTS namespace has names of its own.");
   lesson.Compare(before, inside, after);
 
   const Kind& uts = KindOf(CLONE_NEWUTS);
@@ -177,16 +189,17 @@ void Teach(Lesson& lesson) {
                NamespaceOf(child.pid(), uts) != NamespaceOf(getpid(), uts));
   lesson.Claim("That namespace begins with a copy of the old names.",
                Says(copy, old));
-  lesson.Claim("Inside, uname(2), hostname(1) and /proc give the new names.",
-               Says(inside, names));
+  lesson.Claim(
+      "Inside, uname(2), hostname(1) and /proc give the new names.",
+      Says(inside, names));
   lesson.Claim("Outside, all of them give the old ones, before and after.",
                Says(before, old) && Says(after, old));
   lesson.Claim(
-      "Root of a user namespace may not rename (EPERM) in a UTS namespace that "
-      "it does not own.",
+      "Root of a user namespace may not rename (EPERM) in a UTS namespace "
+      "that it does not own.",
       owner_decides);
 
-  // Not sooner: when a namespace ends, its inode number is free for the next.
+  // Not sooner: when a namespace ends, its inode number is free again.
   control.Finish();
   lesson.Keep(std::move(child));
 }
@@ -195,9 +208,10 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {.name = "uts",
-                           .title = "UTS namespace: a hostname of one's own",
-                           .man_page = "uts_namespaces(7)"},
-                          steps::Teach);
+  return steps::RunLesson(
+      argc, argv,
+      {.name = "uts",
+       .title = "UTS namespace: a hostname of one's own",
+       .man_page = "uts_namespaces(7)"},
+      steps::Teach);
 }

@@ -105,6 +105,7 @@ TEST_P(ChrootTest, RootClimbsOutOfTheChroot) {
   steps.insert(steps.end(), kWayOut.begin(), kWayOut.end());
   EXPECT_THAT(Steps(run, "chrooted"), ElementsAreArray(steps));
   EXPECT_EQ(Values(run, "escaped", "root"), Values(run, "outside", "root"));
+  EXPECT_THAT(Values(run, "outside", "root"), ElementsAre(Found(run)));
   EXPECT_THAT(Values(run, "escaped", "/new_root"), ElementsAre("absent"));
 }
 

@@ -1,14 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -23,6 +18,7 @@
 #include "common/namespaces.h"
 #include "tests/lesson_run.h"
 #include "tests/process.h"
+#include "tests/seccomp.h"
 #include "tests/terminal.h"
 
 namespace steps {
@@ -88,18 +84,6 @@ std::vector<std::string> Links() {
   return links;
 }
 
-// A filter under which this process has no clone3(2).
-void ForbidClone3() {
-  std::array<sock_filter, 4> program = {
-      {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
-       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
-  const sock_fprog filter = {.len = program.size(), .filter = program.data()};
-  Check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(NO_NEW_PRIVS)");
-  Check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), "prctl(SECCOMP)");
-}
-
 TEST_P(CloneTest, BeginsWithAFlagForEveryKindOfThisKernel) {
   const json table = Table(RunJson(), kKinds);
   const std::vector<std::string> kinds = Column(table, 0);
@@ -161,6 +145,7 @@ TEST_P(CloneTest, TimeFlagInCloneIsASignal) {
               Contains(testing::StartsWith("clone(" + both + ") = ")));
   EXPECT_THAT(Values(run, "outside", "exit signal"), ElementsAre(both));
   EXPECT_THAT(Cells(Table(run, kSignal)), AllOf(SizeIs(8), Each("-")));
+  EXPECT_EQ(Found(run), "(none)");
 }
 
 TEST_P(CloneTest, StackGrowsDownFromItsTop) {
@@ -234,6 +219,15 @@ TEST_P(CloneTest, DoesWithoutClone3AndSaysSo) {
   terminal.ReadTo("[inside clone] root@");
   terminal.Type("exit\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+// As root: an ordinary user cannot even begin.
+TEST_P(CloneTest, TakesAFilterForNoAnswerOfTheKernels) {
+  if (as_nobody()) return;
+  const json run = RunJson(FilterAsDocker);
+  EXPECT_EQ(run["verdict"], "holds");
+  EXPECT_THAT(Skipped(run, "seccomp"),
+              AllOf(SizeIs(4), Contains(testing::StartsWith("CLONE_FS "))));
 }
 
 TEST_P(CloneTest, DoesWithoutAKindThatMayNotBeMade) {

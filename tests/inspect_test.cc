@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <map>
@@ -21,6 +22,7 @@
 #include "common/descriptor.h"
 #include "common/namespaces.h"
 #include "common/user_namespace.h"
+#include "tests/graph.h"
 #include "tests/lesson_run.h"
 #include "tests/process.h"
 #include "tests/terminal.h"
@@ -32,6 +34,7 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::MatchesRegex;
 using testing::SizeIs;
 
@@ -157,6 +160,7 @@ TEST_P(InspectTest, ForkedChildSharesAll) {
   EXPECT_THAT(Answers(run, 2, "outside", "same"),
               ElementsAre(Joined(KindsBut(""))));
   EXPECT_THAT(Answers(run, 2, "outside", "different"), ElementsAre("(none)"));
+  EXPECT_EQ(Found(run), "(none)");
 }
 
 TEST_P(InspectTest, ClonedChildDiffersInUtsAlone) {
@@ -292,6 +296,28 @@ TEST_P(InspectTest, ShowsOneProcess) {
       HasSubstr("\n  uts     " + member.Inode(KindOf(CLONE_NEWUTS)) + "\n"));
 }
 
+TEST_P(InspectTest, DrawsTheProcessesThatTheReaderNames) {
+  const Member plain(as_nobody());
+  const Member other(as_nobody(), IsRoot() ? CLONE_NEWUTS | CLONE_NEWPID : 0);
+  const Result result = Run({"--dot", plain.word(), other.word()});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_THAT(result.errors, IsEmpty());
+  std::map<std::string, Drawn> drawn = ReadGraph(result.output);
+  ASSERT_THAT(drawn, SizeIs(2));
+  Drawn& one = drawn["now PID " + plain.word()];
+  Drawn& two = drawn["now PID " + other.word()];
+  for (const std::string& name : KindsBut("")) {
+    const Kind& kind = *std::ranges::find(Kinds(), name, &Kind::name);
+    EXPECT_EQ(one.namespaces[name], plain.Inode(kind));
+    EXPECT_EQ(two.namespaces[name], other.Inode(kind));
+    EXPECT_EQ(one.boxes[name], plain.Inode(kind) == other.Inode(kind)
+                                   ? "shared by both"
+                                   : "PID " + plain.word() + " alone");
+  }
+  EXPECT_EQ(one.facts["command"] + "\n",
+            ReadFile(fmt::format("/proc/{}/comm", plain.word())));
+}
+
 // kthreadd, where this /proc has the kernel's own processes.
 std::optional<std::string> KernelThread() {
   const std::string name = "/proc/2/comm";
@@ -324,6 +350,7 @@ TEST_P(InspectTest, SaysThatAProcessIsGone) {
   }
   const std::string words = "there is no process " + gone;
   EXPECT_EQ(ErrorsOf({gone}, 1), "inspect: " + words + "\n");
+  EXPECT_EQ(ErrorsOf({"--dot", gone}, 1), "inspect: " + words + "\n");
   const json run = RunJsonWith({gone}, 1);
   EXPECT_EQ(run["verdict"], "failed");
   EXPECT_EQ(run["error"], words);

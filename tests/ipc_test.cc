@@ -123,6 +123,7 @@ TEST_P(IpcTest, InsideHasNothingOfTheOutside) {
   const json run = RunJson();
   EXPECT_EQ(Answers(run, "outside", "outside"), All("found"));
   EXPECT_EQ(Answers(run, "inside", "outside"), All("ENOENT"));
+  EXPECT_EQ(Found(run), "ENOENT");
   EXPECT_THAT(Keys(run, "inside"),
               ElementsAre("0x00000069", "0x00000069", "0x00000069"));
   EXPECT_THAT(Values(run, "inside", "POSIX"), ElementsAre("inside"));

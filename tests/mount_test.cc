@@ -125,6 +125,7 @@ TEST_P(MountTest, PrivateMountPassesNeitherWay) {
               ElementsAre("private"));
   EXPECT_THAT(WhoHas(run, "outer", {"private"}), IsEmpty());
   EXPECT_EQ(Value(run, "private", "/mnt"), "no tag");
+  EXPECT_EQ(Found(run), "no mount");
 }
 
 TEST_P(MountTest, SlaveReceivesOnly) {

@@ -103,6 +103,7 @@ TEST_P(PidTest, InsideIsPid1AndOutsideWhatCloneReturned) {
   const std::string outer = Cloned(run)[1];
   EXPECT_EQ(Value(run, "inside", "PID"), "1");
   EXPECT_EQ(Value(run, "inside", "PPID"), "0");
+  EXPECT_EQ(Found(run), "0");
   EXPECT_EQ(Value(run, "inside", "NSpid"), outer + " 1");
   EXPECT_THAT(Values(run, "outside", "NSpid"), Contains(outer + " 1"));
   EXPECT_NE(Value(run, "inside", "namespace"),

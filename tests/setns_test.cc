@@ -131,6 +131,7 @@ TEST_P(SetnsTest, PidfdJoinsTwoKindsAndOnlyTheChildChangesItsPidNamespace) {
                                     R"(CLONE_NEWPID\) = 0)")));
   const std::string outside = FromLink("", "/proc/self/ns/pid").value;
   EXPECT_THAT(Values(run, "joiner", "PID"), ElementsAre(outside));
+  EXPECT_EQ(Found(run), outside);
   EXPECT_THAT(Values(run, "child", "PID"), Not(Contains(outside)));
   EXPECT_THAT(Values(run, "inside", "PID"),
               IsSupersetOf(Values(run, "child", "PID")));

@@ -84,6 +84,7 @@ TEST_P(UnshareTest, NoChildFollowsTheEndOfPid1) {
                           MatchesRegex("clone\\(SIGCHLD\\) = [0-9]+"),
                           MatchesRegex("clone\\(SIGCHLD\\) = [0-9]+"),
                           "clone(SIGCHLD) = ENOMEM"));
+  EXPECT_EQ(Found(run), "ENOMEM");
 }
 
 TEST_P(UnshareTest, SecondThreadKeepsTheUserNamespace) {

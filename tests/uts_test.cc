@@ -56,6 +56,7 @@ TEST_P(UtsTest, OutsideIsThisMachine) {
       Values(run, "outside", "namespace"),
       ElementsAre(std::filesystem::read_symlink("/proc/self/ns/uts").string()));
   EXPECT_EQ(run["kernel"], names.release);
+  EXPECT_EQ(Found(run), names.nodename) << "while a child has another name";
 }
 
 TEST_P(UtsTest, ControlSharesTheNewNames) {

@@ -1,0 +1,33 @@
+"""The rule for a lesson: a program that can show its own source."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+
+def lesson(name, srcs = None, deps = []):
+    """A cc_binary with its sources embedded, for common/source.h.
+
+    Args:
+      name: the lesson's name: lessons/NAME.cc is //lessons:NAME.
+      srcs: its sources, where they are more than NAME.cc.
+      deps: what it includes.
+    """
+    srcs = srcs or [name + ".cc"]
+    listed = [src for src in srcs if src.endswith(".cc")]
+    native.genrule(
+        name = name + "_source",
+        srcs = listed,
+        outs = [name + "_source.cc"],
+        cmd = """(
+          echo '#include "common/source.h"'
+          for file in $(SRCS); do
+            echo "static const steps::EmbeddedSource $$(basename $$file .cc)_source("
+            printf '"%s", R"LESSON(' $$file
+            cat $$file
+            echo ')LESSON");'
+          done
+        ) >$@""",
+    )
+    cc_binary(
+        name = name,
+        srcs = srcs + [":" + name + "_source"],
+        deps = deps + ["//common:source"],
+    )
