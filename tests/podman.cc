@@ -1,0 +1,76 @@
+#include "tests/podman.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "common/call_error.h"
+#include "common/tool.h"
+
+namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+
+void Mount(const char* type, const char* point) {
+  Check(mount("none", point, type, 0, nullptr), "mount(\"{}\", \"{}\")", type,
+        point);
+}
+
+}  // namespace
+
+void StartForPodman(Child& child) {
+  const int flags =
+      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD;
+  Check(child.Started(clone(Child::Main, child.stack_top(), flags, &child)),
+        "clone()");
+}
+
+void PrepareForPodman() {
+  Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+        "mount(MS_PRIVATE)");
+  Mount("proc", "/proc");
+  // It refuses to begin where the controllers are those of version 1.
+  Check(umount2("/sys/fs/cgroup", MNT_DETACH), "umount2(\"/sys/fs/cgroup\")");
+  Mount("cgroup2", "/sys/fs/cgroup");
+  for (const char* folder : {"/run", "/dev/shm", "/mnt"}) {
+    Mount("tmpfs", folder);
+  }
+  for (const char* folder :
+       {"dev", "etc", "lessons", "mnt", "proc", "run", "sys", "tmp", "usr"}) {
+    fs::create_directories(std::string("/mnt/rootfs/") + folder);
+  }
+  for (const auto& entry : fs::directory_iterator("/")) {
+    if (!entry.is_symlink()) continue;  // Such as /bin, which leads to usr/bin.
+    fs::copy_symlink(entry, "/mnt/rootfs" + entry.path().string());
+  }
+}
+
+Result RunInPodman(const std::vector<std::string>& options,
+                   const std::vector<std::string>& command) {
+  std::vector<std::string> argv = {"podman",
+                                   "--root=/mnt/root",
+                                   "--runroot=/mnt/run",
+                                   "--tmpdir=/mnt/tmp",
+                                   "--runtime=crun",
+                                   "--cgroup-manager=cgroupfs",
+                                   "--storage-driver=vfs",
+                                   "--events-backend=none",
+                                   "run",
+                                   "--cgroups=disabled",
+                                   "--log-driver=none",
+                                   "--network=none",
+                                   "--ulimit=host",
+                                   "--volume=/usr:/usr:ro"};
+  argv.insert(argv.end(), options.begin(), options.end());
+  argv.insert(argv.end(), {"--rootfs", "/mnt/rootfs"});
+  argv.insert(argv.end(), command.begin(), command.end());
+  return RunCommand({.function = [&] {
+    return execvp("podman", ExecArguments(argv).data());
+  }});
+}
+
+}  // namespace steps
