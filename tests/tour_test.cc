@@ -5,16 +5,14 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "common/call_error.h"
 #include "common/child.h"
-#include "common/descriptor.h"
+#include "tests/lesson_folder.h"
 #include "tests/lesson_run.h"
 #include "tests/lessons.h"
 #include "tests/process.h"
@@ -23,89 +21,58 @@
 namespace steps {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// A folder that anybody may read, with the tour and what it runs: it looks for
-// the lessons beside itself.
 class TourTest : public testing::Test {
  protected:
-  TourTest() {
-    Check(mkdtemp(folder_.data()) == nullptr ? -1 : 0, "mkdtemp()");
-    fs::permissions(folder_, fs::perms(0755));
-    fs::copy("lessons/tour", folder_);
-  }
-  ~TourTest() override { fs::remove_all(folder_); }
-
-  void CopyLessons() {
-    for (const std::string& lesson : Lessons()) {
-      fs::copy("lessons/" + lesson, folder_);
-    }
-  }
-
-  // Instead of each lesson a script with these lines.
-  void FakeLessons(const std::string& lines) {
-    for (const std::string& lesson : Lessons()) Fake(lesson, lines);
-  }
-
-  void Fake(const std::string& lesson, const std::string& lines) {
-    Remove(lesson);
-    WriteAll(Open(folder_ + "/" + lesson, O_WRONLY | O_CREAT, 0755).get(),
-             "#!/bin/sh\n" + lines);
-  }
-
-  void Remove(const std::string& lesson) { fs::remove(folder_ + "/" + lesson); }
-
-  static std::set<std::string> Lessons() {
-    std::set<std::string> lessons;
-    for (const LessonAndUser& each : LessonsAndUsers()) {
-      if (each.first != "tour") lessons.insert(each.first);
-    }
-    return lessons;
-  }
-
   Command Tour(const std::vector<std::string>& arguments = {}) const {
-    return {.program = folder_ + "/tour", .arguments = arguments};
+    return {.program = folder_.Program("tour"), .arguments = arguments};
   }
 
- private:
-  std::string folder_ = "/tmp/tour_test.XXXXXX";
+  const LessonFolder folder_;
 };
 
-// What a lesson that holds does: its second argument is --save.
+// What a lesson that holds does: its last argument is that of --save.
 constexpr const char* kHolds =
-    "echo \"lesson $0 $1\"\n"
-    "echo '{\"title\": \"A title\", \"claims\": [{\"holds\": true}]}' > $3\n";
+    "echo \"lesson $0 $*\"\n"
+    "for save; do :; done\n"
+    "echo '{\"title\": \"A title\", \"claims\": [{\"holds\": true}]}' > "
+    "$save\n";
+
+// The same, with this document, and then `more`.
+std::string Leaves(const std::string& document, const std::string& more = "") {
+  return "for save; do :; done\necho '" + document + "' > $save\n" + more;
+}
 
 TEST_F(TourTest, RunsEveryLessonAndSumsUp) {
-  CopyLessons();
   for (const bool as_nobody : {false, true}) {
     Command command = Tour();
     command.as_nobody = as_nobody;
     const Result result = RunCommand(command);
     EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
     ExpectFits80Columns(result.output);
+    // Its margin gives way where a claim was skipped.
     const std::string table =
-        result.output.substr(result.output.find("\n  lesson "));
-    for (const std::string& lesson : Lessons()) {
-      EXPECT_THAT(table, testing::ContainsRegex("\n  " + lesson + " .* ms\n"));
+        result.output.substr(result.output.find(" what it is about "));
+    for (const std::string& lesson : LessonNames()) {
+      EXPECT_THAT(table, testing::ContainsRegex("\n *" + lesson + " .* ms\n"));
     }
-    EXPECT_THAT(table,
-                HasSubstr(fmt::format("\n{} lessons in ", Lessons().size())));
+    EXPECT_THAT(table, HasSubstr(fmt::format("\n{} lessons in ",
+                                             LessonNames().size())));
     EXPECT_THAT(table, HasSubstr(" ms, 0 failed.\n"));
   }
 }
 
 TEST_F(TourTest, GoesOnAfterALessonThatFails) {
-  FakeLessons(kHolds);
-  Fake("uts",
-       "echo '{\"title\": \"Wrong\", \"claims\": [{\"holds\": false}]}' > $3\n"
-       "exit 1\n");
-  Fake("pid", "kill -SEGV $$\n");
-  Remove("mount");
+  folder_.FakeAll(kHolds);
+  folder_.Fake(
+      "uts",
+      Leaves(R"({"title": "Wrong", "claims": [{"holds": false}]})", "exit 1"));
+  folder_.Fake("pid", "kill -SEGV $$\n");
+  folder_.Remove("mount");
   const Result result = RunCommand(Tour());
   EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
   EXPECT_THAT(result.output,
@@ -118,11 +85,10 @@ TEST_F(TourTest, GoesOnAfterALessonThatFails) {
 }
 
 TEST_F(TourTest, SkipsALessonThatCannotRun) {
-  FakeLessons(kHolds);
-  Fake("ipc", "echo '{\"title\": \"T\", \"error\": \"e\"}' > $3\nexit 77\n");
-  Fake("pid",
-       "echo '{\"title\": \"T\", \"claims\": [{\"holds\": null}, "
-       "{\"holds\": true}]}' > $3\n");
+  folder_.FakeAll(kHolds);
+  folder_.Fake("ipc", Leaves(R"({"title": "T", "error": "e"})", "exit 77"));
+  folder_.Fake("pid", Leaves(R"({"title": "T", "claims": [{"holds": null},
+                                                          {"holds": true}]})"));
   const Result result = RunCommand(Tour());
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
   EXPECT_THAT(result.output,
@@ -132,21 +98,146 @@ TEST_F(TourTest, SkipsALessonThatCannotRun) {
 }
 
 TEST_F(TourTest, HandsTheColorOn) {
-  FakeLessons(kHolds);
+  folder_.FakeAll(kHolds);
   EXPECT_THAT(RunCommand(Tour()).output,
-              AllOf(HasSubstr("/uts --color=never\n"), Not(HasSubstr("\x1b"))));
+              AllOf(HasSubstr("/uts --color=never "), Not(HasSubstr("\x1b"))));
   EXPECT_THAT(RunCommand(Tour({"--color=always"})).output,
-              AllOf(HasSubstr("/uts --color=always\n"), HasSubstr("\x1b")));
+              AllOf(HasSubstr("/uts --color=always "), HasSubstr("\x1b")));
+}
+
+TEST_F(TourTest, HandsTheOptionsOfALessonOn) {
+  folder_.FakeAll(kHolds);
+  const std::string all =
+      RunCommand(Tour({"--step", "--auto", "0.5", "--code"})).output;
+  for (const std::string& lesson : LessonNames()) {
+    EXPECT_THAT(all, HasSubstr("/" + lesson +
+                               " --color=never --step --auto 0.5 --code "));
+  }
+  EXPECT_THAT(RunCommand(Tour()).output,
+              Not(testing::ContainsRegex("--(step|auto|code|markdown)")));
+}
+
+TEST_F(TourTest, RunsOnlyTheLessonsThatTheReaderNames) {
+  folder_.FakeAll(kHolds);
+  const Result result = RunCommand(Tour({"--lesson", "uts", "pid"}));
+  EXPECT_THAT(
+      result.output,
+      AllOf(testing::ContainsRegex("\n  uts .*\n  pid .*\n\n2 lessons "),
+            Not(HasSubstr("/ipc "))));
+  const Result wrong = RunCommand(Tour({"--lesson", "uts", "utx"}));
+  EXPECT_EQ(DescribeStatus(wrong.status), "exit status 2");
+  EXPECT_THAT(wrong.output, IsEmpty());
+  EXPECT_THAT(wrong.errors, HasSubstr("utx"));
+  for (const std::string& lesson : LessonNames()) {
+    EXPECT_THAT(wrong.errors, HasSubstr(lesson));
+  }
+}
+
+TEST_F(TourTest, PrintsOneDocumentForAProgram) {
+  for (const bool as_nobody : {false, true}) {
+    Command command = Tour({"--json"});
+    command.as_nobody = as_nobody;
+    const Result result = RunCommand(command);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+    const auto tour = nlohmann::json::parse(result.output);
+    EXPECT_EQ(SchemaErrors(tour, "tour.schema.json"), "");
+    std::set<std::string> lessons;
+    for (const auto& lesson : tour["lessons"]) {
+      lessons.insert(lesson["lesson"]);
+      EXPECT_EQ(lesson["verdict"], "holds");
+    }
+    EXPECT_EQ(lessons, LessonNames());
+    EXPECT_EQ(tour["exit_status"], 0);
+  }
+}
+
+TEST_F(TourTest, HasALessonWithoutADocumentInItsOwn) {
+  folder_.Fake("pid", "kill -SEGV $$\n");
+  const Result result = RunCommand(Tour({"--json", "--lesson", "uts", "pid"}));
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  const auto tour = nlohmann::json::parse(result.output);
+  EXPECT_EQ(SchemaErrors(tour, "tour.schema.json"), "");
+  EXPECT_EQ(tour["lessons"][1]["lesson"], "pid");
+  EXPECT_EQ(tour["lessons"][1]["exit_status"], 139);
+  EXPECT_EQ(tour["exit_status"], 1);
+}
+
+TEST_F(TourTest, EndsItsMarkdownWithATable) {
+  folder_.FakeAll(kHolds);
+  const Result result = RunCommand(Tour({"--markdown", "--lesson", "uts"}));
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  EXPECT_THAT(
+      result.output,
+      testing::ContainsRegex(
+          "^lesson .*/uts --color=never --markdown --save .*\n\n\n"
+          "\\| lesson \\| what it is about \\| claims that hold \\| time \\|\n"
+          "\\|---\\|---\\|---\\|---\\|\n"
+          "\\| uts \\| A title \\| 1 of 1 \\| [0-9]+ ms \\|\n\n"
+          "1 lesson in "));
 }
 
 TEST_F(TourTest, RefusesWrongUsage) {
-  const Result result = RunCommand(Tour({"uts"}));
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"uts"},
+                                             {"--nonsense"},
+                                             {"--lesson"},
+                                             {"--json", "--markdown"},
+                                             {"--json", "--step"},
+                                             {"--json", "--auto", "1"},
+                                             {"--markdown", "--step"},
+                                             {"--markdown", "--auto", "1"}}) {
+    const Result result = RunCommand(Tour(wrong));
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
+    EXPECT_THAT(result.output, IsEmpty());
+    EXPECT_THAT(result.errors, HasSubstr("bazel run //lessons:tour -- --help"));
+  }
+}
+
+TEST_F(TourTest, EndsWithALessonThatTheReaderLeaves) {
+  folder_.FakeAll(kHolds);
+  folder_.Fake("clone", "echo left\nexit 130\n");
+  const Result result = RunCommand(Tour({"--step"}));
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 130");
+  EXPECT_THAT(result.output,
+              AllOf(testing::EndsWith("left\n"), HasSubstr("/inspect ")));
+}
+
+// The real lessons, on a terminal: the first to its end, the second not.
+TEST_F(TourTest, GoesAStepAtATimeUntilTheReaderLeaves) {
+  Terminal terminal(Tour({"--step", "--lesson", "chroot", "uts"}));
+  while (terminal.screen().find("uts_namespaces(7)") == std::string::npos) {
+    ASSERT_NE(terminal.ReadTo("Enter: "), "") << terminal.screen();
+    terminal.AwaitKeys();
+    terminal.Type("\n");
+  }
+  EXPECT_THAT(terminal.screen(), HasSubstr("6 of 6 claims hold."));
+  terminal.ReadTo("Enter: ");
+  terminal.Type("q");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  EXPECT_THAT(terminal.screen(), Not(HasSubstr("what it is about")));
+}
+
+TEST_F(TourTest, RefusesToGoByStepsWithoutATerminal) {
+  const Result result = RunCommand(Tour({"--step"}));
   EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
-  EXPECT_THAT(result.errors, HasSubstr("bazel run //lessons:tour -- --help"));
+  EXPECT_THAT(result.errors, HasSubstr("--step is for a terminal"));
+}
+
+TEST_F(TourTest, EndsWithALessonThatCannotUseItsOptions) {
+  folder_.FakeAll("echo \"$0: bad\" >&2\nexit 2\n");
+  const Result result = RunCommand(Tour({"--auto", "soon"}));
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
+  EXPECT_THAT(result.errors, testing::EndsWith("/inspect: bad\n"));
+}
+
+TEST_F(TourTest, HelpsWithinEightyColumns) {
+  const Result result = RunCommand(Tour({"--help"}));
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  ExpectFits80Columns(result.output);
 }
 
 TEST_F(TourTest, FailsOnAFullDisk) {
-  FakeLessons("exit 0\n");
+  folder_.FakeAll("exit 0\n");
   Command command = Tour();
   command.before = [] {
     Check(dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO), "dup2()");
@@ -157,14 +248,14 @@ TEST_F(TourTest, FailsOnAFullDisk) {
 }
 
 TEST_F(TourTest, StopsWhenNobodyReads) {
-  FakeLessons("echo \"$0\" >&2\nkill -PIPE $$\n");
+  folder_.FakeAll("echo \"$0\" >&2\nkill -PIPE $$\n");
   const Result result = RunCommand(Tour());
   EXPECT_EQ(DescribeStatus(result.status), "killed by SIGPIPE");
   EXPECT_THAT(result.errors, testing::EndsWith("/inspect\n"));
 }
 
 TEST_F(TourTest, EndsWith130OnCtrlC) {
-  FakeLessons("echo here\nexec sleep 1000\n");
+  folder_.FakeAll("echo here\nexec sleep 1000\n");
   Terminal terminal(Tour());
   terminal.ReadTo("here");
   terminal.Type("\x03");
@@ -173,7 +264,7 @@ TEST_F(TourTest, EndsWith130OnCtrlC) {
 }
 
 TEST_F(TourTest, LeavesNothingWhenItIsKilled) {
-  FakeLessons("echo here\nexec sleep 1000\n");
+  folder_.FakeAll("echo here\nexec sleep 1000\n");
   Terminal terminal(Tour());
   terminal.ReadTo("here");
   kill(terminal.pid(), SIGKILL);
