@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
@@ -75,6 +76,29 @@ std::vector<Seen> Shown(const json& run) {
   return calls;
 }
 
+// In a network namespace that is not its own, strace(1) does not know a netlink
+// socket, and shows a message as bytes: here they are its type, RTM_NEWLINK,
+// and every name in it.
+std::string DecodeNetlink(const std::string& line) {
+  const std::string type = "nlmsg_type=0x10 ";
+  if (line.find(type) == std::string::npos) return line;
+  static const std::regex kByte(R"re(\\x([0-9a-f]{2}))re");
+  std::string decoded = "nlmsg_type=RTM_NEWLINK ";
+  auto rest = line.cbegin();
+  for (auto byte = std::sregex_iterator(line.begin(), line.end(), kByte);
+       byte != std::sregex_iterator(); ++byte) {
+    decoded.append(rest, (*byte)[0].first);
+    const int value = std::stoi((*byte)[1], nullptr, 16);
+    if (std::isalnum(value) != 0) {
+      decoded += static_cast<char>(value);
+    } else {
+      decoded += "\" \"";
+    }
+    rest = (*byte)[0].second;
+  }
+  return decoded.append(rest, line.cend());
+}
+
 // What strace saw: a file for each process, a line for each call.
 std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
   static const std::regex kLine(R"re((\w+)(\(.*\)) += (-?\w+(?: E\w+)?).*)re");
@@ -84,7 +108,7 @@ std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
     std::smatch match;
     for (std::string line; std::getline(lines, line);) {
       if (std::regex_match(line, match, kLine)) {
-        calls.push_back(Parse(line, match[2], match[3]));
+        calls.push_back(Parse(line, DecodeNetlink(match[2]), match[3]));
       }
     }
   }
