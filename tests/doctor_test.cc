@@ -601,7 +601,7 @@ TEST(DoctorInPodman, NamesItsFilterAndItsMaskAndTheRemediesHelp) {
   if (!IsRoot()) GTEST_SKIP() << "only root can be root";
   const LessonFolder folder;
   Child child([&](Line& line) {
-    PrepareForPodman();
+    const Podman podman;
     for (const char* tool : {"podman", "crun"}) {
       if (RunTool({tool, "--version"})) continue;
       line.Send(fmt::format("{} is not installed", tool));
@@ -611,7 +611,7 @@ TEST(DoctorInPodman, NamesItsFilterAndItsMaskAndTheRemediesHelp) {
                          const std::vector<std::string>& options = {}) {
       std::vector<std::string> all = options;
       all.push_back("--volume=" + folder.path() + ":/lessons:ro");
-      const Result result = RunInPodman(all, {"/lessons/" + program, "--json"});
+      const Result result = podman.Run(all, {"/lessons/" + program, "--json"});
       line.Send(result.output.empty() ? result.errors : result.output);
       return ExitStatus(result.status);
     };

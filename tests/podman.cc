@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <utility>
 
 #include "common/call_error.h"
 #include "common/tool.h"
@@ -29,13 +30,16 @@ void StartForPodman(Child& child) {
         "clone()");
 }
 
-void PrepareForPodman() {
+Podman::Podman(std::string cgroup_parent)
+    : cgroup_parent_(std::move(cgroup_parent)) {
   Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
         "mount(MS_PRIVATE)");
   Mount("proc", "/proc");
-  // It refuses to begin where the controllers are those of version 1.
-  Check(umount2("/sys/fs/cgroup", MNT_DETACH), "umount2(\"/sys/fs/cgroup\")");
-  Mount("cgroup2", "/sys/fs/cgroup");
+  if (cgroup_parent_.empty()) {
+    // With crun it refuses to begin where version 1 has the controllers.
+    Check(umount2("/sys/fs/cgroup", MNT_DETACH), "umount2(\"/sys/fs/cgroup\")");
+    Mount("cgroup2", "/sys/fs/cgroup");
+  }
   for (const char* folder : {"/run", "/dev/shm", "/mnt"}) {
     Mount("tmpfs", folder);
   }
@@ -49,22 +53,24 @@ void PrepareForPodman() {
   }
 }
 
-Result RunInPodman(const std::vector<std::string>& options,
-                   const std::vector<std::string>& command) {
-  std::vector<std::string> argv = {"podman",
-                                   "--root=/mnt/root",
-                                   "--runroot=/mnt/run",
-                                   "--tmpdir=/mnt/tmp",
-                                   "--runtime=crun",
-                                   "--cgroup-manager=cgroupfs",
-                                   "--storage-driver=vfs",
-                                   "--events-backend=none",
-                                   "run",
-                                   "--cgroups=disabled",
-                                   "--log-driver=none",
-                                   "--network=none",
-                                   "--ulimit=host",
-                                   "--volume=/usr:/usr:ro"};
+Result Podman::Run(const std::vector<std::string>& options,
+                   const std::vector<std::string>& command) const {
+  const bool has_cgroup = !cgroup_parent_.empty();
+  std::vector<std::string> argv = {
+      "podman",
+      "--root=/mnt/root",
+      "--runroot=/mnt/run",
+      "--tmpdir=/mnt/tmp",
+      has_cgroup ? "--runtime=runc" : "--runtime=crun",
+      "--cgroup-manager=cgroupfs",
+      "--storage-driver=vfs",
+      "--events-backend=none",
+      "run",
+      has_cgroup ? "--cgroup-parent=" + cgroup_parent_ : "--cgroups=disabled",
+      "--log-driver=none",
+      "--network=none",
+      "--ulimit=host",
+      "--volume=/usr:/usr:ro"};
   argv.insert(argv.end(), options.begin(), options.end());
   argv.insert(argv.end(), {"--rootfs", "/mnt/rootfs"});
   argv.insert(argv.end(), command.begin(), command.end());

@@ -9,17 +9,26 @@
 
 namespace steps {
 
-/// Starts a child in namespaces that end with it, where podman may leave what
-/// it likes, and in which RunInPodman can be called. Throws CallError.
+/// Starts a child in namespaces that end with it, in which a Podman may be, and
+/// leave what it likes. Throws CallError.
 void StartForPodman(Child& child);
 
-/// Makes the caller's mount namespace such a place. Throws CallError.
-void PrepareForPodman();
+/// An engine to compare with. It changes the mount namespace that it is in.
+class Podman {
+ public:
+  /// With crun, and without a cgroup; or with runc, and in a cgroup below
+  /// `cgroup_parent`, which has to be there in each hierarchy of version 1.
+  /// Throws CallError.
+  explicit Podman(std::string cgroup_parent = "");
 
-/// Runs `command` in a container, made by `podman run` with these `options`,
-/// whose root folder has the host's /usr.
-Result RunInPodman(const std::vector<std::string>& options,
-                   const std::vector<std::string>& command);
+  /// Runs `command` in a container, made by `podman run` with these `options`,
+  /// whose root folder has the host's /usr.
+  Result Run(const std::vector<std::string>& options,
+             const std::vector<std::string>& command) const;
+
+ private:
+  std::string cgroup_parent_;
+};
 
 }  // namespace steps
 
