@@ -104,7 +104,7 @@ void ShowTools(const Diagnosis& diagnosis, Renderer& renderer) {
 // How a lesson went.
 Item ItemOf(const LessonVisit& each, Causes& causes) {
   const Visit& visit = each.visit;
-  std::string text = fmt::format("{:<8} {}", each.lesson, Summary(visit));
+  std::string text = fmt::format("{:<9} {}", each.lesson, Summary(visit));
   if (visit.exit_status == kCannotRun) {
     const std::string cause =
         causes.Name({Told(visit, "cause"), Told(visit, "remedy")});
