@@ -154,6 +154,20 @@ TEST_P(ContainerTest, ShellIsInside) {
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 }
 
+TEST_P(ContainerTest, OrphansOfTheShellAreReapedWithoutAWord) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"--shell"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("[inside container] ");
+  // As long as it is a zombie, a signal finds it.
+  terminal.Type(
+      "orphan=$(sh -c 'true & echo $!')\n"
+      "while kill -0 $orphan 2>&-; do :; done; echo re\"\"aped\n");
+  terminal.ReadTo("reaped");
+  terminal.Type("exit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
 // The tool.
 
 TEST_P(ContainerTest, EveryNamespaceOfTheCommandIsAnother) {
