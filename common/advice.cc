@@ -285,10 +285,15 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       return Advice{"This kernel does not have the call.", "a newer kernel"};
 
     case EROFS:
-      if (!MakesCgroup(call)) return std::nullopt;
+      if (MakesCgroup(call)) {
+        return Advice{
+            "The cgroups are mounted read-only, as container engines do.",
+            "run it outside of the container"};
+      }
+      if (!call.starts_with("mkdir(\"root/")) return std::nullopt;
       return Advice{
-          "The cgroups are mounted read-only, as container engines do.",
-          "run it outside of the container"};
+          "The new root is read-only, because the kernel refused an overlay.",
+          "sudo modprobe overlay, or make that folder there"};
 
     case EOPNOTSUPP:
       if (!Has(call, "\"veth\"")) return std::nullopt;

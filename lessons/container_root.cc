@@ -101,7 +101,6 @@ void MakeRootOfUsr(Side& side) {
 // Devices by bind mounts, each as it is outside: no other can be opened,
 // because every other mount of the container is MS_NODEV.
 void MakeDevices(Side& side) {
-  MakeFolder("/dev");
   Mount(side, "tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   for (const std::string name :
        {"full", "null", "random", "tty", "urandom", "zero"}) {
@@ -185,7 +184,10 @@ void ChangeRoot(Side& side, const std::string& image) {
     MountOverlay(side, fmt::format("/proc/self/fd/{}", lower.get()),
                  "root");
   }
-  MakeFolder("root/mnt");
+  // What a folder of the reader's need not have.
+  for (const char* folder : {"root/dev", "root/mnt", "root/proc"}) {
+    MakeFolder(folder);
+  }
 
   side.Check(chdir("root"), "chdir(\"root\")");
   // Through syscall(2): glibc has no pivot_root().
@@ -203,7 +205,6 @@ void MakeRoot(Side& side, const std::string& image) {
   umask(022);
   ChangeRoot(side, image);
   MakeDevices(side);
-  MakeFolder("/proc");
   constexpr unsigned long kSafe = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   int result = mount("proc", "/proc", "proc", kSafe, nullptr);
   const int error =

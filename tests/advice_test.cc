@@ -257,6 +257,12 @@ TEST(Explain, KnowsACgroupThatMayNotBeMade) {
             std::nullopt);
 }
 
+TEST(Explain, KnowsARootWithoutAnOverlay) {
+  const CallError error(EROFS, "mkdir(\"root/mnt\", 0755)");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("overlay"));
+  EXPECT_THAT(RemedyOf(error, OpenMachine()), HasSubstr("modprobe overlay"));
+}
+
 TEST(Explain, KnowsAMaskedProc) {
   const CallError error(EPERM, "mount(\"proc\", \"/proc\", \"proc\", 0, NULL)");
   Machine machine = OpenMachine();

@@ -381,6 +381,32 @@ TEST_P(ContainerTest, RootIsAFolderThatStaysAsItIs) {
   Inside({"--rootfs", folder.path(), "ps"}, 127);
 }
 
+// Mounted on, it may not be shown below an overlay in a user namespace.
+TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
+  const RootFolder folder;
+  const auto mount_on_it = [&folder] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(MS_PRIVATE)");
+    Check(mount("tmpfs", (folder.path() + "/etc").c_str(), "tmpfs", 0, nullptr),
+          "mount()");
+    EnterUserNamespaceAsRoot();
+  };
+  const std::vector<std::string> arguments = {"--rootfs", folder.path(), "cat",
+                                              "/given"};
+  const Result refused = Run(arguments, mount_on_it);
+  EXPECT_EQ(DescribeStatus(refused.status), "exit status 77");
+  EXPECT_THAT(refused.errors, HasSubstr("cause   The new root is read-only"));
+  for (const char* missing : {"/dev", "/mnt", "/proc"}) {
+    fs::create_directory(folder.path() + missing);
+  }
+  const Result result = Run(arguments, mount_on_it);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_EQ(result.output, "given\n");
+  EXPECT_THAT(result.errors, HasSubstr("/, read-only"));
+}
+
 TEST_P(ContainerTest, WithoutACommandTheFolderHasAShell) {
   const RootFolder folder;
   Terminal terminal({.program = program(),
