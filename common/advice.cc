@@ -100,6 +100,11 @@ bool MakesCgroup(const std::string& call) {
          (call.starts_with("mkdir(") && Has(call, "/steps-"));
 }
 
+// Of a container: lessons/container_root.cc.
+bool MakesRoot(const std::string& call) {
+  return call.starts_with("mkdir(\"root/");
+}
+
 bool ChangesMounts(const std::string& call) {
   return call.starts_with("mount(") || call.starts_with("umount2(") ||
          call.starts_with("pivot_root(");
@@ -138,6 +143,10 @@ Advice Seccomp() {
 std::optional<Advice> ExplainRefusal(const std::string& call, int error,
                                      const Machine& machine) {
   const bool makes_user_namespace = Has(call, "CLONE_NEWUSER");
+  if (call.starts_with("execv(")) {
+    return Advice{"This user may not reach that program, or may not run it.",
+                  "copy bazel-bin/lessons to a folder that this user may read"};
+  }
   if (ReadsNamespaceOfProcess(call)) {
     if (!machine.privileged) {
       return Advice{
@@ -147,6 +156,12 @@ std::optional<Advice> ExplainRefusal(const std::string& call, int error,
     return Advice{
         "The process may do more than this one, or is protected (ptrace(2)).",
         "CAP_SYS_PTRACE in its user namespace"};
+  }
+  if (MakesRoot(call)) {
+    return Advice{
+        "The folder that is to be the root is somebody else's, and has no such "
+        "folder.",
+        "make that folder there, or take a folder of your own"};
   }
   if (call.starts_with("setns(")) {
     if (machine.seccomp && !machine.privileged) return Seccomp();
@@ -290,7 +305,7 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
             "The cgroups are mounted read-only, as container engines do.",
             "run it outside of the container"};
       }
-      if (!call.starts_with("mkdir(\"root/")) return std::nullopt;
+      if (!MakesRoot(call)) return std::nullopt;
       return Advice{
           "The new root is read-only, because the kernel refused an overlay.",
           "sudo modprobe overlay, or make that folder there"};

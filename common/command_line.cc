@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +20,7 @@ namespace steps {
 namespace {
 
 constexpr std::string_view kVersion = "0.1.0";
+constexpr int kLongestPause = 3600;  // Seconds.
 
 // stdin, stdout and stderr must be taken, or the next file that the program
 // opens would be one of them. Nothing can be shown on a stdout that is closed.
@@ -97,6 +99,21 @@ bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
     return false;
   }
   return true;
+}
+
+CLI::Option* AddAutoOption(CLI::App& app, std::string& seconds) {
+  return app.add_option("--auto", seconds, "The same, and go on after SECONDS")
+      ->option_text("SECONDS")
+      ->check([](const std::string& word) -> std::string {
+        double number = -1;
+        const char* end = word.data() + word.size();
+        const auto parsed = std::from_chars(word.data(), end, number);
+        // Not in reverse: "nan" is a number, and compares with none.
+        const bool valid =
+            parsed.ptr == end && number >= 0 && number <= kLongestPause;
+        return valid ? ""
+                     : fmt::format("takes seconds, 0 to {}", kLongestPause);
+      });
 }
 
 void AddColorOption(CLI::App& app, std::string& when) {

@@ -31,6 +31,9 @@ int RunProgram(const std::string& name, const std::function<int()>& work);
 /// Throws CLI::ParseError and OutputError.
 bool Parse(CLI::App& app, int argc, char** argv, const std::string& name);
 
+/// Adds --auto to a command line: a number of seconds, from 0 to 3600.
+CLI::Option* AddAutoOption(CLI::App& app, std::string& seconds);
+
 /// Adds --color, which leaves "auto", "always" or "never" in `when`.
 void AddColorOption(CLI::App& app, std::string& when);
 

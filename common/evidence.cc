@@ -108,7 +108,7 @@ Finding FromOwner(std::string probe, const std::string& path) {
 }
 
 Finding FromTool(const std::vector<std::string>& argv, Finding instead) {
-  std::string why = "is not installed";
+  const char* why = "is not installed";
   try {
     if (std::optional<std::string> printed = RunTool(argv)) {
       return {std::move(instead.probe), *std::move(printed),
@@ -117,7 +117,7 @@ Finding FromTool(const std::vector<std::string>& argv, Finding instead) {
   } catch (const ChildError&) {
     why = "failed";
   }
-  instead.source += fmt::format(" ({} {})", argv[0], why);
+  instead.source = fmt::format("{} {}: {}", argv[0], why, instead.source);
   return instead;
 }
 

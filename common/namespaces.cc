@@ -22,7 +22,7 @@ constexpr std::array<Kind, 8> kKinds = {{
     {"uts", CLONE_NEWUTS, "CLONE_NEWUTS", "uts", "hostname, domain name",
      "2.6.19", "uts_namespaces(7)"},
     {"ipc", CLONE_NEWIPC, "CLONE_NEWIPC", "ipc", "System V IPC, mqueues",
-     "2.6.19", "ipc_namespaces(7)"},
+     "2.6.30", "ipc_namespaces(7)"},
     {"pid", CLONE_NEWPID, "CLONE_NEWPID", "pid", "process IDs", "2.6.24",
      "pid_namespaces(7)"},
     {"net", CLONE_NEWNET, "CLONE_NEWNET", "net", "network devices, ports",

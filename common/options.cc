@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "common/command_line.h"
@@ -37,19 +36,20 @@ void CheckWords(const Options& options, const Task& task) {
     throw UsageError(
         fmt::format("there is no option {}", options.words.front()));
   }
-  if (options.shell) {
-    throw UsageError(fmt::format("--shell takes no {}", task.words));
-  }
-  if (options.step) {
-    throw UsageError(fmt::format("--step takes no {}", task.words));
+  const std::string& given =
+      options.words.empty() ? task.option->name : task.words;
+  for (const auto& [option, is_set] :
+       {std::pair("--shell", options.shell), std::pair("--step", options.step),
+        std::pair("--code", options.code)}) {
+    if (is_set) throw UsageError(fmt::format("{} takes no {}", option, given));
   }
   const bool leaves_document = options.json || options.markdown ||
                                !options.save.empty() || !options.cast.empty();
   if (leaves_document && task.runs_command) {
-    throw UsageError("a command of one's own leaves no document");
+    throw UsageError("what runs a command leaves no document");
   }
   if ((options.dot || options.svg) && task.runs_command) {
-    throw UsageError("a command of one's own leaves no drawing");
+    throw UsageError("what runs a command leaves no drawing");
   }
 }
 
@@ -85,11 +85,8 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
   };
   CLI::Option* step = flag("--step", options.step,
                            "Stop before each step, until Enter is pressed");
-  double seconds = 0;
-  CLI::Option* automatic =
-      app.add_option("--auto", seconds, "The same, and go on after SECONDS")
-          ->option_text("SECONDS")
-          ->check(CLI::Range(0.0, 3600.0));
+  std::string seconds;
+  CLI::Option* automatic = AddAutoOption(app, seconds);
   flag("--code", options.code, "Show the lines of source that run");
   CLI::Option* shell =
       flag("--shell", options.shell, "Start a shell inside when it is over");
@@ -105,11 +102,16 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
     for (CLI::Option* other : others) form->excludes(other);
     others.push_back(form);
   }
+  const auto is_named = [](const std::string& file) {
+    return std::string(file.empty() ? "takes the name of a file" : "");
+  };
   app.add_option("--save", options.save, "Write the JSON to FILE as well")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(is_named);
   app.add_option("--cast", options.cast,
                  "Write a recording to FILE as well, for asciinema play")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->check(is_named);
   const bool has_own = task && task->option;
   if (has_own) {
     app.add_option(task->option->name, *task->option->value, task->option->help)
@@ -120,9 +122,8 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
   app.prefix_command(task.has_value());
   if (!Parse(app, argc, argv, about.name)) return std::nullopt;
   if (automatic->count() > 0) {
-    // "nan" is a number to CLI11, and in every range.
-    if (std::isnan(seconds)) throw UsageError("--auto takes seconds, not nan");
-    options.pause = std::chrono::milliseconds(static_cast<int>(seconds * 1000));
+    options.pause =
+        std::chrono::milliseconds(static_cast<int>(std::stod(seconds) * 1000));
     options.step = true;
   }
   options.words = app.remaining();

@@ -32,6 +32,9 @@ std::optional<NamespaceId> In(const NamedProcess& process, const Kind& kind) {
 }
 
 pid_t ReadPid(const std::string& word) {
+  if (word.starts_with("--")) {
+    throw UsageError(fmt::format("options go before the PIDs: {}", word));
+  }
   pid_t pid = 0;
   const char* end = word.data() + word.size();
   const auto [stop, error] = std::from_chars(word.data(), end, pid);

@@ -12,6 +12,7 @@
 
 #include "common/event.h"
 #include "common/keyboard.h"
+#include "common/printable.h"
 
 namespace steps {
 namespace {
@@ -24,8 +25,16 @@ std::size_t Rows(int fd) {
   return (known ? size.ws_row : kUsual) - 1;
 }
 
+// How many columns that line has: one that wraps could not be erased.
+std::size_t Columns(int fd) {
+  constexpr std::size_t kUsual = 80;
+  winsize size = {};
+  const bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 10;
+  return (known ? size.ws_col : kUsual) - 1;
+}
+
 // The first `rows` lines of `text`.
-std::string_view Head(std::string_view text, std::size_t rows) {
+std::string_view FirstRows(std::string_view text, std::size_t rows) {
   std::size_t end = 0;
   for (; rows > 0 && end < text.size(); --rows) end = text.find('\n', end) + 1;
   return text.substr(0, end);
@@ -66,7 +75,7 @@ void Stepper::Page(std::string_view text) {
   block_ = std::count(text.begin(), text.end(), '\n');
   if (used_ > 0 && used_ + block_ > rows) Pause("more");
   for (; block_ > rows; block_ -= rows) {
-    const std::string_view head = Head(text, rows);
+    const std::string_view head = FirstRows(text, rows);
     WriteOutput(fd_, head);
     text.remove_prefix(head.size());
     Pause("more");
@@ -88,6 +97,7 @@ std::optional<int> Stepper::Pause(const std::string& what, int answers) {
     keys += fmt::format("Enter: {}   ", what);
     if (has_inside) keys += "s: a shell inside   ";
     keys += "q: quit";
+    keys = Shorten(keys, Columns(fd_) - 2);
     WriteOutput(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", keys)
                                     : fmt::format("[{}]", keys));
     const std::optional<char> key = NextKey();

@@ -167,12 +167,18 @@ class TextRenderer : public Renderer {
       text += Side(above == nullptr ? shown.side : "") + probe;
       std::string value = Printable(finding.value);
       const std::size_t width = std::max(kValue, Width(value) + 2);
+      const std::size_t column = kIndent + kSide + kProbe + width;
       if (finding.value.find('\n') != std::string::npos ||
-          kIndent + kSide + kProbe + width + Width(finding.source) > kColumns) {
+          (width > kValue && column + Width(finding.source) > kColumns)) {
         text += Paint(kDim, finding.source) + "\n" + Block(finding.value);
       } else {
         if (same_probe && above->value == finding.value) value.clear();
-        text += Pad(value, width) + Paint(kDim, finding.source) + "\n";
+        text += Pad(value, width);
+        std::string blanks;
+        for (const auto& line : Fold(finding.source, kColumns - column)) {
+          text += blanks + Paint(kDim, line) + "\n";
+          blanks.assign(column, ' ');
+        }
       }
       above = &finding;
     }

@@ -91,8 +91,7 @@ void Fork(Side& side) {
   const pid_t pid = clone(Child::Main, child.stack_top(), SIGCHLD, &child);
   const int refusal = side.Try(child.Started(pid), "clone(SIGCHLD)");
   if (refusal == 0) child.Finish();
-  side.Show(
-      {{"errno", refusal == 0 ? "none" : ErrnoName(refusal), "clone(2)"}});
+  side.Show({{"errno", ErrnoName(refusal), "clone(2)"}});
 }
 
 // The control and the experiment, in one process. Without a group, the
@@ -200,7 +199,7 @@ void Teach(Lesson& lesson, std::optional<Cgroup>& group) {
     Write(outside, group->folder(), "pids.max", "3");
     child.Release();
     const std::string allowed = outside.Hear(child).Value("errno");
-    limit.holds = refused == "EAGAIN" && allowed == "none";
+    limit.holds = refused == "EAGAIN" && allowed == "0";
   } else {
     lesson.Note("Without a cgroup of its own the lesson can set none.");
   }

@@ -7,12 +7,13 @@
 //
 //   1. Without flags, a child sees what its parent sees.
 //   2. In a container every namespace is another, but that of the user.
-//   3. What is written to its /usr is not outside.
+//   3. What is written to /usr inside is not outside.
 //   4. Its loopback works, and a gateway sees its address.
 //   5. The limit on its processes holds (EAGAIN).
-//   6. It has the capabilities that engines leave, and gets no others.
-//   7. So root inside may not even rename the container (EPERM).
-//   8. Its PID 1 reaps orphans.
+//   6. It has no more capabilities than engines leave, and can get no new
+//      ones.
+//   7. So even root inside may not rename it (EPERM).
+//   8. Its PID 1 adopts an orphan, and reaps it.
 //   9. Its PID 1 passes on a signal to the command.
 //  10. Outside, nothing has changed.
 //
@@ -181,8 +182,7 @@ int Command(Line& line, bool limited, const Descriptor& to_init) {
 
   const int result = sethostname("renamed", 7);
   const int refusal = inside.Try(result, "sethostname(\"renamed\", 7)");
-  inside.Show(
-      {{"errno", refusal == 0 ? "none" : ErrnoName(refusal), "errno(3)"}});
+  inside.Show({{"errno", ErrnoName(refusal), "sethostname(2)"}});
   line.Checkpoint();
 
   if (if_nametoindex("eth0") != 0) {
@@ -262,8 +262,8 @@ void Teach(Lesson& lesson, std::optional<Container>& made) {
   const Evidence inside = outside.Hear(child);
   lesson.Predict(
       "Next, root inside calls sethostname(2), in a UTS namespace that is "
-      "the container's own. Which errno does it get?",
-      {"none", ErrnoName(EPERM)});
+      "the container's own. Which errno does it get, or is it 0?",
+      {"0", ErrnoName(EPERM)});
 
   lesson.Begin("Root inside is less than root");
   child.Release();

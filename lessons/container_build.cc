@@ -202,14 +202,14 @@ int RunInit(Side& init, const std::function<bool(pid_t)>& is_to_tell,
   int status = 0;
   RelaySignals(pid, [&] {
     while (true) {
-      const pid_t ended = wait4(-1, &status, WNOHANG | WUNTRACED, nullptr);
+      const pid_t ended = wait4(-1, &status, WNOHANG | WSTOPPED, nullptr);
       if (ended > 0 && WIFSTOPPED(status)) {
         kill(-ended, SIGCONT);  // Nobody is there who would wake it again.
         continue;
       }
       if (ended == pid || ended <= 0) return ended == pid;
       if (!is_to_tell(ended)) continue;
-      init.Check(ended, "wait4(-1, WNOHANG)");
+      init.Check(ended, "wait4(-1, &status, WNOHANG | WSTOPPED, NULL)");
       init.Show({{"reaped", fmt::to_string(ended), "wait4(2)"}});
     }
   });

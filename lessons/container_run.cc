@@ -92,7 +92,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   Container container(rootfs.value_or(""));
   if (!HasSysAdmin()) {
     EnterUserNamespaceAsRoot();
-    lesson.Note("It is root in a user namespace of its own.");
+    lesson.Note("It is made by root of a user namespace of its own.");
   }
   // Those that come from now on are for the command.
   BlockSignals();

@@ -407,8 +407,12 @@ int Doctor(bool json, bool color) {
 
 int main(int argc, char** argv) {
   return steps::RunProgram("doctor", [&] {
-    CLI::App app("The doctor: what this machine allows, and what runs here",
-                 "bazel run //lessons:doctor --");
+    CLI::App app(
+        "The doctor: what this machine allows, and what runs here\n\n"
+        "Examples:\n"
+        "  bazel run //lessons:doctor              ask it\n"
+        "  bazel run //lessons:doctor -- --json    for a program to read\n",
+        "bazel run //lessons:doctor --");
     app.footer(
         "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
         "usage,\n"

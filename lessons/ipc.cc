@@ -9,7 +9,7 @@
 //   2. With it, the child is in another IPC namespace.
 //   3. Inside, nothing exists that was made outside: ENOENT.
 //   4. Outside, nothing exists that was made inside.
-//   5. A file in /dev/shm, a socket with a path and a signal get through.
+//   5. A file, a socket with a path and a signal get through.
 //   6. A queue outlives its maker, but not its namespace.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.

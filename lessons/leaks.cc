@@ -5,7 +5,7 @@
 //
 //   1. Without a flag, a child shares every namespace.
 //   2. With all flags it shares none, is PID 1 and has its own hostname.
-//   3. Kernel, CPUs, memory and sysctls are the machine's nonetheless.
+//   3. Kernel, CPUs, memory and threads-max are still the machine's.
 //   4. So are the load and CLOCK_REALTIME, which gives the date.
 //   5. A file in /dev/shm and a socket with a path get through.
 //   6. What the child mounts over them hides them: ENOENT.
@@ -228,7 +228,7 @@ void Teach(Lesson& lesson) {
           inside.Value("PID") == "1" && inside.Value("host") == name &&
           after.Value("host") == before.Value("host"));
   lesson.Claim(
-      "Kernel, CPUs, memory and sysctls are the machine's nonetheless.",
+      "Kernel, CPUs, memory and threads-max are still the machine's.",
       std::ranges::all_of(kMachine, [&](const char* probe) {
         return inside.Value(probe) == before.Value(probe);
       }));

@@ -4,11 +4,11 @@
 // and the duty of PID 1; outside it is ordinary. The lesson claims:
 //
 //   1. Without CLONE_NEWPID, a child has one PID.
-//   2. With it, it has two: 1 inside, where its PPID is 0, and one outside.
-//   3. Inside, /proc still has the PIDs of the outside, and so has ps(1).
+//   2. With it, it has two: 1 inside, with PPID 0, and one outside.
+//   3. Inside, /proc still has the PIDs of the outside.
 //   4. Namespaces nest: in the third level a process has three PIDs.
 //   5. An outer level sees inward, an inner one does not see out.
-//   6. From inside, SIGTERM and SIGKILL end any process but PID 1.
+//   6. From inside, what ends any other process does not end PID 1.
 //   7. PID 1 adopts an orphan, which is a zombie until it is reaped.
 //   8. From outside, SIGKILL ends PID 1, and with it all inside.
 //
@@ -209,7 +209,7 @@ void Teach(Lesson& lesson) {
       "With it, it has two: 1 inside, with PPID 0, and one outside.",
       inside.Value("PID") == "1" && inside.Value("PPID") == "0" &&
           seen.Value("NSpid") == pid + " 1");
-  lesson.Claim("Inside, /proc and so ps(1) still have the outside's PIDs.",
+  lesson.Claim("Inside, /proc still has the PIDs of the outside.",
                inside.Value("in /proc") == pid);
   lesson.Claim(
       "Namespaces nest: in the third level a process has three PIDs.",
@@ -218,7 +218,7 @@ void Teach(Lesson& lesson) {
       "An outer level sees inward, an inner one does not see out.",
       inward.Value("errno") == "0" && inner.Value("errno") == "ESRCH");
   lesson.Claim(
-      "From inside, SIGTERM and SIGKILL end any process but PID 1.",
+      "From inside, what ends any other process does not end PID 1.",
       struck.Value("child").starts_with("killed") &&
           shielded.Value("PPID") == "1");
   lesson.Claim(

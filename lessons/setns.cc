@@ -6,12 +6,10 @@
 //   1. A child that does not join is outside, under the old name.
 //   2. setns(2) moves its caller inside, under the new name.
 //   3. Outside, nothing has changed.
-//   4. nstype 0 takes any kind; a wrong kind, or a descriptor that is no
-//      namespace, is EINVAL.
+//   4. nstype 0 takes any kind; a wrong one, or no namespace, is EINVAL.
 //   5. A pidfd joins several kinds in one call.
 //   6. Joining a PID namespace moves the children, not the caller.
-//   7. A bind mount of the link keeps a namespace alive with no process in
-//      it; an open descriptor does too.
+//   7. A bind mount or descriptor keeps a namespace with no process.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -212,8 +210,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim("setns(2) moves its caller inside, under the new name.",
                Same(joined, inside) && inside.Value("hostname") == name);
   lesson.Claim("Outside, nothing has changed.", Same(after, before));
-  lesson.Claim("nstype 0 takes any kind; a wrong kind, or none, is EINVAL.",
-               Same(any, inside) && other == EINVAL && none == EINVAL);
+  lesson.Claim(
+      "nstype 0 takes any kind; a wrong one, or no namespace, is EINVAL.",
+      Same(any, inside) && other == EINVAL && none == EINVAL);
   const std::string& there = inside.Value("PID");
   lesson.Claim("A pidfd joins several kinds in one call.",
                Same(moved[0], inside) && moved[0].Value("PID") == there);

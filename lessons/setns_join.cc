@@ -35,8 +35,11 @@ Descriptor OpenNamespace(Side& reader, const std::string& path) {
   const int error =
       reader.Try(target.get(), "open(\"{}\", O_RDONLY)", path);
   if (error == ENOENT) {
-    throw std::runtime_error(
-        fmt::format("there is no {}: a process's links end with it", path));
+    throw std::runtime_error(fmt::format(
+        "there is no \"{}\": {}", path,
+        path.starts_with("/proc/")
+            ? "a process's links end with it"
+            : "a namespace has a path such as /proc/4242/ns/uts"));
   }
   if (error != 0) throw CallError(error, fmt::format("open(\"{}\")", path));
   return target;

@@ -59,9 +59,7 @@ bool ParseOptions(int argc, char** argv, Options& options) {
   CLI::Option* by_step =
       flag("--step", step, "Stop before each step, until Enter is pressed");
   std::string seconds;
-  CLI::Option* automatic =
-      app.add_option("--auto", seconds, "The same, and go on after SECONDS")
-          ->option_text("SECONDS");
+  CLI::Option* automatic = AddAutoOption(app, seconds);
   bool code = false;
   flag("--code", code, "Show the lines of source that run");
   flag("--json", options.json, "Print one JSON document instead")

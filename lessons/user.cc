@@ -212,7 +212,9 @@ void Teach(Lesson& lesson) {
   // Where ordinary users may make no user namespace, root has to.
   if (lesson.machine().privileged && lesson.machine().unprivileged_clone &&
       !lesson.machine().apparmor_restricts) {
-    lesson.Note("Root becomes an ordinary user first, where there is one.");
+    lesson.Note(
+        "Root becomes an ordinary user first, where the uid 1000 is "
+        "mapped.");
     BecomeOrdinary(outside);
   }
   const Evidence before = outside.Show(Ask());

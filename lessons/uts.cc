@@ -6,10 +6,10 @@
 //   1. Without CLONE_NEWUTS, a child's new names are its parent's too.
 //   2. With it, the child is in another UTS namespace.
 //   3. That namespace begins with a copy of the old names.
-//   4. Inside, uname(2), hostname(1) and /proc give the new names.
-//   5. Outside, all of them give the old ones.
-//   6. Being root of a user namespace is not enough: sethostname(2) is
-//      refused in a UTS namespace that this user namespace does not own.
+//   4. Inside, uname(2) and /proc give the new names.
+//   5. Outside, all of them give the old ones, before and after.
+//   6. Root of a user namespace may not rename (EPERM) in a UTS namespace
+//      that it does not own.
 //
 // Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
 //
@@ -189,9 +189,8 @@ void Teach(Lesson& lesson) {
                NamespaceOf(child.pid(), uts) != NamespaceOf(getpid(), uts));
   lesson.Claim("That namespace begins with a copy of the old names.",
                Says(copy, old));
-  lesson.Claim(
-      "Inside, uname(2), hostname(1) and /proc give the new names.",
-      Says(inside, names));
+  lesson.Claim("Inside, uname(2) and /proc give the new names.",
+               Says(inside, names));
   lesson.Claim("Outside, all of them give the old ones, before and after.",
                Says(before, old) && Says(after, old));
   lesson.Claim(

@@ -27,6 +27,15 @@ void GoOutOfSight() {
   }
 }
 
+// What is typed on the terminal is for the lesson that is seen there.
+// system(3).
+int AwaitSeen(Child& child) {
+  auto* const on_interrupt = std::signal(SIGINT, SIG_IGN);
+  const int status = child.Wait();
+  std::signal(SIGINT, on_interrupt);
+  return status;
+}
+
 // The lesson writes its document to a file beside the screen.
 Visit Take(const std::string& lesson, std::vector<std::string> arguments,
            bool seen) {
@@ -49,7 +58,7 @@ Visit Take(const std::string& lesson, std::vector<std::string> arguments,
   try {
     child.Fork();
     child.Receive();
-    const int status = child.Wait();
+    const int status = seen ? AwaitSeen(child) : child.Wait();
     // Nobody reads any more: to go on would be to no purpose.
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) raise(SIGPIPE);
     visit.exit_status = ExitStatus(status);

@@ -257,6 +257,18 @@ TEST(Explain, KnowsACgroupThatMayNotBeMade) {
             std::nullopt);
 }
 
+TEST(Explain, KnowsAProgramOutOfReach) {
+  const CallError error(EACCES, "execv(\"/root/lessons/uts\")");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("reach that program"));
+  EXPECT_THAT(RemedyOf(error, OpenMachine()), HasSubstr("bazel-bin/lessons"));
+}
+
+TEST(Explain, KnowsARootOfSomebodyElse) {
+  const CallError error(EACCES, "mkdir(\"root/mnt\", 0755)");
+  EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("somebody else's"));
+  EXPECT_THAT(RemedyOf(error, OpenMachine()), HasSubstr("folder of your own"));
+}
+
 TEST(Explain, KnowsARootWithoutAnOverlay) {
   const CallError error(EROFS, "mkdir(\"root/mnt\", 0755)");
   EXPECT_THAT(CauseOf(error, OpenMachine()), HasSubstr("overlay"));

@@ -547,8 +547,8 @@ TEST_P(DoctorTest, FailsWhereALessonDoes) {
   const Result result = Doctor();
   EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
   EXPECT_THAT(result.output,
-              AllOf(HasSubstr("\n     FAILS    pid      failed with 139\n"),
-                    HasSubstr("\n     FAILS    mount    failed with 1: execv"),
+              AllOf(HasSubstr("\n     FAILS    pid       failed with 139\n"),
+                    HasSubstr("\n     FAILS    mount     failed with 1: execv"),
                     Not(HasSubstr("wrong"))));
   EXPECT_THAT(result.errors, IsEmpty()) << "nothing of a lesson's is shown";
 }

@@ -292,6 +292,21 @@ TEST_P(EveryLesson, HasAPageWithItsStepsAndClaims) {
   }
 }
 
+TEST_P(EveryLesson, HasItsClaimsAboveItsSource) {
+  std::string comment;
+  std::istringstream lines(ReadFile("lessons/" + lesson() + ".cc"));
+  for (std::string line; std::getline(lines, line) && line.starts_with("//");) {
+    comment += line.substr(2) + " ";
+  }
+  std::string claims;
+  int number = 0;
+  for (const json& claim : RunJson()["claims"]) {
+    claims +=
+        fmt::format("{}. {} ", ++number, claim["text"].get<std::string>());
+  }
+  EXPECT_THAT(Unfolded(comment), HasSubstr(" " + claims + "Needed: "));
+}
+
 // The inode numbers of a process's namespaces, by the kind's name.
 std::map<std::string, std::string> Inodes(pid_t pid) {
   std::map<std::string, std::string> inodes;
@@ -415,7 +430,7 @@ TEST_P(EveryLesson, DoesWithoutToolsAndSaysSo) {
   const bool has_tools = Run().output.find("$ ") != std::string::npos;
   const Result result = Run({}, [] { setenv("PATH", "/nonexistent", 1); });
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_EQ(result.output.find(" is not installed)") != std::string::npos,
+  EXPECT_EQ(result.output.find(" is not installed:") != std::string::npos,
             has_tools);
 }
 

@@ -139,7 +139,7 @@ TEST(FromTool, SaysThatTheToolIsMissingAndReadsTheFile) {
       FromTool({"no-such-tool"}, FromFile("type", "/proc/sys/kernel/ostype"));
   EXPECT_EQ(finding.value, "Linux");
   EXPECT_EQ(finding.source,
-            "/proc/sys/kernel/ostype (no-such-tool is not installed)");
+            "no-such-tool is not installed: /proc/sys/kernel/ostype");
 }
 
 TEST(Cut, LeavesWhatFitsOnTheScreen) {
@@ -158,7 +158,7 @@ TEST(FromTool, SaysThatTheToolFailedAndReadsTheFile) {
   const Finding finding =
       FromTool({"false"}, FromFile("type", "/proc/sys/kernel/ostype"));
   EXPECT_EQ(finding.value, "Linux");
-  EXPECT_EQ(finding.source, "/proc/sys/kernel/ostype (false failed)");
+  EXPECT_EQ(finding.source, "false failed: /proc/sys/kernel/ostype");
 }
 
 TEST(FromOwner, NamesTheOwnersUserNamespaceToItsMembers) {

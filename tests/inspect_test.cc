@@ -364,6 +364,8 @@ TEST_P(InspectTest, RefusesAWordThatIsNoPid) {
                           word));
   }
   EXPECT_THAT(ErrorsOf({"-1"}, 2), HasSubstr("there is no option -1\n"));
+  EXPECT_THAT(ErrorsOf({"1", "--json"}, 2),
+              HasSubstr("options go before the PIDs: --json\n"));
 }
 
 TEST_P(InspectTest, SaysWhoMayInspectTheProcessOfSomebodyElse) {

@@ -208,7 +208,7 @@ TEST_P(IpcTest, DoesWithoutTheToolAndSaysSo) {
   const auto hide = [] { setenv("PATH", "/nonexistent", 1); };
   EXPECT_EQ(RunJson(hide)["verdict"], "holds");
   const std::string output = Run({}, hide).output;
-  EXPECT_THAT(output, HasSubstr("/proc/sysvipc (ipcs is not installed)\n"));
+  EXPECT_THAT(output, HasSubstr("ipcs is not installed: /proc/sysvipc\n"));
   EXPECT_THAT(output, HasSubstr("                     105          0   600"))
       << "the key of the inside, as /proc/sysvipc has it";
   ExpectFits80Columns(output);

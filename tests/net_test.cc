@@ -216,7 +216,7 @@ TEST_P(NetTest, SkipsTheClaimThatNeedsVeth) {
 TEST_P(NetTest, DoesWithoutTheToolAndSaysSo) {
   const std::string output =
       Run({}, [] { setenv("PATH", "/nonexistent", 1); }).output;
-  EXPECT_THAT(output, HasSubstr("getifaddrs(3) (ip is not installed)\n"));
+  EXPECT_THAT(output, HasSubstr("ip is not installed:\n"));
   ExpectFits80Columns(output);
 }
 

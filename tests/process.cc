@@ -68,6 +68,7 @@ void Exec(const Command& command) {
 }  // namespace
 
 void Become(const Command& command) {
+  std::signal(SIGCHLD, SIG_DFL);  // As before FdOfEnded().
   try {
     if (command.program.empty()) _exit(command.function());
     Exec(command);

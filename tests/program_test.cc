@@ -184,6 +184,10 @@ TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
                                              {"--auto", "-1"},
                                              {"--auto", "soon"},
                                              {"--auto", "nan"},
+                                             {"--auto", "0,5"},
+                                             {"--auto", ""},
+                                             {"--save", ""},
+                                             {"--cast", ""},
                                              {"--markdown", "--json"},
                                              {"--markdown", "--step"},
                                              {"--markdown", "--auto", "0"},
@@ -425,6 +429,7 @@ TEST(RunLesson, RefusesWordsThatItCannotUse) {
                                              {"--nonsense"},
                                              {"--shell", "one"},
                                              {"--step", "one"},
+                                             {"--code", "one"},
                                              {"--json", "one"},
                                              {"--save", "file", "one"}}) {
     const Result result = RunTask(wrong, true);

@@ -118,6 +118,17 @@ TEST(TextRenderer, SaysOnceWhatSeveralSourcesAgreeOn) {
             "              domain name  d                    uname(2)\n");
 }
 
+TEST(TextRenderer, FoldsASourceThatIsTooLong) {
+  EXPECT_EQ(
+      Text({Shown{"outside",
+                  {{"hostname", "vm",
+                    "hostname is not installed: /proc/sys/kernel/hostname"}}}}),
+      "     outside  hostname     vm                   hostname is not "
+      "installed:\n"
+      "                                                "
+      "/proc/sys/kernel/hostname\n");
+}
+
 TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
   EXPECT_EQ(Text({Shown{"inside", {{"queues", "a\n\nb", "$ ipcs -q"}}}}),
             "     inside   queues       $ ipcs -q\n"

@@ -344,8 +344,15 @@ TEST_P(SetnsTest, SaysWhatItCannotJoin) {
   gone.Fork();
   gone.Finish();
   const std::string path = fmt::format("/proc/{}/ns/uts", gone.pid());
-  expect(Run({path, "true"}), "1",
-         fmt::format("there is no {}: a process's links end with it\n", path));
+  expect(
+      Run({path, "true"}), "1",
+      fmt::format("there is no \"{}\": a process's links end with it\n", path));
+  for (const std::string word : {"4242", "", "/nonexistent"}) {
+    expect(Run({word, "true"}), "1",
+           fmt::format("there is no \"{}\": a namespace has a path such as "
+                       "/proc/4242/ns/uts\n",
+                       word));
+  }
 }
 
 TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -127,6 +128,23 @@ TEST(Stepper, StopsWhereTheScreenIsFull) {
   // The title with its empty line, and two of ten rows, are 22 of 23.
   const std::string page = terminal.ReadTo("[Enter: more   q: quit]");
   EXPECT_EQ(std::count(page.begin(), page.end(), '\n'), 20);
+  PressEnter(terminal);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
+  Command command = Show({Step{1, "One"}}, true);
+  command.function = [show = command.function] {
+    const winsize narrow = {
+        .ws_row = 24, .ws_col = 30, .ws_xpixel = 0, .ws_ypixel = 0};
+    ioctl(STDOUT_FILENO, TIOCSWINSZ, &narrow);
+    return show();
+  };
+  Terminal terminal(command);
+  terminal.ReadTo("\n[");
+  const std::string keys = terminal.ReadTo("]");
+  EXPECT_THAT(keys, HasSubstr("…"));
+  EXPECT_LE(keys.size() - std::string("…").size() + 1, 28U);
   PressEnter(terminal);
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 }

@@ -184,6 +184,7 @@ TEST_F(TourTest, RefusesWrongUsage) {
                                              {"--json", "--markdown"},
                                              {"--json", "--step"},
                                              {"--json", "--auto", "1"},
+                                             {"--auto", "soon"},
                                              {"--markdown", "--step"},
                                              {"--markdown", "--auto", "1"}}) {
     const Result result = RunCommand(Tour(wrong));
@@ -225,7 +226,7 @@ TEST_F(TourTest, RefusesToGoByStepsWithoutATerminal) {
 
 TEST_F(TourTest, EndsWithALessonThatCannotUseItsOptions) {
   folder_.FakeAll("echo \"$0: bad\" >&2\nexit 2\n");
-  const Result result = RunCommand(Tour({"--auto", "soon"}));
+  const Result result = RunCommand(Tour({"--auto", "0"}));
   EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
   EXPECT_THAT(result.errors, testing::EndsWith("/inspect: bad\n"));
 }
@@ -261,6 +262,8 @@ TEST_F(TourTest, EndsWith130OnCtrlC) {
   terminal.Type("\x03");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
   EXPECT_THAT(Survivors(), IsEmpty());
+  // That is for the lesson to say.
+  EXPECT_THAT(terminal.screen(), Not(HasSubstr("interrupted")));
 }
 
 TEST_F(TourTest, LeavesNothingWhenItIsKilled) {

@@ -57,7 +57,8 @@ Seen Parse(const std::string& text, const std::string& arguments,
   for (auto piece =
            std::sregex_iterator(arguments.begin(), arguments.end(), kPiece);
        piece != std::sregex_iterator(); ++piece) {
-    seen.pieces.insert(piece->str());
+    // Where the kernel writes: strace(1) has what it wrote.
+    if (!piece->str().starts_with("&")) seen.pieces.insert(piece->str());
   }
   return seen;
 }
