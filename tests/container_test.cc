@@ -77,8 +77,8 @@ TEST_P(ContainerTest, ControlSeesWhatItsParentSees) {
 }
 
 TEST_P(ContainerTest, ComparisonIsIsolatedInEveryRow) {
-  ExpectIsolated(RunJson(), {"hostname", "PID", "root", "interfaces",
-                             "bounding", "no_new_privs", "new file"});
+  ExpectIsolated(RunJson(), {"hostname", "root", "interfaces", "bounding",
+                             "no_new_privs", "new file"});
 }
 
 TEST_P(ContainerTest, RootInsideMayNotRename) {
