@@ -73,10 +73,18 @@ void ReadInto(Line& line, pid_t parent, int limit) {
 std::optional<char> ReadKey(std::optional<std::chrono::milliseconds> limit) {
   const pid_t parent = getpid();
   const int milliseconds = limit ? static_cast<int>(limit->count()) : -1;
+  termios before = {};
+  const bool is_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
   Child child([&](Line& line) { ReadInto(line, parent, milliseconds); });
   child.Fork();
-  const std::optional<std::string> key = child.Receive();
-  child.Finish();
+  std::optional<std::string> key;
+  try {
+    key = child.Receive();
+    child.Finish();
+  } catch (const ChildError&) {
+    if (is_terminal) Set(before);  // It was killed.
+    throw;
+  }
   if (!key) return std::nullopt;
   if (key->front() == kInterrupt) Check(kill(0, SIGINT), "kill(0, SIGINT)");
   return key->front();

@@ -108,6 +108,21 @@ TEST(ReadKey, GivesTheTerminalBackWhateverEndsTheProgram) {
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
+TEST(ReadKey, GivesTheTerminalBackWhenItsOwnChildIsKilled) {
+  Terminal terminal({.function = [] {
+    try {
+      ReadKey(std::nullopt);
+    } catch (const ChildError&) {
+      return 3;
+    }
+    return 0;
+  }});
+  terminal.AwaitKeys();
+  kill(ChildrenOf(terminal.pid()).at(0), SIGKILL);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 3");
+  EXPECT_TRUE(terminal.IsUsual());
+}
+
 TEST(ReadKey, InterruptsTheForegroundWithCtrlC) {
   Terminal terminal({.function = [] {
     ReadKey(std::nullopt);
