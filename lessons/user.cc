@@ -80,12 +80,17 @@ std::string ToRoot(const std::string& id) {
 // In a user namespace that has no such user, it stays what it is.
 void BecomeOrdinary(Side& side) {
   const uid_t id = 1000;
+  int on_end =
+      0;  // The signal that tells of the end of its parent, if any.
+  Check(prctl(PR_GET_PDEATHSIG, &on_end), "prctl(PR_GET_PDEATHSIG)");
   int result = setresgid(id, id, id);
   if (side.Try(result, "setresgid({0}, {0}, {0})", id) != 0) return;
   result = setgroups(0, nullptr);
   side.Check(result, "setgroups(0, NULL)");
   result = setresuid(id, id, id);
   side.Check(result, "setresuid({0}, {0}, {0})", id);
+  // Which a new uid takes away.
+  Check(prctl(PR_SET_PDEATHSIG, on_end), "prctl(PR_SET_PDEATHSIG)");
   // Or its folder in /proc, and its children's, would remain root's.
   Check(prctl(PR_SET_DUMPABLE, 1), "prctl(PR_SET_DUMPABLE, 1)");
 }

@@ -266,6 +266,18 @@ TEST_F(TourTest, EndsWith130OnCtrlC) {
   EXPECT_THAT(terminal.screen(), Not(HasSubstr("interrupted")));
 }
 
+TEST_F(TourTest, TakesWithItALessonThatBecameAnotherUser) {
+  Terminal terminal(Tour({"--step", "--lesson", "user"}));
+  terminal.ReadTo("Enter: run this step");
+  terminal.AwaitKeys();
+  terminal.Type("\n");
+  terminal.ReadTo("Enter: ");
+  terminal.AwaitKeys();
+  kill(terminal.pid(), SIGKILL);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
+  EXPECT_THAT(Survivors(), IsEmpty());
+}
+
 TEST_F(TourTest, LeavesNothingWhenItIsKilled) {
   folder_.FakeAll("echo here\nexec sleep 1000\n");
   Terminal terminal(Tour());
