@@ -66,6 +66,8 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
   };
   program_pid = getpid();
   std::signal(SIGINT, OnInterrupt);
+  // Whoever started it may have ignored that: then no child can be awaited.
+  std::signal(SIGCHLD, SIG_DFL);
   try {
     CheckStandardStreams();
     GoWhereTheReaderIs();

@@ -130,6 +130,10 @@ TEST_P(UtsTest, SurvivesAHostnameOfAnyBytes) {
   EXPECT_THAT(result.output, Not(HasSubstr("\x1b")));
 }
 
+TEST_P(UtsTest, AwaitsItsChildrenThoughTheReaderIgnoresThem) {
+  EXPECT_EQ(RunJson([] { signal(SIGCHLD, SIG_IGN); })["verdict"], "holds");
+}
+
 TEST_P(UtsTest, DoesWithoutTheToolAndSaysSo) {
   const auto hide = [] { setenv("PATH", "/nonexistent", 1); };
   EXPECT_EQ(RunJson(hide)["verdict"], "holds");
