@@ -70,14 +70,14 @@ void Empty(const fs::path& folder, int home) {
 
 // Removes a cgroup and those below it, unless it is gone.
 void Remove(const fs::path& folder, int home) {
-  std::error_code gone;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(folder, gone)) {
-    if (entry.is_directory()) Remove(entry.path(), home);
-  }
   while (rmdir(folder.c_str()) == -1 && errno != ENOENT) {
     if (errno != EBUSY) {
       throw CallError(errno, fmt::format("rmdir(\"{}\")", folder.native()));
+    }
+    std::error_code gone;
+    for (const fs::directory_entry& entry :
+         fs::directory_iterator(folder, gone)) {
+      if (entry.is_directory(gone)) Remove(entry.path(), home);
     }
     Empty(folder, home);
   }
