@@ -24,6 +24,15 @@ Descriptor MakeTcpSocket() {
                           "socket(AF_INET, SOCK_STREAM)"));
 }
 
+void LimitPatience(const Descriptor& socket) {
+  const timeval patience = {.tv_sec = 5, .tv_usec = 0};
+  for (const int direction : {SO_SNDTIMEO, SO_RCVTIMEO}) {
+    Check(setsockopt(socket.get(), SOL_SOCKET, direction, &patience,
+                     sizeof patience),
+          "setsockopt({})", socket.get());
+  }
+}
+
 int Bind(const Descriptor& socket, const std::string& ip, in_port_t port) {
   const sockaddr_in address = Ipv4(ip, port);
   return bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),

@@ -16,6 +16,10 @@ sockaddr_in Ipv4(const std::string& ip, in_port_t port = 0);
 /// A TCP socket. Throws CallError. tcp(7).
 Descriptor MakeTcpSocket();
 
+/// Lets no call on the socket take longer than five seconds: when whoever was
+/// to answer has been killed, no answer comes. Throws CallError. socket(7).
+void LimitPatience(const Descriptor& socket);
+
 /// bind(2) and connect(2) with that address: they give what these give, and
 /// throw as Ipv4.
 int Bind(const Descriptor& socket, const std::string& ip, in_port_t port);

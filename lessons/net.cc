@@ -257,6 +257,7 @@ void Teach(Lesson& lesson) {
     outside.Hear(child);
     AwaitOperational("outer");
     const Descriptor socket = MakeTcpSocket();
+    LimitPatience(socket);
     result = Connect(socket, kInner, kPort);
     outside.Check(result, "connect({}, {{\"{}\", {}}})", socket.get(),
                   kInner, kPort);
