@@ -54,12 +54,6 @@ namespace {
 // The operations. Each is a function that throws the CallError of the call
 // that was refused. It runs in a child, which it may move and change.
 
-void BecomeRoot() {
-  const Ids ids = Ids::OfCaller();
-  Check(unshare(CLONE_NEWUSER), "unshare(CLONE_NEWUSER)");
-  MapToRoot(ids);
-}
-
 void Clone(int flags) {
   Child child([](Line&) {});
   const pid_t pid =
@@ -309,7 +303,7 @@ std::vector<Trial> TryAll(const Machine& machine) {
     }
     trials.push_back(Try(operation, machine));
   };
-  add({kRoot, {kProc}, BecomeRoot});
+  add({kRoot, {kProc}, EnterUserNamespaceAsRoot});
   std::vector<Operation> operations = OperationsOfRoot();
   // Where no cgroup has children with pids, nobody is refused one.
   if (Works(trials, kProc)) {
