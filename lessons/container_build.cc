@@ -38,7 +38,6 @@
 namespace steps {
 namespace {
 
-constexpr int kProcesses = 100;
 constexpr int kMemory = 256;  // MiB
 
 struct Limit {
@@ -159,6 +158,19 @@ Finding FromBoundingSet() {
   return {"bounding", fmt::format("{:#x}", set), "prctl(PR_CAPBSET_READ)"};
 }
 
+Finding FromEffectiveSet() {
+  const std::unique_ptr<void, int (*)(void*)> own(cap_get_proc(), cap_free);
+  auto* const caps = static_cast<cap_t>(own.get());
+  Check(caps == nullptr ? -1 : 0, "cap_get_proc()");
+  std::uint64_t set = 0;
+  for (int cap = 0; cap_get_bound(cap) >= 0; ++cap) {
+    cap_flag_value_t has = CAP_CLEAR;
+    Check(cap_get_flag(caps, cap, CAP_EFFECTIVE, &has), "cap_get_flag()");
+    if (has == CAP_SET) set |= std::uint64_t{1} << cap;
+  }
+  return {"effective", fmt::format("{:#x}", set), "capget(2)"};
+}
+
 Finding FromNoNewPrivileges() {
   return {"no_new_privs",
           fmt::to_string(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)),
@@ -182,7 +194,7 @@ void RelaySignals(pid_t pid, const std::function<bool()>& has_ended) {
     }
     if (info.si_signo == SIGCHLD) {
       if (has_ended()) return;
-    } else if (info.si_code <= 0) {  // A process sent it, not the kernel.
+    } else {
       kill(pid, info.si_signo);
     }
   }
@@ -236,7 +248,8 @@ Outcome Container::Limit(Lesson& lesson, Side& outside) {
       // Shown for one of them: the file of the other has two names.
       WriteTo(limit.file_1 == limit.file_2 ? outside : quiet, folder, file,
               limit.value);
-      const Descriptor fd(openat(folder, file.c_str(), O_RDONLY));
+      const Descriptor fd(
+          openat(folder, file.c_str(), O_RDONLY | O_CLOEXEC));
       Check(fd.get(), "openat(\"{}\")", file);
       const long value = std::stol(ReadAll(fd.get()));
       set += limit.controller == "pids"

@@ -25,10 +25,12 @@ constexpr const char* kAddress = "192.0.2.2";
 constexpr const char* kGateway = "192.0.2.1";
 constexpr in_port_t kGatewayPort = 8080;
 
+/// How many processes it may have at once, PID 1 included.
+constexpr int kProcesses = 100;
+
 /// Waits for signals, all of which the caller has to have blocked, and
-/// passes on to the process `pid` those that a process has sent: what is
-/// typed on the terminal reaches it anyhow. Until `has_ended`, asked at
-/// each SIGCHLD, says so. Throws CallError. sigwaitinfo(2).
+/// passes them on to the process `pid`. Until `has_ended`, asked at each
+/// SIGCHLD, says so. Throws CallError. sigwaitinfo(2).
 void RelaySignals(pid_t pid, const std::function<bool()>& has_ended);
 
 /// Blocks every signal. Throws CallError. sigprocmask(2).
@@ -46,6 +48,9 @@ Finding FromInterfaces();
 /// The capabilities that it can ever have, a bit for each: "0xa80425fb".
 /// capabilities(7).
 Finding FromBoundingSet();
+
+/// The same of those that it has now.
+Finding FromEffectiveSet();
 
 /// Whether an exec may give it more than it has: "0" or "1". prctl(2).
 Finding FromNoNewPrivileges();

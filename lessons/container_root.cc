@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -81,6 +82,16 @@ void MountOverlay(Side& side, const std::string& lower,
              target);
 }
 
+// Shows a file or folder of the host's, in which nothing can be changed.
+void BindReadOnly(const std::string& source, const std::string& target,
+                  std::uint64_t attributes) {
+  Check(mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr),
+        "mount(\"{}\", \"{}\", NULL, MS_BIND, NULL)", source, target);
+  mount_attr attr = {MOUNT_ATTR_RDONLY | attributes, 0, 0, 0};
+  Check(mount_setattr(AT_FDCWD, target.c_str(), 0, &attr, sizeof attr),
+        "mount_setattr(AT_FDCWD, \"{}\", MOUNT_ATTR_RDONLY)", target);
+}
+
 // A root of nothing but the host's /usr, and what leads there.
 void MakeRootOfUsr(Side& side) {
   MakeFolder("root/usr");
@@ -91,15 +102,13 @@ void MakeRootOfUsr(Side& side) {
       fs::copy_symlink("/" + folder, "root/" + folder);
     } else if (fs::exists("/" + folder)) {
       MakeFolder("root/" + folder);
-      Check(mount(("/" + folder).c_str(), ("root/" + folder).c_str(),
-                  nullptr, MS_BIND, nullptr),
-            "mount(\"/{}\", MS_BIND)", folder);
+      BindReadOnly("/" + folder, "root/" + folder, MOUNT_ATTR_NODEV);
     }
   }
 }
 
-// Devices by bind mounts, each as it is outside: no other can be opened,
-// because every other mount of the container is MS_NODEV.
+// Devices by bind mounts: no other can be opened, because every other mount
+// of the container is MS_NODEV. Read-only, or their modes could be changed.
 void MakeDevices(Side& side) {
   Mount(side, "tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   for (const std::string name :
@@ -107,9 +116,7 @@ void MakeDevices(Side& side) {
     const std::string device = "/mnt/dev/" + name;
     if (!fs::exists(device)) continue;
     WriteFile("/dev/" + name, "");
-    Check(mount(device.c_str(), ("/dev/" + name).c_str(), nullptr, MS_BIND,
-                nullptr),
-          "mount(\"{}\", \"/dev/{}\", NULL, MS_BIND, NULL)", device, name);
+    BindReadOnly(device, "/dev/" + name, MOUNT_ATTR_NOEXEC);
   }
   MakeFolder("/dev/pts");
   Mount(side, "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
@@ -126,26 +133,19 @@ void MakeDevices(Side& side) {
   }
 }
 
-// What of /proc is the whole machine's, uid 0 may change there and need not
+// What of /proc is the whole machine's, and uid 0 may change or need not
 // read. Engines protect the same.
 void ProtectProc() {
-  for (const std::string path : {"/proc/bus", "/proc/fs", "/proc/irq",
-                                 "/proc/sys", "/proc/sysrq-trigger"}) {
-    if (!fs::exists(path)) continue;
-    Check(mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr),
-          "mount(\"{0}\", \"{0}\", NULL, MS_BIND, NULL)", path);
-    Check(mount("none", path.c_str(), nullptr,
-                MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
-                    MS_NOEXEC,
-                nullptr),
-          "mount(\"none\", \"{}\", NULL, MS_REMOUNT | MS_RDONLY, NULL)",
-          path);
+  for (const std::string name :
+       {"acpi", "asound", "bus", "dynamic_debug", "fs", "irq", "mtrr",
+        "pressure", "scsi", "sys", "sysrq-trigger"}) {
+    const std::string path = "/proc/" + name;
+    if (fs::exists(path)) BindReadOnly(path, path, 0);
   }
-  for (const std::string path : {"/proc/kcore", "/proc/keys",
-                                 "/proc/sched_debug", "/proc/timer_list"}) {
-    if (!fs::exists(path)) continue;
-    Check(mount("/dev/null", path.c_str(), nullptr, MS_BIND, nullptr),
-          "mount(\"/dev/null\", \"{}\", NULL, MS_BIND, NULL)", path);
+  for (const std::string name :
+       {"kcore", "keys", "sched_debug", "timer_list"}) {
+    const std::string path = "/proc/" + name;
+    if (fs::exists(path)) BindReadOnly("/dev/null", path, 0);
   }
 }
 
@@ -172,7 +172,8 @@ void ChangeRoot(Side& side, const std::string& image) {
   side.Check(result, "mount(\"none\", \"/\", NULL, {}, NULL)",
              MountFlags(MS_REC | MS_PRIVATE));
   // Opened here: it may lie below /mnt, and has to be of this namespace.
-  const Descriptor lower = Open(image.empty() ? "/" : image, O_PATH);
+  const Descriptor lower =
+      image.empty() ? Descriptor() : Open(image, O_PATH);
   Mount(side, "tmpfs", "/mnt", "tmpfs", MS_NODEV, "mode=755");
   Check(chdir("/mnt"), "chdir(\"/mnt\")");
   for (const char* folder : {"root", "upper", "work"}) MakeFolder(folder);
@@ -184,9 +185,11 @@ void ChangeRoot(Side& side, const std::string& image) {
     MountOverlay(side, fmt::format("/proc/self/fd/{}", lower.get()),
                  "root");
   }
-  // What a folder of the reader's need not have.
+  // What a folder of the reader's need not have. If one were a link, the
+  // old root could be hidden behind another mount, and stay.
   for (const char* folder : {"root/dev", "root/mnt", "root/proc"}) {
     MakeFolder(folder);
+    Open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   }
 
   side.Check(chdir("root"), "chdir(\"root\")");

@@ -68,15 +68,22 @@ void TakeTerminal() {
   std::signal(SIGTTOU, SIG_DFL);
 }
 
-// PID 1, with the command as its child.
+// PID 1, with the command as its child. That one leaves the process group
+// of the lesson: what it sends to its own group stays inside.
 int Init(const std::vector<std::string>& command, bool has_terminal) {
+  // What is typed on the terminal comes from the lesson, and not twice.
+  Check(setpgid(0, 0), "setpgid(0, 0)");
   // The command has the capabilities of PID 1, and may not see what this
   // process still has of the host: its descriptors and its program.
   Check(prctl(PR_SET_DUMPABLE, 0), "prctl(PR_SET_DUMPABLE, 0)");
   Side quiet("init", [](const Event&) {});
   const auto nothing = [](pid_t) { return false; };
   return RunInit(quiet, nothing, [&] {
-    if (has_terminal) TakeTerminal();
+    if (has_terminal) {
+      TakeTerminal();
+    } else {
+      Check(setsid(), "setsid()");
+    }
     MakeEnvironment();
     Check(close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC),
           "close_range(CLOSE_RANGE_CLOEXEC)");
@@ -97,7 +104,9 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   // Those that come from now on are for the command.
   BlockSignals();
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  const bool has_terminal = foreground == getpgrp();
+  // Of a pipeline the others need it as well.
+  const bool has_terminal =
+      foreground == getpgrp() && isatty(STDOUT_FILENO) == 1;
   Side quiet("outside", [](const Event&) {});
   const Outcome limited = container.Limit(lesson, quiet);
   container.Start(quiet,

@@ -132,7 +132,7 @@ void Caller(Line& line, Child& child) {
   const std::vector<std::string> ahead = OffsetsAhead();
   const std::string text = fmt::format("{}", fmt::join(ahead, "\n"));
   const std::string words = fmt::format("{}", fmt::join(ahead, "\\n"));
-  const Descriptor early(open(kOffsets, O_WRONLY));
+  const Descriptor early(open(kOffsets, O_WRONLY | O_CLOEXEC));
   caller.Check(early.get(), "open(\"{}\", O_WRONLY)", kOffsets);
   ssize_t written = write(early.get(), text.data(), text.size());
   caller.Check(written, "write({}, \"{}\", {})", early.get(), words,
@@ -144,7 +144,7 @@ void Caller(Line& line, Child& child) {
   caller.Show({{"child PID", fmt::to_string(pid), "clone(2)"}});
   line.Checkpoint();
 
-  const Descriptor late(open(kOffsets, O_WRONLY));
+  const Descriptor late(open(kOffsets, O_WRONLY | O_CLOEXEC));
   caller.Check(late.get(), "open(\"{}\", O_WRONLY)", kOffsets);
   written = write(late.get(), text.data(), text.size());
   const int refusal = caller.Try(written, "write({}, \"{}\", {})",

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "common/call_error.h"
+#include "common/cgroups.h"
 #include "common/child.h"
 #include "common/descriptor.h"
 #include "common/namespaces.h"
@@ -70,7 +72,7 @@ bool Holds(const json& run, const std::string& part) {
 TEST_P(ContainerTest, ControlSeesWhatItsParentSees) {
   const json run = RunJson();
   for (const char* probe : {"hostname", "root", "interfaces", "bounding",
-                            "no_new_privs", "new file"}) {
+                            "effective", "no_new_privs", "new file"}) {
     EXPECT_FALSE(Values(run, "child", probe).empty()) << probe;
     EXPECT_EQ(Values(run, "child", probe), Values(run, "outside", probe));
   }
@@ -78,7 +80,7 @@ TEST_P(ContainerTest, ControlSeesWhatItsParentSees) {
 
 TEST_P(ContainerTest, ComparisonIsIsolatedInEveryRow) {
   ExpectIsolated(RunJson(), {"hostname", "root", "interfaces", "bounding",
-                             "no_new_privs", "new file"});
+                             "effective", "no_new_privs", "new file"});
 }
 
 TEST_P(ContainerTest, RootInsideMayNotRename) {
@@ -113,6 +115,22 @@ TEST_P(ContainerTest, ForksUpToTheLimit) {
 
 // Where a file system is mounted below /usr, the kernel refuses an overlay to
 // whoever did not mount that: one could see what it hides.
+TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
+  const auto place = as_nobody() ? std::nullopt : FindCgroupPlace("pids");
+  if (!place || place->controllers.empty()) {
+    GTEST_SKIP() << "no cgroup may be made between";
+  }
+  const Cgroup group(*place, {});
+  const auto write_to = [&group](const char* file, const char* text) {
+    const Descriptor fd(openat(group.folder(), file, O_WRONLY | O_CLOEXEC));
+    WriteAll(fd.get(), text);
+  };
+  write_to("pids.max", "40");
+  const json run = RunJson([&] { write_to("cgroup.procs", "0"); });
+  EXPECT_FALSE(Holds(run, "limit on its processes"));
+  EXPECT_EQ(run["verdict"], "holds");
+}
+
 TEST_P(ContainerTest, DoesWithoutAnOverlay) {
   const json run = RunJson([] {
     EnterUserNamespaceAsRoot();
@@ -242,6 +260,43 @@ TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
 }
 
+TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
+  for (int i = 0; i < 20; ++i) {
+    Terminal terminal({.program = program(),
+                       .arguments = {"sleep", "1000"},
+                       .as_nobody = as_nobody()});
+    terminal.ReadTo("all of it together");
+    usleep(i * 3000);
+    terminal.Type("\x03");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  }
+}
+
+TEST_P(ContainerTest, SignalToItsOwnGroupStaysInside) {
+  const Result result = RunCommand({.function = [&] {
+    setsid();
+    const Result inside = Run({"sh", "-c", "kill -9 0"});
+    return ExitStatus(inside.status) == 128 + SIGKILL ? 3 : 4;
+  }});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 3");
+}
+
+TEST_P(ContainerTest, LeavesTheTerminalToThePipelineThatItIsIn) {
+  Terminal terminal({.function = [&] {
+    const Descriptor lesson = Open(program(), O_RDONLY);
+    dup2(lesson.get(), 9);
+    if (as_nobody() && IsRoot()) BecomeNobody();
+    return execlp("sh", "sh", "-c",
+                  "/proc/self/fd/9 -- echo piped 2>&- | cat; "
+                  "read x; echo \"$x\"",
+                  nullptr);
+  }});
+  terminal.ReadTo("piped\r\n");
+  terminal.Type("typed\n");
+  terminal.ReadTo("\ntyped\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
 TEST_P(ContainerTest, CtrlZStopsNothing) {
   Terminal terminal({.program = program(),
                      .arguments = {"sh", "-c", "echo ready; read x; echo $x"},
@@ -298,6 +353,18 @@ TEST_P(ContainerTest, RootInsideReachesNothingOfTheHost) {
   // PID 1 has descriptors and a program of the host.
   EXPECT_EQ(InShell("readlink /proc/1/fd/* /proc/1/exe /proc/1/cwd", 1), "");
   EXPECT_EQ(InShell("cat /proc/mounts | cut -d ' ' -f 2 | grep /mnt", 1), "");
+}
+
+TEST_P(ContainerTest, DevicesOfTheHostCannotBeChanged) {
+  struct stat before = {};
+  ASSERT_EQ(stat("/dev/full", &before), 0);
+  InShell("chmod 600 /dev/full 2>&-", 1);
+  InShell("chown 1 /dev/null 2>&-", 1);
+  InShell("chmod 600 /proc/keys 2>&-", 1);
+  struct stat after = {};
+  ASSERT_EQ(stat("/dev/full", &after), 0);
+  EXPECT_EQ(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+  InShell("echo > /dev/null");
 }
 
 TEST_P(ContainerTest, CommandGetsNoDescriptorAndNoVariableOfTheReader) {
@@ -417,6 +484,24 @@ TEST_P(ContainerTest, WithoutACommandTheFolderHasAShell) {
   terminal.ReadTo("\ngiven\r\ncontainer_001\r\n");
   terminal.Type("exit 5\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 5");
+}
+
+// A link could lead one mount behind another, and keep the host's root there.
+TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
+  const std::vector<std::string> names = {"dev", "mnt", "proc"};
+  for (const std::string& link : names) {
+    for (const std::string& target : names) {
+      if (link == target) continue;
+      const RootFolder folder;
+      fs::create_directory(folder.path() + "/" + target);
+      fs::create_symlink(target, folder.path() + "/" + link);
+      const Result result =
+          Run({"--rootfs", folder.path(), "sh", "-c", "echo out"});
+      EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+      EXPECT_THAT(result.output, IsEmpty());
+      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\")"));
+    }
+  }
 }
 
 TEST_P(ContainerTest, RefusesARootThatIsNoFolder) {
