@@ -298,9 +298,10 @@ TEST_P(EveryLesson, HasItsClaimsAboveItsSource) {
   for (std::string line; std::getline(lines, line) && line.starts_with("//");) {
     comment += line.substr(2) + " ";
   }
+  const json run = RunJson();
   std::string claims;
   int number = 0;
-  for (const json& claim : RunJson()["claims"]) {
+  for (const json& claim : run["claims"]) {
     claims +=
         fmt::format("{}. {} ", ++number, claim["text"].get<std::string>());
   }

@@ -100,17 +100,28 @@ std::string DecodeNetlink(const std::string& line) {
   return decoded.append(rest, line.cend());
 }
 
-// What strace saw: a file for each process, a line for each call.
+// "-1 EPERM" of "-1 EPERM (Operation not permitted)".
+std::string ResultIn(const std::string& text) {
+  std::istringstream words(text);
+  std::string result;
+  std::string name;
+  words >> result >> name;
+  return name.starts_with("E") ? result + " " + name : result;
+}
+
+// What strace saw: a file for each process, a line for each call, "name(…) =
+// …".
 std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
-  static const std::regex kLine(R"re((\w+)(\(.*\)) += (-?\w+(?: E\w+)?).*)re");
   std::vector<Seen> calls;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     std::istringstream lines(ReadFile(file.path()));
-    std::smatch match;
     for (std::string line; std::getline(lines, line);) {
-      if (std::regex_match(line, match, kLine)) {
-        calls.push_back(Parse(line, DecodeNetlink(match[2]), match[3]));
-      }
+      const std::size_t begin = line.find('(');
+      const std::size_t end = line.rfind(" = ");
+      if (begin >= end || end == std::string::npos) continue;
+      calls.push_back(Parse(line,
+                            DecodeNetlink(line.substr(begin, end - begin)),
+                            ResultIn(line.substr(end + 3))));
     }
   }
   return calls;
