@@ -47,6 +47,7 @@ std::unique_ptr<Renderer> MakeJsonRenderer(Write write);
 /// For Graphviz: one graph with all drawings, each beside the one before,
 /// written with the verdict of a lesson that came to its end. dot(1).
 std::unique_ptr<Renderer> MakeDotRenderer(Write write);
+
 /// For articles: Markdown as GitHub reads it, each event written as it comes.
 /// Calls and evidence are laid out as in the text; tables are whole.
 std::unique_ptr<Renderer> MakeMarkdownRenderer(Write write);

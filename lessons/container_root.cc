@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -240,13 +242,13 @@ void MakeRoot(Side& side, const std::string& image) {
 
 // Of which kind the file system is that the container's programs are on.
 Finding FromRoot(const std::string& image) {
-  constexpr auto kOverlay = 0x794c7630;  // OVERLAYFS_SUPER_MAGIC
   const std::string path = image.empty() ? "/usr" : "/";
   struct statfs system = {};
   Check(statfs(path.c_str(), &system), "statfs(\"{}\")", path);
-  const bool overlay = system.f_type == kOverlay;
-  return {"programs",
-          fmt::format("{}, {}", path, overlay ? "an overlay" : "read-only"),
+  const char* kind = "writable";
+  if ((system.f_flags & ST_RDONLY) != 0) kind = "read-only";
+  if (system.f_type == OVERLAYFS_SUPER_MAGIC) kind = "an overlay";
+  return {"programs", fmt::format("{}, {}", path, kind),
           fmt::format("statfs(\"{}\")", path)};
 }
 

@@ -266,7 +266,7 @@ TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
                        .arguments = {"sleep", "1000"},
                        .as_nobody = as_nobody()});
     terminal.ReadTo("all of it together");
-    usleep(i * 3000);
+    usleep(i * 3000);  // One of the moments at which it is made.
     terminal.Type("\x03");
     EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
   }
