@@ -12,22 +12,23 @@ def lesson(name, srcs = None, deps = []):
     """
     srcs = srcs or [name + ".cc"]
     listed = [src for src in srcs if src.endswith(".cc")]
+    header = "common/show/source.h" if "//common/program" in deps else "common/source.h"
     native.genrule(
         name = name + "_source",
         srcs = listed,
         outs = [name + "_source.cc"],
         cmd = """(
-          echo '#include "common/source.h"'
+          echo '#include "%s"'
           for file in $(SRCS); do
             echo "static const steps::EmbeddedSource $$(basename $$file .cc)_source("
-            printf '"%s", R"LESSON(' $$file
+            printf '"%%s", R"LESSON(' $$file
             cat $$file
             echo ')LESSON");'
           done
-        ) >$@""",
+        ) >$@""" % header,
     )
     cc_binary(
         name = name,
         srcs = srcs + [":" + name + "_source"],
-        deps = deps + ["//common:source"],
+        deps = deps if "//common/program" in deps else deps + ["//common:source"],
     )

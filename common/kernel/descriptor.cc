@@ -1,0 +1,63 @@
+#include "common/kernel/descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "common/kernel/call.h"
+
+namespace steps {
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    Close();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void Descriptor::Close() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  if (fd != -1 && close(fd) == -1) perror("close");
+}
+
+Descriptor Open(const std::string& path, int flags, mode_t mode) {
+  return Descriptor(MUST(open, path.c_str(), flags | O_CLOEXEC, mode));
+}
+
+void WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count == -1 && errno == EINTR) continue;
+    bytes.remove_prefix(Check(count, "write({})", fd));
+  }
+}
+
+std::string ReadAll(int fd) {
+  std::string bytes;
+  std::array<char, 4096> buffer;
+  while (true) {
+    const ssize_t count = read(fd, buffer.data(), buffer.size());
+    if (count == -1 && errno == EINTR) continue;
+    if (Check(count, "read({})", fd) == 0) return bytes;
+    bytes.append(buffer.data(), count);
+  }
+}
+
+std::string ReadFile(const std::string& path) {
+  return ReadAll(Open(path, O_RDONLY).get());
+}
+
+std::vector<char*> ExecArguments(const std::vector<std::string>& argv) {
+  std::vector<char*> pointers;
+  for (const std::string& argument : argv) {
+    pointers.push_back(const_cast<char*>(argument.c_str()));
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace steps

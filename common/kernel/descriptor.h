@@ -1,0 +1,50 @@
+#ifndef COMMON_KERNEL_DESCRIPTOR_H_
+#define COMMON_KERNEL_DESCRIPTOR_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace steps {
+
+/// Owns one file descriptor and closes it. Moves, never copies.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor() { Close(); }
+
+  /// The descriptor, or -1 when there is none.
+  int get() const { return fd_; }
+
+  /// Closes it now. A failure is reported on stderr. close(2).
+  void Close() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+/// Opens `path`, close-on-exec; `mode` is for a file that is made. Throws
+/// CallError. open(2).
+Descriptor Open(const std::string& path, int flags, mode_t mode = 0);
+
+/// Writes all of `bytes`. Throws CallError. write(2).
+void WriteAll(int fd, std::string_view bytes);
+
+/// Reads to the end of the file. Throws CallError. read(2).
+std::string ReadAll(int fd);
+
+/// All that the file at `path` holds. Throws CallError.
+std::string ReadFile(const std::string& path);
+
+/// `argv` for execvp(3): valid while the strings are.
+std::vector<char*> ExecArguments(const std::vector<std::string>& argv);
+
+}  // namespace steps
+
+#endif  // COMMON_KERNEL_DESCRIPTOR_H_

@@ -1,0 +1,47 @@
+#ifndef COMMON_KERNEL_MOUNTS_H_
+#define COMMON_KERNEL_MOUNTS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace steps {
+
+/// A mount, as a line of mountinfo tells of it. proc(5).
+struct Mount {
+  std::string device;   // Which file system it shows: "0:21".
+  std::string root;     // Which folder of it: "/".
+  std::string point;    // Where: "/proc", with the kernel's escapes (\040).
+  std::string tags;     // "shared:1 master:2"; empty when it is private.
+  std::string type;     // "proc"
+  std::string options;  // Those of the file system: "rw,pids".
+};
+
+/// The mounts in the text of a mountinfo.
+std::vector<Mount> MountsIn(const std::string& mountinfo);
+
+/// The mounts that this process sees. Throws CallError.
+std::vector<Mount> Mounts();
+
+/// The one on `point`, the last of several. Throws CallError.
+std::optional<Mount> MountOn(const std::string& point);
+
+/// The type of the file system on `point`, "tmpfs", or "nothing". For a probe.
+std::string MountedOn(const std::string& point);
+
+/// What becomes of mounts that are made below `point` later: "passed on both
+/// ways", "received only", "kept private". For a probe. mount_namespaces(7).
+std::string PropagationOf(const std::string& point);
+
+/// Makes every mount of this process private: what is mounted here later stays
+/// here. Throws CallError, and std::runtime_error where one is still shared
+/// although mount(2) answered 0.
+void MakeMountsPrivate();
+
+/// Mounts a new tmpfs on `point`. Throws CallError, and std::runtime_error
+/// where none is there although mount(2) answered 0.
+void MountTmpfs(const char* point);
+
+}  // namespace steps
+
+#endif  // COMMON_KERNEL_MOUNTS_H_

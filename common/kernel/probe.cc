@@ -1,0 +1,98 @@
+#include "common/kernel/probe.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+
+namespace steps {
+
+bool Evidence::operator==(const Evidence& other) const {
+  return std::ranges::equal(
+      findings_, other.findings_, [](const Finding& one, const Finding& two) {
+        return one.label == two.label && one.value == two.value;
+      });
+}
+
+const std::string& Evidence::ValueOf(const void* probe) const {
+  const auto found = std::ranges::find(probes_, probe);
+  if (found == probes_.end()) throw std::out_of_range("a probe not asked");
+  return findings_[static_cast<std::size_t>(found - probes_.begin())].value;
+}
+
+std::string ReadText(const std::string& path) {
+  std::string text = ReadFile(path);
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+std::string ReadLink(const std::string& path) {
+  std::array<char, 4096> target;
+  const ssize_t size =
+      MUST(readlink, path.c_str(), target.data(), target.size());
+  return {target.data(), static_cast<std::size_t>(size)};
+}
+
+std::string ReadField(const std::string& path, const std::string& field) {
+  std::istringstream lines(ReadFile(path));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(field + ":")) continue;
+    std::istringstream words(line.substr(field.size() + 1));
+    std::string value;
+    for (std::string word; words >> word;) {
+      value += (value.empty() ? "" : " ") + word;
+    }
+    return value;
+  }
+  throw std::out_of_range(fmt::format("no field {} in {}", field, path));
+}
+
+std::string RunTool(const std::vector<std::string>& argv) {
+  std::array<int, 2> ends = {};
+  MUST(pipe2, ends.data(), O_CLOEXEC);
+  const Descriptor output(ends[0]);
+  Descriptor input(ends[1]);
+  std::vector<char*> pointers = ExecArguments(argv);
+  const pid_t pid = MUST(fork);
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int nothing = open("/dev/null", O_RDWR);
+    dup2(nothing, STDIN_FILENO);
+    dup2(input.get(), STDOUT_FILENO);
+    dup2(nothing, STDERR_FILENO);
+    setenv("LC_ALL", "C", 1);
+    execvp(pointers[0], pointers.data());
+    _exit(127);
+  }
+  input.Close();
+  std::string text = ReadAll(output.get());
+  int status = 0;
+  while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
+  }
+  if (status != 0) return "";
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+std::string Agreed(const std::vector<std::string>& values) {
+  std::vector<std::string> different;
+  for (const std::string& value : values) {
+    if (value.empty() || std::ranges::count(different, value) > 0) continue;
+    different.push_back(value);
+  }
+  return fmt::format("{}", fmt::join(different, " / "));
+}
+
+}  // namespace steps

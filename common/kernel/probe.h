@@ -1,0 +1,97 @@
+#ifndef COMMON_KERNEL_PROBE_H_
+#define COMMON_KERNEL_PROBE_H_
+
+#include <sys/types.h>
+
+#include <concepts>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace steps {
+
+/// A fact to look at, and how it is read:
+///
+///     const Probe kHostname{"hostname", "uname(2)", [] { return … }};
+///
+/// Process::Ask has a process read it. `read` returns a string; what it
+/// captures travels to that process as bytes: numbers and addresses of
+/// literals.
+template <typename Read>
+requires std::same_as<std::invoke_result_t<Read>, std::string>
+struct Probe {
+  std::string label;
+  std::string source;
+  Read read;
+};
+template <typename Read>
+Probe(std::string, std::string, Read) -> Probe<Read>;
+
+/// What a process read, and where.
+struct Finding {
+  std::string label;   // "hostname"
+  std::string value;   // It may have several lines.
+  std::string source;  // "uname(2)"
+};
+
+/// What one process saw at one moment, by probe: `before[kHostname]`.
+class Evidence {
+ public:
+  /// Throws std::out_of_range for a probe that was not asked.
+  template <typename Read>
+  const std::string& operator[](const Probe<Read>& probe) const {
+    return ValueOf(&probe);
+  }
+
+  /// Whether both saw the same.
+  bool operator==(const Evidence& other) const;
+
+  void Add(const void* probe, Finding finding) {
+    probes_.push_back(probe);
+    findings_.push_back(std::move(finding));
+  }
+
+  /// In the order in which they were read.
+  const std::vector<Finding>& findings() const { return findings_; }
+
+ private:
+  const std::string& ValueOf(const void* probe) const;
+
+  std::vector<const void*> probes_;
+  std::vector<Finding> findings_;
+};
+
+// Readers for probes. Each throws CallError.
+
+/// The contents of a file, without the last newline.
+std::string ReadText(const std::string& path);
+
+/// The target of a symbolic link. readlink(2).
+std::string ReadLink(const std::string& path);
+
+/// A field of a file such as /proc/self/status: of "NSpid:\t4711\t1" it is
+/// "4711 1". Throws std::out_of_range where there is no such field.
+std::string ReadField(const std::string& path, const std::string& field);
+
+/// A probe for a field of /proc/PID/status: its label is the field's name.
+inline auto StatusOf(pid_t pid, const char* field) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/status";
+  return Probe{field, path, [pid, field] {
+                 return ReadField("/proc/" + std::to_string(pid) + "/status",
+                                  field);
+               }};
+}
+
+/// The output of a tool, without the last newline and with none of its
+/// complaints; empty where it is not installed or fails. It sees an English
+/// locale and no input, and ends with the caller. execvp(3).
+std::string RunTool(const std::vector<std::string>& argv);
+
+/// The value on which several sources agree, or "a / b" where they do not; an
+/// empty one, of a tool that is not installed, is left out.
+std::string Agreed(const std::vector<std::string>& values);
+
+}  // namespace steps
+
+#endif  // COMMON_KERNEL_PROBE_H_

@@ -1,0 +1,158 @@
+#ifndef COMMON_LESSON_EVENT_H_
+#define COMMON_LESSON_EVENT_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "common/lesson/advice.h"
+
+namespace steps {
+
+// What a lesson tells, in the order in which it happens. Plain data: the
+// renderers turn it into text or JSON.
+
+/// Which lesson this is, and where it runs.
+struct Opening {
+  std::string lesson;    // "uts"
+  std::string title;     // "UTS namespaces: a private hostname"
+  std::string man_page;  // "uts_namespaces(7)"
+  std::string kernel;    // "6.1.0-18-amd64"
+  unsigned uid;          // The effective user ID outside.
+  // "root": it had the capabilities that the lesson needs. "user namespace": it
+  // entered one and is root there. "none": neither.
+  std::string privilege;
+};
+
+/// Lines of the lesson's own source, by their numbers.
+struct Code {
+  std::string file;
+  std::map<int, std::string> lines;
+};
+
+/// A step of the lesson begins.
+struct Step {
+  int number;  // From 1.
+  std::string title;
+  std::string what;  // A sentence: what is done, and what to watch. Or empty.
+  Place place = {};
+  Code code = {};  // What is about to run, where the reader asked for it.
+};
+
+/// What the reader may guess before the next step shows it.
+struct Question {
+  std::string text;
+  std::vector<std::string> answers;  // One of which will be right.
+};
+
+/// What this run answered to the question.
+struct Answer {
+  std::string found;
+  std::optional<int> number;  // Of the right answer, from 1. Nothing: none was.
+  std::string reason;         // A sentence.
+  std::optional<int> picked = {};  // What the reader chose, if anything.
+};
+
+/// A sentence that prepares the eye for what follows.
+struct Note {
+  std::string text;
+};
+
+/// A system call that a process made.
+struct Called {
+  std::string process;  // Its name in the lesson: "inside".
+  Call call;
+};
+
+/// Evidence that a process saw.
+struct Shown {
+  std::string process;
+  Evidence evidence;
+  Place place = {};
+};
+
+/// Facts outside, inside, and outside once more.
+struct Comparison {
+  struct Row {
+    std::string probe;
+    std::string before;
+    std::string inside;
+    std::string after;
+    std::string verdict;  // "private", "shared", or "changed" outside
+  };
+  std::vector<Row> rows;
+};
+
+/// What is best seen in rows and columns.
+struct Table {
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;  // Each as long as the header.
+};
+
+/// A sentence that a learner can repeat, and whether it holds here.
+struct Claim {
+  std::string text;
+  std::optional<bool> holds;  // Nothing when it could not be tried.
+  std::string reason;         // Why it could not be tried.
+};
+
+/// A line of a list, which a word judges.
+struct Item {
+  std::string word;          // "works": at most 8 columns.
+  std::optional<bool> good;  // Nothing when it is neither good nor bad.
+  std::string text;
+};
+
+/// What to remember of the lesson: two lines at most.
+struct Lore {
+  std::string text;
+};
+
+/// The end of the lesson.
+struct Verdict {
+  std::string outcome;  // "holds", "contradicted", "failed" or "cannot run"
+  int exit_status = 0;
+  int held = 0;                  // How many claims hold,
+  int contradicted = 0;          // do not,
+  int skipped = 0;               // could not be tried.
+  std::string error;             // What ended the lesson early, or empty.
+  std::optional<Advice> advice;  // Its cause and remedy, when they are known.
+};
+
+/// A line that leads on: what to do next, or what to type.
+struct Hint {
+  std::string text;
+  std::vector<std::string> commands;
+};
+
+/// What is known of a process.
+struct Fact {
+  std::string name;   // "hostname"
+  std::string value;  // "vm"
+};
+
+/// Processes, and the namespaces that they are in: what they share, what not.
+struct Drawing {
+  struct Process {
+    std::string name;                       // "outside", "PID 4242"
+    std::map<int, NamespaceId> namespaces;  // By the kind's flag.
+    std::vector<Fact> facts;
+  };
+  std::string title;  // "before"
+  std::vector<Process> processes;
+};
+
+using Event =
+    std::variant<Opening, Step, Code, Question, Answer, Note, Called, Shown,
+                 Comparison, Table, Claim, Item, Lore, Verdict, Hint, Drawing>;
+
+}  // namespace steps
+
+#endif  // COMMON_LESSON_EVENT_H_

@@ -1,0 +1,148 @@
+#include "common/lesson/lesson.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace steps {
+namespace {
+
+// In another order, which is the same in each run: the right answer must not
+// always stand first.
+std::vector<std::string> Mixed(const std::string& question,
+                               std::vector<std::string> answers) {
+  std::uint32_t hash = 2166136261U;  // FNV-1a.
+  for (const char c : question) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  }
+  for (std::size_t left = answers.size(); left > 1; --left) {
+    std::swap(answers[left - 1], answers[hash % left]);
+    hash /= static_cast<std::uint32_t>(left);
+  }
+  return answers;
+}
+
+// The facts of one column that are no namespace's number.
+std::vector<Fact> FactsOf(const Comparison& comparison, pid_t pid,
+                          std::string Comparison::Row::*column) {
+  std::vector<Fact> facts = {{"PID outside", fmt::to_string(pid)}};
+  for (const Comparison::Row& row : comparison.rows) {
+    const std::string& value = row.*column;
+    if (value.find(":[") == std::string::npos) {
+      facts.push_back({row.probe, value});
+    }
+  }
+  return facts;
+}
+
+}  // namespace
+
+Lesson::Lesson(Tell tell, Machine machine)
+    : tell_(std::move(tell)),
+      machine_(std::move(machine)),
+      outside_(Process::Self("outside", this)),
+      pid_(getpid()) {
+  verdict_.outcome = "holds";
+}
+
+void Lesson::Say(const Event& event) {
+  if (getpid() != pid_) {
+    throw std::logic_error("told in a child: only the lesson itself may");
+  }
+  tell_(event);
+}
+
+void Lesson::OnCall(const std::string& process, const Call& call) {
+  Say(Called{process, call});
+}
+
+void Lesson::OnEvidence(const std::string& process, const Evidence& evidence,
+                        Place place) {
+  Say(Shown{process, evidence, place});
+}
+
+void Lesson::Step(std::string title, std::string what, Place place) {
+  Say(steps::Step{++step_, std::move(title), std::move(what), place});
+}
+
+void Lesson::Claim(std::string text, Outcome outcome) {
+  if (!outcome.holds) {
+    ++verdict_.skipped;
+  } else if (*outcome.holds) {
+    ++verdict_.held;
+  } else {
+    ++verdict_.contradicted;
+    verdict_.outcome = "contradicted";
+    verdict_.exit_status = 1;
+  }
+  Say(steps::Claim{text, outcome.holds, std::move(outcome.reason)});
+  if (outcome.holds == false) throw Contradiction(std::move(text));
+}
+
+Outcome Lesson::Attempt(const std::function<bool()>& experiment) {
+  try {
+    return {experiment()};
+  } catch (const CallError& error) {
+    const std::optional<Advice> advice = Explain(error, machine_);
+    if (!advice) throw;
+    return {std::nullopt, fmt::format("{}. {}", error.what(), advice->cause)};
+  }
+}
+
+void Lesson::Predict(std::string question, std::vector<std::string> answers) {
+  answers_ = Mixed(question, std::move(answers));
+  Say(Question{std::move(question), answers_});
+}
+
+void Lesson::Answer(std::string found, std::string because) {
+  if (answers_.empty()) throw std::logic_error("an answer to no question");
+  const auto right = std::ranges::find(answers_, found);
+  std::optional<int> number;
+  if (right != answers_.end()) {
+    number = static_cast<int>(right - answers_.begin()) + 1;
+  }
+  Say(steps::Answer{std::move(found), number, std::move(because)});
+}
+
+void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
+
+void Lesson::Compare(const Evidence& before, const Evidence& inside,
+                     const Evidence& after) {
+  Comparison comparison;
+  for (std::size_t i = 0; i < before.findings().size(); ++i) {
+    const Finding& first = before.findings()[i];
+    Comparison::Row row = {first.label, first.value,
+                           inside.findings().at(i).value,
+                           after.findings().at(i).value, "private"};
+    if (row.inside == row.before) row.verdict = "shared";
+    if (row.after != row.before) row.verdict = "changed";
+    comparison.rows.push_back(std::move(row));
+  }
+  Say(comparison);
+  comparison_ = std::move(comparison);
+}
+
+void Lesson::Show(Table table) { Say(std::move(table)); }
+
+void Lesson::Show(Drawing drawing) { Say(std::move(drawing)); }
+
+void Lesson::Draw(const std::map<int, NamespaceId>& home) {
+  using Row = Comparison::Row;
+  Show(Drawing{"before",
+               {{"outside", home, FactsOf(comparison_, pid_, &Row::before)}}});
+  Drawing after = {"after",
+                   {{"outside", NamespacesOf(pid_),
+                     FactsOf(comparison_, pid_, &Row::after)}}};
+  if (kept_) {
+    const pid_t pid = kept_->pid();
+    after.processes.push_back(
+        {"inside", NamespacesOf(pid), FactsOf(comparison_, pid, &Row::inside)});
+  }
+  Show(std::move(after));
+}
+
+void Lesson::Remember(std::string text) { Say(Lore{std::move(text)}); }
+
+}  // namespace steps

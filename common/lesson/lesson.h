@@ -1,0 +1,123 @@
+#ifndef COMMON_LESSON_LESSON_H_
+#define COMMON_LESSON_LESSON_H_
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "common/kernel/process.h"
+#include "common/lesson/advice.h"
+#include "common/lesson/event.h"
+
+namespace steps {
+
+/// What an experiment showed.
+struct Outcome {
+  std::optional<bool> holds;  // Nothing where the machine did not allow it.
+  std::string reason = {};    // Which call was refused, and why.
+};
+
+/// A claim that does not hold: it ends the lesson, because what follows may
+/// rest on it.
+class Contradiction : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The story of one run: numbers the steps, shows what processes do and see,
+/// judges claims. Only the lesson's own process may tell it: every function
+/// throws std::logic_error in a child.
+class Lesson : private Observer {
+ public:
+  using Tell = std::function<void(const Event&)>;
+
+  /// `tell` is called with every event, in order.
+  Lesson(Tell tell, Machine machine);
+  Lesson(const Lesson&) = delete;
+  Lesson& operator=(const Lesson&) = delete;
+
+  /// The process that runs the lesson.
+  Process& outside() { return outside_; }
+
+  /// What may stand in its way, as it was when the lesson began.
+  const Machine& machine() const { return machine_; }
+
+  /// Begins the next step. `what` is a sentence: what is done, and what to
+  /// watch.
+  void Step(std::string title, std::string what = "",
+            Place place = Place::Here());
+
+  /// States what the evidence above shows. Throws Contradiction where it does
+  /// not hold; one that could not be tried is skipped, with the reason.
+  void Claim(std::string text, bool holds) {
+    Claim(std::move(text), Outcome{holds});
+  }
+  void Claim(std::string text, Outcome outcome);
+
+  /// Makes an experiment that this machine may not allow. Throws what it does,
+  /// but for a CallError that Explain knows: that is an outcome.
+  Outcome Attempt(const std::function<bool()>& experiment);
+
+  /// Asks the reader what the next step will show. The right answer stands
+  /// first in `answers`, as far as the lesson can know; they are mixed.
+  void Predict(std::string question, std::vector<std::string> answers);
+
+  /// Answers the question with what was `found`, which is one of the answers,
+  /// and a sentence against the wrong ones.
+  void Answer(std::string found, std::string because);
+
+  /// Says a sentence.
+  void Note(std::string text);
+
+  /// Shows in one table, a row for each probe, what differs inside and that
+  /// outside nothing changed.
+  void Compare(const Evidence& before, const Evidence& inside,
+               const Evidence& after);
+
+  /// Shows what is best seen in rows and columns.
+  void Show(Table table);
+
+  /// Draws processes and the namespaces that they share.
+  void Show(Drawing drawing);
+
+  /// Draws the outside as it was in the namespaces `home`, and as it is now
+  /// beside the process that is kept. Throws CallError.
+  void Draw(const std::map<int, NamespaceId>& home);
+
+  /// What to remember: two lines at most.
+  void Remember(std::string text);
+
+  /// Keeps a process until the lesson is over: --shell joins it.
+  void Keep(Process process) { kept_.emplace(std::move(process)); }
+  std::optional<Process>& kept() { return kept_; }
+
+  /// How many claims hold, do not, and were skipped.
+  const Verdict& verdict() const { return verdict_; }
+
+ private:
+  void OnCall(const std::string& process, const Call& call) override;
+  void OnEvidence(const std::string& process, const Evidence& evidence,
+                  Place place) override;
+  void Say(const Event& event);
+
+  Tell tell_;
+  Machine machine_;
+  Process outside_;
+  const pid_t pid_;
+  int step_ = 0;
+  std::vector<std::string> answers_ = {};  // To the question that is open.
+  Comparison comparison_ = {};             // The last one.
+  Verdict verdict_ = {};
+  std::optional<Process> kept_ = {};
+};
+
+}  // namespace steps
+
+#endif  // COMMON_LESSON_LESSON_H_

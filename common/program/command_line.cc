@@ -1,0 +1,137 @@
+#include "common/program/command_line.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string_view>
+
+#include "common/kernel/call.h"
+#include "common/show/renderer.h"
+
+namespace steps {
+namespace {
+
+constexpr std::string_view kVersion = "0.1.0";
+constexpr int kLongestPause = 3600;  // Seconds.
+
+// stdin, stdout and stderr must be taken, or the next file that the program
+// opens would be one of them. Nothing can be shown on a stdout that is closed.
+void CheckStandardStreams() {
+  if (fcntl(STDOUT_FILENO, F_GETFD) == -1) throw OutputError(errno);
+  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) == -1) {
+      Check(open("/dev/null", O_RDWR), "open(\"/dev/null\")");
+    }
+  }
+}
+
+// `bazel run` starts the program in a folder of its own; paths and shells
+// belong to the one in which the reader typed it.
+void GoWhereTheReaderIs() {
+  const char* folder = getenv("BUILD_WORKING_DIRECTORY");
+  if (folder != nullptr) Check(chdir(folder), "chdir(\"{}\")", folder);
+}
+
+pid_t program_pid = 0;
+
+// The children die with the program; in a terminal they get the signal, too.
+void OnInterrupt(int) {
+  if (getpid() == program_pid) {
+    constexpr std::string_view kMessage = "\ninterrupted\n";
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  }
+  _exit(kInterrupted);
+}
+
+}  // namespace
+
+int RunProgram(const std::string& name, const std::function<int()>& work) {
+  const auto report = [&name](const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", name, error.what());
+    return kFailed;
+  };
+  const auto misused = [&](const std::exception& error) {
+    report(error);
+    fmt::print(stderr, "Try: bazel run //lessons:{} -- --help\n", name);
+    return kUsage;
+  };
+  program_pid = getpid();
+  std::signal(SIGINT, OnInterrupt);
+  // Whoever started it may have ignored that: then no child can be awaited.
+  std::signal(SIGCHLD, SIG_DFL);
+  try {
+    CheckStandardStreams();
+    GoWhereTheReaderIs();
+    // For ps: before Linux 6.14, what fexecve(3) starts is called "3".
+    Check(prctl(PR_SET_NAME, name.c_str()), "prctl(PR_SET_NAME, \"{}\")", name);
+    return work();
+  } catch (const CLI::ParseError& error) {
+    return misused(error);
+  } catch (const UsageError& error) {
+    return misused(error);
+  } catch (const OutputError& error) {
+    // The reader of a closed pipe has seen enough.
+    return error.error() == EPIPE ? kFailed : report(error);
+  } catch (const std::exception& error) {
+    return report(error);
+  }
+}
+
+bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
+  app.get_formatter()->column_width(20);
+  app.set_version_flag(
+      "--version",
+      fmt::format("{} {} (Namespaces, step by step)", name, kVersion));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    WriteOutput(STDOUT_FILENO, app.help());
+    return false;
+  } catch (const CLI::CallForVersion& version) {
+    WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
+    return false;
+  }
+  return true;
+}
+
+CLI::Option* AddAutoOption(CLI::App& app, std::string& seconds) {
+  return app.add_option("--auto", seconds, "The same, and go on after SECONDS")
+      ->option_text("SECONDS")
+      ->check([](const std::string& word) -> std::string {
+        double number = -1;
+        const char* end = word.data() + word.size();
+        const auto parsed = std::from_chars(word.data(), end, number);
+        // Not in reverse: "nan" is a number, and compares with none.
+        const bool valid =
+            parsed.ptr == end && number >= 0 && number <= kLongestPause;
+        return valid ? ""
+                     : fmt::format("takes seconds, 0 to {}", kLongestPause);
+      });
+}
+
+void AddColorOption(CLI::App& app, std::string& when) {
+  app.add_option("--color", when,
+                 "auto (the default), always or never; NO_COLOR is respected")
+      ->option_text("WHEN")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+}
+
+bool WantsColor(const std::string& when, int fd) {
+  if (when != "auto") return when == "always";
+  const auto get = [](const char* variable) {
+    const char* value = getenv(variable);
+    return std::string_view(value == nullptr ? "" : value);
+  };
+  return isatty(fd) == 1 && get("NO_COLOR").empty() && get("TERM") != "dumb";
+}
+
+}  // namespace steps

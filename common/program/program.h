@@ -1,0 +1,58 @@
+#ifndef COMMON_PROGRAM_PROGRAM_H_
+#define COMMON_PROGRAM_PROGRAM_H_
+
+#include <linux/capability.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/lesson/lesson.h"  // IWYU pragma: export
+
+namespace steps {
+
+/// What a lesson is called.
+struct About {
+  std::string name;      // "uts", for //lessons:uts
+  std::string title;     // At most 50 columns.
+  std::string man_page;  // "uts_namespaces(7)"
+  // The capabilities that it needs. A user without one of them becomes root in
+  // a new user namespace first.
+  std::vector<int> needs = {CAP_SYS_ADMIN};
+};
+
+/// What a lesson does for the words that the reader adds, instead of teaching.
+struct Task {
+  std::string words;    // What may be added: "PID…".
+  std::string help;     // What it does then: "compare these processes".
+  std::string example;  // "1 4242"
+  // Whether it becomes a command of the reader's: stdout is then that one's,
+  // and what the lesson shows goes to stderr.
+  bool runs_command = false;
+  // Gives the exit status, and throws UsageError (common/command_line.h), or
+  // what a lesson throws. It runs as the reader is: no user namespace is
+  // entered for it.
+  std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
+  // An option of its own. Where it is given, the words may be left out.
+  struct Option {
+    std::string name;        // "--rootfs"
+    std::string value_name;  // "DIR"
+    std::string help;
+    std::shared_ptr<std::optional<std::string>> value;  // Where it is given.
+  };
+  std::optional<Option> option = {};
+};
+
+/// The main() of a lesson: reads its command line, becomes root in a user
+/// namespace where it needs to, runs `teach`, and gives the exit
+/// status: 0 every claim holds; 1 a claim does not, or the lesson failed; 2
+/// wrong usage; 77 this machine does not allow it; 130 interrupted.
+int RunLesson(int argc, char** argv, const About& about,
+              const std::function<void(Lesson&)>& teach,
+              const std::optional<Task>& task = std::nullopt);
+
+}  // namespace steps
+
+#endif  // COMMON_PROGRAM_PROGRAM_H_

@@ -1,0 +1,45 @@
+#ifndef COMMON_PROGRAM_SHELL_H_
+#define COMMON_PROGRAM_SHELL_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace steps {
+
+/// Runs a shell in the namespaces `flags` (CLONE_NEWUTS | …) of the process
+/// `pid`, on the caller's terminal, until it ends. What it leaves running is
+/// killed, and so is all of it when the caller is killed. Throws CallError.
+/// setns(2).
+void RunShell(pid_t pid, int flags, const std::string& prompt);
+
+/// Makes this process a shell: one without the reader's own prompt and history.
+/// Throws CallError. execvp(3).
+[[noreturn]] void BecomeShell(const std::string& prompt);
+
+/// Makes this process the reader's command, or a shell with this prompt where
+/// none is given. Comes back when the command cannot be run: says why on stderr
+/// and gives the exit status of a shell then, 127 when there is no such
+/// command, otherwise 126. Throws as BecomeShell. execvp(3).
+int BecomeCommand(const std::vector<std::string>& command,
+                  const std::string& prompt);
+
+/// The same in a child: waits for its end and gives its exit status, or 128 and
+/// the number of the signal that killed it. Throws CallError.
+int AwaitCommand(const std::vector<std::string>& command,
+                 const std::string& prompt);
+
+/// Gives the terminal of stdin back to the process group that had it, -1 where
+/// there was none. tcsetpgrp(3).
+void GiveTerminalTo(pid_t foreground);
+
+/// What to type in a second terminal, which differs from the process `pid` in
+/// the namespaces `flags`: to look at it and to join it. The lesson `setns`
+/// joins the kind that has the name of this `lesson`, with a PID namespace.
+std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
+                                        int flags);
+
+}  // namespace steps
+
+#endif  // COMMON_PROGRAM_SHELL_H_

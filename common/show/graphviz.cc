@@ -1,0 +1,31 @@
+#include "common/show/graphviz.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/probe.h"
+
+namespace steps {
+
+std::string ToSvg(std::string_view graph) {
+  // dot inherits it: not close-on-exec.
+  const Descriptor file(
+      Check(memfd_create("graph", 0), "memfd_create(\"graph\")"));
+  WriteAll(file.get(), graph);
+  const std::string svg =
+      RunTool({"dot", "-Tsvg", fmt::format("/proc/self/fd/{}", file.get())});
+  if (svg.empty()) {
+    throw CallError({.name = "execvp",
+                     .text = "execvp(\"dot\")",
+                     .strings = {"dot"},
+                     .result = -1,
+                     .error = ENOENT});
+  }
+  return svg + "\n";
+}
+
+}  // namespace steps

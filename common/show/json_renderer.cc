@@ -1,0 +1,137 @@
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "common/kernel/call.h"
+#include "common/show/renderer.h"
+
+namespace steps {
+namespace {
+
+using nlohmann::ordered_json;
+
+class JsonRenderer : public Renderer {
+ public:
+  explicit JsonRenderer(Write write) : write_(std::move(write)) {}
+
+  void Render(const Event& event) override {
+    std::visit([this](const auto& one) { Add(one); }, event);
+  }
+
+ private:
+  void Add(const Opening& opening) {
+    document_ = {
+        {"lesson", opening.lesson},     {"title", opening.title},
+        {"man_page", opening.man_page}, {"kernel", opening.kernel},
+        {"uid", opening.uid},           {"privilege", opening.privilege}};
+    for (const char* list : {"steps", "questions", "calls", "evidence",
+                             "comparison", "tables", "claims"}) {
+      document_[list] = ordered_json::array();
+    }
+  }
+
+  void Add(const Step& step) {
+    step_ = step.number;
+    document_["steps"].push_back(
+        {{"number", step.number}, {"title", step.title}, {"what", step.what}});
+  }
+
+  void Add(const Code&) {}
+
+  void Add(const Question& question) {
+    document_["questions"].push_back(
+        {{"text", question.text}, {"answers", question.answers}});
+  }
+
+  void Add(const Answer& answer) {
+    ordered_json& question = document_["questions"].back();
+    question["found"] = answer.found;
+    question["reason"] = answer.reason;
+  }
+
+  void Add(const Note&) {}
+
+  void Add(const Called& called) {
+    const Call& call = called.call;
+    ordered_json entry = {{"event", ++event_},
+                          {"step", step_},
+                          {"process", called.process},
+                          {"call", call.text},
+                          {"result", call.result}};
+    if (call.error != 0) entry["errno"] = ErrnoName(call.error);
+    document_["calls"].push_back(std::move(entry));
+  }
+
+  void Add(const Shown& shown) {
+    ++event_;
+    for (const Finding& finding : shown.evidence.findings()) {
+      document_["evidence"].push_back({{"event", event_},
+                                       {"step", step_},
+                                       {"process", shown.process},
+                                       {"probe", finding.label},
+                                       {"value", finding.value},
+                                       {"source", finding.source}});
+    }
+  }
+
+  void Add(const Comparison& comparison) {
+    for (const Comparison::Row& row : comparison.rows) {
+      document_["comparison"].push_back({{"probe", row.probe},
+                                         {"outside_before", row.before},
+                                         {"inside", row.inside},
+                                         {"outside_after", row.after},
+                                         {"verdict", row.verdict}});
+    }
+  }
+
+  void Add(const Table& table) {
+    document_["tables"].push_back(
+        {{"step", step_}, {"header", table.header}, {"rows", table.rows}});
+  }
+
+  void Add(const Claim& claim) {
+    ordered_json entry = {
+        {"step", step_}, {"text", claim.text}, {"holds", nullptr}};
+    if (claim.holds) {
+      entry["holds"] = *claim.holds;
+    } else {
+      entry["reason"] = claim.reason;
+    }
+    document_["claims"].push_back(std::move(entry));
+  }
+
+  void Add(const Item&) {}
+
+  void Add(const Lore& lore) { document_["remember"] = lore.text; }
+
+  void Add(const Verdict& verdict) {
+    document_["verdict"] = verdict.outcome;
+    document_["exit_status"] = verdict.exit_status;
+    if (!verdict.error.empty()) document_["error"] = verdict.error;
+    if (verdict.advice) {
+      document_["cause"] = verdict.advice->cause;
+      document_["remedy"] = verdict.advice->remedy;
+    }
+    write_(
+        document_.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
+        "\n");
+  }
+
+  void Add(const Hint&) {}
+
+  void Add(const Drawing&) {}
+
+  Write write_;
+  int step_ = 0;
+  int event_ = 0;  // Calls and evidence are counted together.
+  ordered_json document_;
+};
+
+}  // namespace
+
+std::unique_ptr<Renderer> MakeJsonRenderer(Write write) {
+  return std::make_unique<JsonRenderer>(std::move(write));
+}
+
+}  // namespace steps
