@@ -11,10 +11,17 @@ or the table with which the tour ends.
 
 With "refused" behind it, the run is one where no UTS namespace may be made.
 
+    <!-- claims: X -->
+    …
+    <!-- /claims -->
+
+What stands between these two is what lesson X claims.
+
 X.svg, which the page of lesson X shows, is what that lesson draws.
 """
 
 import functools
+import json
 import os
 import pathlib
 import pty
@@ -25,6 +32,7 @@ import termios
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DRAWING = re.compile(r"!\[[^]]*\]\((\w+)\.svg\)")
+CLAIMS = re.compile(r"(<!-- claims: (\w+) -->\n).*?(<!-- /claims -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- run: (\w+) (\w+)( refused)? -->\n(```+)\w+\n).*?(\5\n)", re.DOTALL)
 REFUSED = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_uts_namespaces; exec "$0"']
 
@@ -79,10 +87,15 @@ def part(lesson, name, refused):
     if name == "table":
         return text[text.rindex("\n", 0, text.index(" what it is about ")) + 1:]
     steps = re.split(r"^(?=\d+  )", text, flags=re.MULTILINE)
-    steps[-1], end = steps[-1].rsplit("\n\n", 1)
+    steps[-1], end = re.split(r"(?=^     remember )", steps[-1], flags=re.MULTILINE)
     parts = {"opening": steps[0], "end": end}
     parts.update((str(number), step) for number, step in enumerate(steps) if number > 0)
     return parts[name].rstrip("\n") + "\n"
+
+
+def claims(lesson):
+    document = json.loads(output(lesson, "--json"))
+    return "".join(f"{number}. {claim['text']}\n" for number, claim in enumerate(document["claims"], 1))
 
 
 def main():
@@ -90,6 +103,7 @@ def main():
         text = page.read_text()
         for lesson in DRAWING.findall(text):
             (page.parent / f"{lesson}.svg").write_text(output(lesson, "--svg"))
+        text = CLAIMS.sub(lambda block: block[1] + claims(block[2]) + block[3], text)
         page.write_text(BLOCK.sub(lambda block: block[1] + part(block[2], block[3], bool(block[4])) + block[6], text))
 
 
