@@ -136,35 +136,35 @@ void OutliveParent();
 
 template <typename Function>
 std::string Process::CallWith(const char* captures) {
-  using Result = std::invoke_result_t<Function>;
+  using Returned = std::invoke_result_t<Function>;
   alignas(Function) std::byte bytes[sizeof(Function)];
   std::memcpy(bytes, captures, sizeof(Function));
   auto& function = *reinterpret_cast<Function*>(bytes);
-  if constexpr (std::is_void_v<Result>) {
+  if constexpr (std::is_void_v<Returned>) {
     function();
     return "";
-  } else if constexpr (std::convertible_to<Result, std::string>) {
+  } else if constexpr (std::convertible_to<Returned, std::string>) {
     return function();
   } else {
-    static_assert(std::is_trivially_copyable_v<Result>);
-    const Result result = function();
-    return {reinterpret_cast<const char*>(&result), sizeof(Result)};
+    static_assert(std::is_trivially_copyable_v<Returned>);
+    const Returned result = function();
+    return {reinterpret_cast<const char*>(&result), sizeof(Returned)};
   }
 }
 
 template <typename Function>
 auto Process::Run(Function function, Patience patience) {
-  using Result = std::invoke_result_t<Function>;
+  using Returned = std::invoke_result_t<Function>;
   static_assert(std::is_trivially_copyable_v<Function>,
                 "captures travel as bytes: numbers and plain structs only");
   const std::string bytes = Send(
       CallWith<Function>,
       {reinterpret_cast<const char*>(&function), sizeof(Function)}, patience);
-  if constexpr (std::convertible_to<Result, std::string>) {
+  if constexpr (std::convertible_to<Returned, std::string>) {
     return bytes;
-  } else if constexpr (!std::is_void_v<Result>) {
-    Result result;
-    std::memcpy(&result, bytes.data(), sizeof(Result));
+  } else if constexpr (!std::is_void_v<Returned>) {
+    Returned result;
+    std::memcpy(&result, bytes.data(), sizeof(Returned));
     return result;
   }
 }

@@ -119,6 +119,8 @@ class MarkdownRenderer : public Renderer {
 
   void Render(const Event& event) override {
     if (std::holds_alternative<Drawing>(event)) return;
+    // The layout begins anew behind what is no evidence.
+    if (BlockOf(event) != Block::kEvidence) text_->Render(event);
     laid_out_.clear();
     const std::string text =
         std::visit([this](const auto& one) { return Text(one); }, event);
@@ -180,12 +182,11 @@ class MarkdownRenderer : public Renderer {
   // and those below it stand further in.
   std::string LaidOut(const Event& event) {
     text_->Render(event);
-    const std::size_t margin =
-        std::min(laid_out_.find_first_not_of(' '), laid_out_.size());
+    constexpr std::size_t kMargin = 5;
     std::string text;
     for (std::size_t begin = 0; begin < laid_out_.size();) {
       const std::size_t end = laid_out_.find('\n', begin) + 1;
-      text += laid_out_.substr(begin + margin, end - begin - margin);
+      text += laid_out_.substr(begin + kMargin, end - begin - kMargin);
       begin = end;
     }
     return text;

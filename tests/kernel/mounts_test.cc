@@ -1,0 +1,125 @@
+#include "common/kernel/mounts.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/probe.h"
+#include "common/kernel/user_namespace.h"
+#include "tests/support/program.h"
+#include "tests/support/seccomp.h"
+
+namespace steps {
+namespace {
+
+void Change(const std::string& point, unsigned long propagation) {
+  MUST(mount, nullptr, point.c_str(), nullptr, propagation, nullptr);
+}
+
+// Mounts a tmpfs on /mnt; what stat(2) calls its device.
+std::string MountOnMnt() {
+  Check(mount("none", "/mnt", "tmpfs", 0, nullptr), "mount(\"/mnt\")");
+  struct stat status = {};
+  Check(stat("/mnt", &status), "stat(\"/mnt\")");
+  return fmt::format("{}:{}", major(status.st_dev), minor(status.st_dev));
+}
+
+// Where mounts are nobody else's.
+void InMountNamespace(const std::function<void()>& body) {
+  InChild([&] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Change("/", MS_REC | MS_PRIVATE);
+    body();
+  });
+}
+
+TEST(MountsIn, GivesTheFieldsOfEachLine) {
+  const std::vector<Mount> mounts = MountsIn(
+      "39 31 0:36 /a /cgroup/pids rw,relatime shared:1 master:2 - cgroup none "
+      "rw,pids\n"
+      "23 1 0:21 / / rw - ext4 /dev/vda ro\n");
+  ASSERT_EQ(mounts.size(), 2U);
+  EXPECT_EQ(mounts[0].device, "0:36");
+  EXPECT_EQ(mounts[0].root, "/a");
+  EXPECT_EQ(mounts[0].point, "/cgroup/pids");
+  EXPECT_EQ(mounts[0].tags, "shared:1 master:2");
+  EXPECT_EQ(mounts[0].type, "cgroup");
+  EXPECT_EQ(mounts[0].options, "rw,pids");
+  EXPECT_EQ(mounts[1].root, "/");
+  EXPECT_EQ(mounts[1].tags, "");
+  EXPECT_EQ(mounts[1].options, "ro");
+}
+
+TEST(MountOn, IsTheUpperOfTwo) {
+  InMountNamespace([] {
+    const std::string lower = MountOnMnt();
+    EXPECT_EQ(MountOn("/mnt").value().device, lower);
+    EXPECT_EQ(MountOn("/mnt").value().type, "tmpfs");
+    const std::string upper = MountOnMnt();
+    EXPECT_NE(upper, lower);
+    EXPECT_EQ(MountOn("/mnt").value().device, upper);
+  });
+}
+
+TEST(MountOn, IsNothingWhereNothingIsMounted) {
+  EXPECT_EQ(MountOn("/proc/self"), std::nullopt);
+}
+
+TEST(MountedOn, NamesTheFileSystem) {
+  InMountNamespace([] {
+    MountOnMnt();
+    EXPECT_EQ(MountedOn("/mnt"), "tmpfs");
+  });
+  EXPECT_EQ(MountedOn("/proc/self"), "nothing");
+}
+
+TEST(PropagationOf, SaysWhatBecomesOfNewMounts) {
+  InMountNamespace([] {
+    MountOnMnt();
+    EXPECT_EQ(PropagationOf("/mnt"), "kept private");
+    Change("/mnt", MS_SHARED);
+    EXPECT_EQ(PropagationOf("/mnt"), "passed on both ways");
+    // A slave whose master is gone is private: a copy of it has to stay.
+    MUST(mkdir, "/mnt/copy", 0700);
+    MUST(mount, "/mnt", "/mnt/copy", nullptr, MS_BIND, nullptr);
+    Change("/mnt", MS_SLAVE);
+    EXPECT_EQ(PropagationOf("/mnt"), "received only");
+  });
+}
+
+TEST(MakeMountsPrivate, LeavesNoneShared) {
+  InMountNamespace([] {
+    Change("/", MS_REC | MS_SHARED);
+    EXPECT_EQ(PropagationOf("/"), "passed on both ways");
+    MakeMountsPrivate();
+    EXPECT_EQ(PropagationOf("/"), "kept private");
+  });
+}
+
+TEST(MountTmpfs, NoticesThatNothingWasMounted) {
+  InMountNamespace([] {
+    MountTmpfs("/mnt");
+    EXPECT_EQ(MountedOn("/mnt"), "tmpfs");
+  });
+  InMountNamespace([] {
+    Change("/", MS_REC | MS_SHARED);
+    FilterCalls({{SYS_mount, 0}});  // It answers 0, and does nothing.
+    EXPECT_THROW(MountTmpfs("/mnt"), std::runtime_error);
+    EXPECT_THROW(MakeMountsPrivate(), std::runtime_error);
+  });
+}
+
+}  // namespace
+}  // namespace steps

@@ -1,0 +1,87 @@
+#include "common/kernel/user_namespace.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/capability.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+using testing::MatchesRegex;
+
+TEST(EnterUserNamespaceAsRoot, MakesAnOrdinaryUserRoot) {
+  InChildAsNobody([] {
+    EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
+    const Ids outside = Ids::OfCaller();
+    EnterUserNamespaceAsRoot();
+    EXPECT_EQ(geteuid(), 0U);
+    EXPECT_EQ(getegid(), 0U);
+    EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
+    EXPECT_THAT(ReadFile("/proc/self/uid_map"),
+                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.uid)));
+    EXPECT_THAT(ReadFile("/proc/self/gid_map"),
+                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.gid)));
+    EXPECT_EQ(ReadFile("/proc/self/setgroups"), "deny\n");
+  });
+}
+
+TEST(MapToRoot, MapsTheChildThatCallsIt) {
+  const Ids outside = Ids::OfCaller();
+  InChild(
+      [&] {
+        EXPECT_EQ(geteuid(), 65534U) << "no map yet: user_namespaces(7)";
+        MapToRoot(outside);
+        EXPECT_EQ(geteuid(), 0U);
+      },
+      CLONE_NEWUSER);
+}
+
+TEST(MapToRoot, NamesTheMapThatIsRefused) {
+  InChildAsNobody([] {
+    const Ids somebody_else = {geteuid() + 1, getegid()};
+    Check(unshare(CLONE_NEWUSER), "unshare(CLONE_NEWUSER)");
+    try {
+      MapToRoot(somebody_else);
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_EQ(error.call().text,
+                fmt::format("write(\"/proc/self/uid_map\", \"0 {} 1\")",
+                            somebody_else.uid));
+      EXPECT_EQ(error.error(), EPERM);
+    }
+  });
+}
+
+TEST(MapToRoot, MayNotBeDoneTwice) {
+  const Ids outside = Ids::OfCaller();
+  InChild(
+      [&] {
+        MapToRoot(outside);
+        EXPECT_THROW(MapToRoot(outside), CallError);
+      },
+      CLONE_NEWUSER);
+}
+
+TEST(HasCapabilities, IsAboutTheEffectiveSet) {
+  InChild(
+      [] {
+        EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
+        cap_t none = cap_init();
+        Check(cap_set_proc(none), "cap_set_proc()");
+        cap_free(none);
+        EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
+      },
+      CLONE_NEWUSER);
+}
+
+}  // namespace
+}  // namespace steps

@@ -1,0 +1,520 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/cgroups.h"
+#include "common/kernel/process.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "common/kernel/user_namespace.h"
+#include "tests/support/lesson_run.h"
+#include "tests/support/program.h"
+#include "tests/support/terminal.h"
+
+namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+
+class ContainerTest : public LessonTest {
+ protected:
+  ContainerTest() : LessonTest("container") {}
+
+  // What the command prints, which must end with this status.
+  std::string Inside(const std::vector<std::string>& words, int status = 0) {
+    const Result result = Run(words);
+    EXPECT_EQ(ExitStatus(result.status), status) << result.errors;
+    return result.output;
+  }
+
+  std::string InShell(const std::string& script, int status = 0) {
+    return Inside({"sh", "-c", script}, status);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(As, ContainerTest, testing::Bool(), UserName);
+
+bool Holds(const json& run, const std::string& part) {
+  for (const json& claim : run["claims"]) {
+    if (claim["text"].get<std::string>().find(part) != std::string::npos) {
+      return claim["holds"] == true;
+    }
+  }
+  return false;
+}
+
+// The lesson.
+
+TEST_P(ContainerTest, ControlSeesWhatItsParentSees) {
+  const json run = RunJson();
+  for (const char* probe : {"hostname", "root", "interfaces", "bounding",
+                            "effective", "no_new_privs", "new file"}) {
+    EXPECT_FALSE(Values(run, "child", probe).empty()) << probe;
+    EXPECT_EQ(Values(run, "child", probe), Values(run, "outside", probe));
+  }
+}
+
+TEST_P(ContainerTest, ComparisonIsIsolatedInEveryRow) {
+  ExpectIsolated(RunJson(), {"hostname", "root", "interfaces", "bounding",
+                             "effective", "no_new_privs", "new file"});
+}
+
+TEST_P(ContainerTest, RootInsideMayNotRename) {
+  const json run = RunJson();
+  EXPECT_THAT(Calls(run, "inside"),
+              Contains("sethostname(\"renamed\", 7) = EPERM"));
+  EXPECT_EQ(Found(run), "EPERM");
+}
+
+TEST_P(ContainerTest, ReapsTheOrphanThatItAdopts) {
+  const json run = RunJson();
+  EXPECT_THAT(Values(run, "orphan", "PPID"), ElementsAre("1"));
+  EXPECT_EQ(Values(run, "init", "reaped"), Values(run, "orphan", "PID"));
+}
+
+TEST_P(ContainerTest, PassesTheSignalOnToTheCommand) {
+  EXPECT_THAT(Values(RunJson(), "inside", "signal"),
+              ElementsAre("SIGUSR1 from PID 1"));
+}
+
+TEST_P(ContainerTest, GatewaySeesTheAddressInside) {
+  EXPECT_THAT(Values(RunJson(), "inside", "seen as"), ElementsAre("192.0.2.2"));
+}
+
+TEST_P(ContainerTest, ForksUpToTheLimit) {
+  if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
+  const json run = RunJson();
+  // With PID 1 and the command they are 100.
+  EXPECT_THAT(Values(run, "inside", "children"), ElementsAre("98"));
+  EXPECT_THAT(Calls(run, "inside"), Contains("clone(SIGCHLD) = EAGAIN"));
+}
+
+// Where a file system is mounted below /usr, the kernel refuses an overlay to
+// whoever did not mount that: one could see what it hides.
+TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
+  const auto place = as_nobody() ? std::nullopt : FindCgroupPlace("pids");
+  if (!place || place->controllers.empty()) {
+    GTEST_SKIP() << "no cgroup may be made between";
+  }
+  const Cgroup group(*place, {});
+  const auto write_to = [&group](const char* file, const char* text) {
+    const Descriptor fd(openat(group.folder(), file, O_WRONLY | O_CLOEXEC));
+    WriteAll(fd.get(), text);
+  };
+  write_to("pids.max", "40");
+  const json run = RunJson([&] { write_to("cgroup.procs", "0"); });
+  EXPECT_FALSE(Holds(run, "limit on its processes"));
+  EXPECT_EQ(run["verdict"], "holds");
+}
+
+TEST_P(ContainerTest, DoesWithoutAnOverlay) {
+  const json run = RunJson([] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(MS_PRIVATE)");
+    Check(mount("tmpfs", "/usr/share", "tmpfs", 0, nullptr), "mount()");
+    EnterUserNamespaceAsRoot();
+  });
+  EXPECT_THAT(Values(run, "inside", "programs"),
+              ElementsAre("/usr, read-only"));
+  EXPECT_THAT(Values(run, "inside", "new file"), ElementsAre("absent"));
+  EXPECT_FALSE(Holds(run, "What is written to /usr"));
+}
+
+// As container engines do. Then no new proc may be mounted.
+TEST_P(ContainerTest, DoesWithoutProc) {
+  const json run = RunJson([] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(MS_PRIVATE)");
+    Check(mount("tmpfs", "/proc/tty", "tmpfs", 0, nullptr), "mount()");
+    EnterUserNamespaceAsRoot();
+  });
+  EXPECT_THAT(Calls(run, "inside"),
+              Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
+  EXPECT_TRUE(Holds(run, "every namespace"));
+}
+
+TEST_P(ContainerTest, ShellIsInside) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"--shell"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("[inside container] root@container_001:/# ");
+  terminal.Type("test -e /usr/written_inside && echo in $(echo /*)\n");
+  terminal.ReadTo("\nin /bin /dev /etc ");
+  terminal.Type("exit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, OrphansOfTheShellAreReapedWithoutAWord) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"--shell"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("[inside container] ");
+  // As long as it is a zombie, a signal finds it.
+  terminal.Type(
+      "orphan=$(sh -c 'true & echo $!')\n"
+      "while kill -0 $orphan 2>&-; do :; done; echo re\"\"aped\n");
+  terminal.ReadTo("reaped");
+  terminal.Type("exit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+// The tool.
+
+TEST_P(ContainerTest, EveryNamespaceOfTheCommandIsAnother) {
+  for (const Kind& kind : Kinds()) {
+    const std::string link = fmt::format("/proc/self/ns/{}", kind.proc_name);
+    if (!fs::exists(link)) continue;
+    // As root it is in the reader's own user namespace, as under an engine.
+    const bool same = kind.flag == CLONE_NEWUSER && !as_nobody() && IsRoot();
+    const std::string inside = Inside({"readlink", link});
+    EXPECT_EQ(inside == fs::read_symlink(link).string() + "\n", same) << inside;
+  }
+}
+
+TEST_P(ContainerTest, StdoutAndTheExitStatusAreTheCommands) {
+  const Result result = Run({"sh", "-c", "echo out; echo err >&2; exit 3"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 3");
+  EXPECT_EQ(result.output, "out\n");
+  EXPECT_THAT(result.errors, HasSubstr("\nerr\n"));
+  ExpectFits80Columns(result.errors);
+  InShell("kill -9 $$", 128 + SIGKILL);
+  Inside({"/etc/passwd"}, 126);
+  Inside({"no_such_command"}, 127);
+}
+
+TEST_P(ContainerTest, NamesTheLessonAndTheOptionOfEachPart) {
+  const std::string shown = Run({"true"}).errors;
+  for (const char* line :
+       {"\n  hostname +container_001 +uts +--hostname container_001\n",
+        "\n  root +/usr, an overlay +chroot +IMAGE\n",
+        "\n  capabilities +0xa80425fb +user +--cap-add, --cap-drop\n",
+        "\n  network +eth0 up, lo up +net +--network\n"}) {
+    EXPECT_THAT(shown, testing::ContainsRegex(line));
+  }
+  EXPECT_EQ(shown.find("Left out: ") != std::string::npos, as_nobody());
+}
+
+TEST_P(ContainerTest, CommandIsTheChildOfAnInitInItsOwnProc) {
+  EXPECT_THAT(Inside({"ps", "-e", "-o", "pid=,ppid=,comm="}),
+              MatchesRegex(" +1 +0 container\n +2 +1 ps\n"));
+}
+
+TEST_P(ContainerTest, LeavesNoZombie) {
+  // The orphan has ended when the other end of its pipe has.
+  EXPECT_THAT(InShell("(sleep 0.01 & exec 1>&-); sleep 0.05; "
+                      "grep -l 'State:.Z' /proc/[0-9]*/status; true"),
+              IsEmpty());
+}
+
+TEST_P(ContainerTest, PassesOnASignal) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c",
+                                   "trap 'echo got; exit 7' TERM; "
+                                   "echo ready; while :; do read x; done"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\r\n");
+  ASSERT_EQ(kill(terminal.pid(), SIGTERM), 0);
+  terminal.Type("\n");
+  terminal.ReadTo("got\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 7");
+}
+
+TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c",
+                                   "n=0; trap 'n=$((n+1))' INT; echo ready; "
+                                   "read x; sleep 0.1; echo $n times; exit 9"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\r\n");
+  terminal.Type("\x03");
+  terminal.Type("\n");
+  terminal.ReadTo("\n1 times\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
+  for (int i = 0; i < 20; ++i) {
+    Terminal terminal({.program = program(),
+                       .arguments = {"sleep", "1000"},
+                       .as_nobody = as_nobody()});
+    terminal.ReadTo("all of it together");
+    usleep(i * 3000);  // One of the moments at which it is made.
+    terminal.Type("\x03");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  }
+}
+
+TEST_P(ContainerTest, SignalToItsOwnGroupStaysInside) {
+  const Result result = RunCommand({.function = [&] {
+    setsid();
+    const Result inside = Run({"sh", "-c", "kill -9 0"});
+    return ExitStatus(inside.status) == 128 + SIGKILL ? 3 : 4;
+  }});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 3");
+}
+
+TEST_P(ContainerTest, LeavesTheTerminalToThePipelineThatItIsIn) {
+  Terminal terminal({.function = [&] {
+    const Descriptor lesson = Open(program(), O_RDONLY);
+    dup2(lesson.get(), 9);
+    if (as_nobody() && IsRoot()) BecomeNobody();
+    return execlp("sh", "sh", "-c",
+                  "/proc/self/fd/9 -- echo piped 2>&- | cat; "
+                  "read x; echo \"$x\"",
+                  nullptr);
+  }});
+  terminal.ReadTo("piped\r\n");
+  terminal.Type("typed\n");
+  terminal.ReadTo("\ntyped\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, CtrlZStopsNothing) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c", "echo ready; read x; echo $x"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\r\n");
+  terminal.Type("\x1a");
+  terminal.Type("on\n");
+  terminal.ReadTo("\non\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, EndsWithWhoeverRunsIt) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c", "echo ready; sleep 1000"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\r\n");
+  ASSERT_EQ(kill(terminal.pid(), SIGKILL), 0);
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
+  EXPECT_THAT(Survivors(), IsEmpty());
+}
+
+TEST_P(ContainerTest, WhatIsWrittenInsideIsGoneAfterwards) {
+  EXPECT_EQ(InShell("echo text > /usr/from_container && cat "
+                    "/usr/from_container; echo > /tmp/from_container; "
+                    "echo > /etc/from_container; ls /tmp"),
+            "text\nfrom_container\n");
+  for (const std::string folder : {"/usr", "/tmp", "/etc"}) {
+    EXPECT_FALSE(fs::exists(folder + "/from_container"));
+  }
+  InShell("test -e /usr/from_container", 1);
+}
+
+TEST_P(ContainerTest, HasTheCapabilitiesThatEnginesLeave) {
+  const std::string status = Inside({"cat", "/proc/self/status"});
+  for (const char* line :
+       {"NoNewPrivs:\t1\n", "CapInh:\t0000000000000000\n",
+        "CapPrm:\t00000000a80425fb\n", "CapEff:\t00000000a80425fb\n",
+        "CapBnd:\t00000000a80425fb\n", "CapAmb:\t0000000000000000\n"}) {
+    EXPECT_THAT(status, HasSubstr(line));
+  }
+}
+
+// Of the machine nothing may be changed or opened by uid 0 inside.
+TEST_P(ContainerTest, RootInsideReachesNothingOfTheHost) {
+  EXPECT_EQ(InShell("for file in /proc/sys/kernel/domainname "
+                    "/proc/sysrq-trigger /proc/irq/default_smp_affinity; do "
+                    "test -w $file && echo $file; done; true"),
+            "");
+  // A device is there by its own file only: a node gives none.
+  EXPECT_EQ(InShell("mknod /tmp/node c 1 5 2>/dev/null && "
+                    "head -c1 /tmp/node 2>/dev/null; head -c1 /dev/zero | wc "
+                    "-c"),
+            "1\n");
+  // PID 1 has descriptors and a program of the host.
+  EXPECT_EQ(InShell("readlink /proc/1/fd/* /proc/1/exe /proc/1/cwd", 1), "");
+  EXPECT_EQ(InShell("cat /proc/mounts | cut -d ' ' -f 2 | grep /mnt", 1), "");
+}
+
+TEST_P(ContainerTest, DevicesOfTheHostCannotBeChanged) {
+  struct stat before = {};
+  ASSERT_EQ(stat("/dev/full", &before), 0);
+  InShell("chmod 600 /dev/full 2>&-", 1);
+  InShell("chown 1 /dev/null 2>&-", 1);
+  InShell("chmod 600 /proc/keys 2>&-", 1);
+  struct stat after = {};
+  ASSERT_EQ(stat("/dev/full", &after), 0);
+  EXPECT_EQ(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+  InShell("echo > /dev/null");
+}
+
+TEST_P(ContainerTest, CommandGetsNoDescriptorAndNoVariableOfTheReader) {
+  const auto leave_open = [] {
+    Check(dup2(STDIN_FILENO, 77), "dup2()");
+    setenv("SECRET", "told", 1);
+  };
+  const Result result = Run(
+      {"sh", "-c", "ls /proc/self/fd; echo ${SECRET-no} $HOME"}, leave_open);
+  EXPECT_EQ(result.output, "0\n1\n2\n3\nno /root\n");
+}
+
+TEST_P(ContainerTest, MemoryIsLimited) {
+  if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
+  EXPECT_EQ(InShell("head -c 512M /dev/zero | tail > /dev/null; echo $?"),
+            "137\n");
+}
+
+TEST_P(ContainerTest, LinkLeadsToTheGatewayAndNoFurther) {
+  EXPECT_EQ(Inside({"bash", "-c", "cat < /dev/tcp/192.0.2.1/8080"}),
+            "192.0.2.2\n");
+  Inside({"bash", "-c", ": < /dev/tcp/198.51.100.1/80"}, 1);
+}
+
+// A folder with a shell, and nothing else.
+class RootFolder {
+ public:
+  RootFolder() {
+    EXPECT_NE(mkdtemp(path_.data()), nullptr);
+    fs::permissions(path_, fs::perms(0755));
+    const std::string libraries = *RunTool({"ldd", "/bin/sh"});
+    Copy("/bin/sh");
+    Copy("/bin/cat");
+    const std::regex file("/[^ ]+");
+    for (auto match =
+             std::sregex_iterator(libraries.begin(), libraries.end(), file);
+         match != std::sregex_iterator(); ++match) {
+      Copy(match->str());
+    }
+    fs::create_directory(path_ + "/etc");
+    fs::create_symlink("/given", path_ + "/etc/hosts");
+    const Descriptor given = Open(path_ + "/given", O_WRONLY | O_CREAT, 0644);
+    WriteAll(given.get(), "given\n");
+    // As its owner would have it: what uid 0 inside may write to.
+    const uid_t uid = IsRoot() ? 65534 : geteuid();
+    for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+      Check(lchown(entry.path().c_str(), uid, uid), "lchown()");
+    }
+  }
+  ~RootFolder() { fs::remove_all(path_); }
+
+  const std::string& path() const { return path_; }
+
+  // Its files, and what the one that was given holds.
+  std::string State() const {
+    std::string state = ReadFile(path_ + "/given");
+    for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+      state += entry.path().string() + "\n";
+    }
+    return state;
+  }
+
+ private:
+  void Copy(const std::string& file) const {
+    fs::create_directories(path_ + fs::path(file).parent_path().string());
+    fs::copy_file(file, path_ + file, fs::copy_options::skip_existing);
+  }
+
+  std::string path_ = "/tmp/container_test.XXXXXX";
+};
+
+TEST_P(ContainerTest, RootIsAFolderThatStaysAsItIs) {
+  const RootFolder folder;
+  const std::string before = folder.State();
+  EXPECT_EQ(Inside({"--rootfs", folder.path(), "sh", "-c",
+                    "cat /given; echo more >> /given; cat /given; "
+                    "echo new > /new; echo /*"}),
+            "given\ngiven\nmore\n"
+            "/bin /dev /etc /given /lib /lib64 /mnt /new /proc\n");
+  EXPECT_EQ(folder.State(), before);
+  Inside({"--rootfs", folder.path(), "ps"}, 127);
+}
+
+// Mounted on, it may not be shown below an overlay in a user namespace.
+TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
+  const RootFolder folder;
+  const auto mount_on_it = [&folder] {
+    EnterUserNamespaceAsRoot();
+    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
+    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+          "mount(MS_PRIVATE)");
+    Check(mount("tmpfs", (folder.path() + "/etc").c_str(), "tmpfs", 0, nullptr),
+          "mount()");
+    EnterUserNamespaceAsRoot();
+  };
+  const std::vector<std::string> arguments = {"--rootfs", folder.path(), "cat",
+                                              "/given"};
+  const Result refused = Run(arguments, mount_on_it);
+  EXPECT_EQ(DescribeStatus(refused.status), "exit status 77");
+  EXPECT_THAT(refused.errors, HasSubstr("cause   The new root is read-only"));
+  for (const char* missing : {"/dev", "/mnt", "/proc"}) {
+    fs::create_directory(folder.path() + missing);
+  }
+  const Result result = Run(arguments, mount_on_it);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_EQ(result.output, "given\n");
+  EXPECT_THAT(result.errors, HasSubstr("/, read-only"));
+}
+
+TEST_P(ContainerTest, WithoutACommandTheFolderHasAShell) {
+  const RootFolder folder;
+  Terminal terminal({.program = program(),
+                     .arguments = {"--rootfs", folder.path()},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("# ");
+  terminal.Type("cat /given /etc/hostname\n");
+  terminal.ReadTo("\ngiven\r\ncontainer_001\r\n");
+  terminal.Type("exit 5\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 5");
+}
+
+// A link could lead one mount behind another, and keep the host's root there.
+TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
+  const std::vector<std::string> names = {"dev", "mnt", "proc"};
+  for (const std::string& link : names) {
+    for (const std::string& target : names) {
+      if (link == target) continue;
+      const RootFolder folder;
+      fs::create_directory(folder.path() + "/" + target);
+      fs::create_symlink(target, folder.path() + "/" + link);
+      const Result result =
+          Run({"--rootfs", folder.path(), "sh", "-c", "echo out"});
+      EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+      EXPECT_THAT(result.output, IsEmpty());
+      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\")"));
+    }
+  }
+}
+
+TEST_P(ContainerTest, RefusesARootThatIsNoFolder) {
+  for (const std::string path : {"", "/nonexistent", "/etc/passwd"}) {
+    const Result result = Run({"--rootfs", path, "true"});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
+    EXPECT_THAT(result.errors,
+                HasSubstr(fmt::format("--rootfs: open(\"{}\")", path)));
+  }
+  EXPECT_EQ(DescribeStatus(Run({"--rootfs"}).status), "exit status 2");
+  EXPECT_EQ(DescribeStatus(Run({"--shell", "--rootfs", "/usr"}).status),
+            "exit status 2");
+}
+
+}  // namespace
+}  // namespace steps

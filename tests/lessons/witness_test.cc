@@ -1,0 +1,186 @@
+// An independent witness: the calls that a lesson shows are those that the
+// kernel saw, as strace(1) tells, with the same arguments and results.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/process.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/probe.h"
+#include "tests/support/lessons.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+using nlohmann::json;
+
+// A call: its name, its arguments in pieces, what it returned.
+struct Seen {
+  std::string text;
+  std::string name;
+  std::multiset<std::string> pieces;  // Of "A | B, \"c\"": A, B and "c".
+  std::string result;                 // "0", or "-1 EPERM".
+
+  // Of the flags nothing may be left out; of other arguments it may.
+  std::set<std::string> Flags() const {
+    std::set<std::string> flags;
+    for (const std::string& piece : pieces) {
+      if (piece.starts_with("CLONE_") || piece.starts_with("MS_")) {
+        flags.insert(piece);
+      }
+    }
+    return flags;
+  }
+};
+
+Seen Parse(const std::string& text, const std::string& arguments,
+           const std::string& result) {
+  static const std::regex kPiece(R"re("(?:[^"\\]|\\.)*"|[^\s,|={}()"]+)re");
+  Seen seen = {text, text.substr(0, text.find('(')), {}, result};
+  for (auto piece =
+           std::sregex_iterator(arguments.begin(), arguments.end(), kPiece);
+       piece != std::sregex_iterator(); ++piece) {
+    // Where the kernel writes: strace(1) has what it wrote.
+    if (!piece->str().starts_with("&")) seen.pieces.insert(piece->str());
+  }
+  return seen;
+}
+
+// What the lesson shows.
+std::vector<Seen> Shown(const json& run) {
+  std::vector<Seen> calls;
+  for (const json& call : run["calls"]) {
+    const std::string text = call["call"];
+    std::string result = call["result"].dump();
+    if (call.contains("errno"))
+      result += " " + call["errno"].get<std::string>();
+    calls.push_back(Parse(text, text.substr(text.find('(')), result));
+    if (calls.back().name == "open") calls.back().name = "openat";
+  }
+  return calls;
+}
+
+// In a network namespace that is not its own, strace(1) does not know a netlink
+// socket, and shows a message as bytes: here they are its type, RTM_NEWLINK,
+// and every name in it.
+std::string DecodeNetlink(const std::string& line) {
+  const std::string type = "nlmsg_type=0x10 ";
+  if (line.find(type) == std::string::npos) return line;
+  static const std::regex kByte(R"re(\\x([0-9a-f]{2}))re");
+  std::string decoded = "nlmsg_type=RTM_NEWLINK ";
+  auto rest = line.cbegin();
+  for (auto byte = std::sregex_iterator(line.begin(), line.end(), kByte);
+       byte != std::sregex_iterator(); ++byte) {
+    decoded.append(rest, (*byte)[0].first);
+    const int value = std::stoi((*byte)[1], nullptr, 16);
+    if (std::isalnum(value) != 0) {
+      decoded += static_cast<char>(value);
+    } else {
+      decoded += "\" \"";
+    }
+    rest = (*byte)[0].second;
+  }
+  return decoded.append(rest, line.cend());
+}
+
+// "-1 EPERM" of "-1 EPERM (Operation not permitted)".
+std::string ResultIn(const std::string& text) {
+  std::istringstream words(text);
+  std::string result;
+  std::string name;
+  words >> result >> name;
+  return name.starts_with("E") ? result + " " + name : result;
+}
+
+// What strace saw: a file for each process, a line for each call, "name(…) =
+// …".
+std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
+  std::vector<Seen> calls;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::istringstream lines(ReadFile(file.path()));
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t begin = line.find('(');
+      const std::size_t end = line.rfind(" = ");
+      if (begin >= end || end == std::string::npos) continue;
+      calls.push_back(Parse(line,
+                            DecodeNetlink(line.substr(begin, end - begin)),
+                            ResultIn(line.substr(end + 3))));
+    }
+  }
+  return calls;
+}
+
+bool Agree(const Seen& shown, const Seen& witnessed) {
+  return shown.name == witnessed.name && shown.result == witnessed.result &&
+         shown.Flags() == witnessed.Flags() &&
+         std::ranges::includes(witnessed.pieces, shown.pieces);
+}
+
+class WitnessTest : public testing::TestWithParam<LessonAndUser> {};
+
+INSTANTIATE_TEST_SUITE_P(Of, WitnessTest, testing::ValuesIn(LessonsAndUsers()),
+                         LessonName);
+
+TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
+  const auto& [lesson, as_nobody] = GetParam();
+  if (!as_nobody && !IsRoot()) GTEST_SKIP() << "only root can be root";
+  if (!RunTool({"strace", "--version"})) {
+    GTEST_SKIP() << "strace is not installed";
+  }
+  std::string folder =
+      std::string(getenv("TEST_TMPDIR")) + "/witness_test.XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::filesystem::permissions(folder, std::filesystem::perms(0777));
+  // Nobody may not walk to the lesson, nor to the folder.
+  const Descriptor program = Open("lessons/" + lesson, O_PATH);
+  const Result result = RunCommand({.function = [&, as_nobody = as_nobody] {
+    const std::string path =
+        fmt::format("/proc/self/fd/{}", dup(program.get()));
+    Check(chdir(folder.c_str()), "chdir(\"{}\")", folder);
+    if (as_nobody && IsRoot()) BecomeNobody();
+    const std::vector<std::string> argv = {"strace", "-ff", "-qq",         "-s",
+                                           "4096",   "-e",  "signal=none", "-o",
+                                           "calls",  path,  "--json"};
+    return execvp("strace", ExecArguments(argv).data());
+  }});
+  ASSERT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+
+  const std::vector<Seen> shown = Shown(json::parse(result.output));
+  std::vector<Seen> witnessed = Witnessed(folder);
+  EXPECT_FALSE(shown.empty());
+  for (const Seen& call : shown) {
+    const auto match = std::ranges::find_if(
+        witnessed, [&](const Seen& other) { return Agree(call, other); });
+    if (match != witnessed.end()) {
+      witnessed.erase(match);
+      continue;
+    }
+    std::string alike;
+    for (const Seen& other : witnessed) {
+      if (other.name == call.name) alike += "\n  " + other.text;
+    }
+    ADD_FAILURE() << call.text << " = " << call.result
+                  << "\nThe kernel saw:" << alike;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace steps

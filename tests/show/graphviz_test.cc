@@ -1,0 +1,54 @@
+#include "common/show/graphviz.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "common/kernel/call.h"
+#include "common/kernel/process.h"
+#include "tests/support/graph.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TEST(ToSvg, Draws) {
+  if (!HasGraphviz()) GTEST_SKIP() << "Graphviz is not installed";
+  EXPECT_THAT(ToSvg("graph { one -- two }"),
+              AllOf(StartsWith("<?xml"), HasSubstr(">one</text>"),
+                    HasSubstr(">two</text>"), EndsWith("</svg>\n")));
+}
+
+TEST(ToSvg, FailsWhereThereIsNoGraph) {
+  if (!HasGraphviz()) GTEST_SKIP() << "Graphviz is not installed";
+  try {
+    ToSvg("graph { one -- ");
+    FAIL();
+  } catch (const ChildError& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(StartsWith("dot -Tsvg "), HasSubstr("exit status 1")));
+  }
+}
+
+TEST(ToSvg, FailsWithoutGraphviz) {
+  InChild([] {
+    setenv("PATH", "/nonexistent", 1);
+    try {
+      ToSvg("graph {}");
+      FAIL();
+    } catch (const CallError& error) {
+      EXPECT_EQ(error.call(), "execvp(\"dot\")");
+      EXPECT_EQ(error.error(), ENOENT);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace steps

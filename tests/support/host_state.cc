@@ -1,0 +1,103 @@
+#include "tests/support/host_state.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+#include <system_error>
+
+#include "common/kernel/call.h"
+#include "common/kernel/process.h"
+#include "common/kernel/descriptor.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Adds the lines of a file, the first `fields` fields of each.
+void AddLines(HostState& state, const std::string& path, int fields) {
+  std::istringstream lines(ReadFile(path));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string entry = path;
+    std::string word;
+    for (int i = 0; i < fields && words >> word; ++i) entry += " " + word;
+    state[entry] = "";
+  }
+}
+
+void AddFolder(HostState& state, const std::string& path) {
+  std::error_code missing;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(path, missing)) {
+    state[entry.path()] = "";
+  }
+}
+
+// The folders below each mount of a cgroup file system.
+void AddCgroups(HostState& state) {
+  std::istringstream mounts(ReadFile("/proc/self/mounts"));
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string device;
+    std::string mount_point;
+    std::string type;
+    fields >> device >> mount_point >> type;
+    if (!type.starts_with("cgroup")) continue;
+    std::error_code gone;
+    for (auto entry = fs::recursive_directory_iterator(mount_point, gone);
+         entry != fs::recursive_directory_iterator(); entry.increment(gone)) {
+      if (entry->is_directory(gone)) state["cgroup " + entry->path().string()];
+    }
+  }
+}
+
+}  // namespace
+
+HostState LookAtHost() {
+  HostState state;
+  utsname names = {};
+  Check(uname(&names), "uname()");
+  state["hostname"] = names.nodename;
+  state["domain name"] = names.domainname;
+  AddLines(state, "/proc/self/mountinfo", 7);
+  // The key and the identifier: the rest changes with use.
+  for (const char* kind : {"msg", "sem", "shm"}) {
+    AddLines(state, fmt::format("/proc/sysvipc/{}", kind), 2);
+  }
+  AddFolder(state, "/dev/mqueue");
+  // The name only: the rest of the line counts packets.
+  AddLines(state, "/proc/self/net/dev", 1);
+  AddCgroups(state);
+  for (const pid_t pid : Descendants()) {
+    state[fmt::format("process {}", pid)] =
+        ReadFile(fmt::format("/proc/{}/comm", pid));
+  }
+  for (const char* folder : {"/tmp", "/var/tmp", "/dev/shm"}) {
+    AddFolder(state, folder);
+  }
+  return state;
+}
+
+std::string Difference(const HostState& before, const HostState& after) {
+  std::string lines;
+  for (const auto& [what, value] : before) {
+    const auto found = after.find(what);
+    if (found == after.end()) {
+      lines += fmt::format("gone: {}\n", what);
+    } else if (found->second != value) {
+      lines +=
+          fmt::format("changed: {}: {} -> {}\n", what, value, found->second);
+    }
+  }
+  for (const auto& [what, value] : after) {
+    if (!before.contains(what)) lines += fmt::format("new: {}\n", what);
+  }
+  return lines;
+}
+
+}  // namespace steps

@@ -1,0 +1,203 @@
+#include "tests/support/program.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <map>
+
+#include "common/kernel/call.h"
+#include "common/kernel/process.h"
+#include "common/kernel/probe.h"
+
+namespace steps {
+namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr timespec kPatience = {.tv_sec = 10, .tv_nsec = 0};
+
+Descriptor MemoryFile(const char* name) {
+  return Descriptor(Check(memfd_create(name, MFD_CLOEXEC), "memfd_create()"));
+}
+
+std::string Contents(const Descriptor& file) {
+  Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
+  return ReadAll(file.get());
+}
+
+// The wait statuses that somebody will ask for, once they are there.
+std::map<pid_t, std::optional<int>>& Statuses() {
+  static std::map<pid_t, std::optional<int>> statuses;
+  return statuses;
+}
+
+void Keep(pid_t ended, int status) {
+  const auto found = Statuses().find(ended);
+  if (found != Statuses().end()) found->second = status;
+}
+
+int child_ended = -1;  // For a signal handler: an eventfd(2).
+
+// The process that becomes the program. It is opened first: nobody may not
+// walk the path to it.
+void Exec(const Command& command) {
+  const Descriptor program = Open(command.program, O_RDONLY);
+  Check(chdir("/"), "chdir(\"/\")");
+  if (command.as_nobody && IsRoot()) BecomeNobody();
+  if (command.before) command.before();
+  std::vector<std::string> argv = {command.program};
+  argv.insert(argv.end(), command.arguments.begin(), command.arguments.end());
+  Check(fexecve(program.get(), ExecArguments(argv).data(), environ),
+        "fexecve(\"{}\")", command.program);
+}
+
+}  // namespace
+
+void Become(const Command& command) {
+  std::signal(SIGCHLD, SIG_DFL);  // As before FdOfEnded().
+  try {
+    if (command.program.empty()) _exit(command.function());
+    Exec(command);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "%s\n", error.what());
+  }
+  _exit(EXIT_FAILURE);
+}
+
+pid_t Started(pid_t pid) {
+  Statuses()[pid].reset();
+  return pid;
+}
+
+int AwaitStatus(pid_t pid) {
+  while (!Statuses().at(pid)) {
+    int status = 0;
+    const pid_t ended = Check(waitpid(-1, &status, 0), "waitpid(-1)");
+    Keep(ended, status);
+  }
+  return Statuses().extract(pid).mapped().value();
+}
+
+int FdOfEnded() {
+  static const int fd = [] {
+    child_ended = Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd(0)");
+    std::signal(SIGCHLD, [](int) { eventfd_write(child_ended, 1); });
+    return child_ended;
+  }();
+  return fd;
+}
+
+void ReapEnded() {
+  eventfd_t count = 0;
+  eventfd_read(FdOfEnded(), &count);
+  int status = 0;
+  for (pid_t ended = 0; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
+    Keep(ended, status);
+  }
+}
+
+Program::Program(const Command& command)
+    : output_(MemoryFile("output")), errors_(MemoryFile("errors")) {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  const Descriptor input = MemoryFile("input");
+  WriteAll(input.get(), command.input);
+  Check(lseek(input.get(), 0, SEEK_SET), "lseek()");
+
+  pid_ = Started(Check(fork(), "fork()"));
+  if (pid_ != 0) return;
+  dup2(input.get(), STDIN_FILENO);
+  dup2(output_.get(), STDOUT_FILENO);
+  dup2(errors_.get(), STDERR_FILENO);
+  Become(command);
+}
+
+Result Program::Await() {
+  const int status = AwaitStatus(pid_);
+  return {status, Contents(output_), Contents(errors_)};
+}
+
+Result RunCommand(const Command& command) { return Program(command).Await(); }
+
+std::vector<pid_t> Descendants() {
+  std::vector<pid_t> found = ChildrenOf(getpid());
+  for (std::size_t next = 0; next < found.size(); ++next) {
+    const std::vector<pid_t> children = ChildrenOf(found[next]);
+    found.insert(found.end(), children.begin(), children.end());
+  }
+  return found;
+}
+
+std::vector<std::string> Survivors() {
+  sigset_t child_ended;
+  sigemptyset(&child_ended);
+  sigaddset(&child_ended, SIGCHLD);
+  Check(sigprocmask(SIG_BLOCK, &child_ended, nullptr), "sigprocmask()");
+  std::vector<std::string> survivors;
+  while (true) {
+    const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
+    if (reaped == -1 && errno == ECHILD) break;
+    if (reaped != 0) continue;
+    if (sigtimedwait(&child_ended, nullptr, &kPatience) != -1) continue;
+    for (const pid_t pid : Descendants()) {
+      survivors.push_back(std::to_string(pid) + " " +
+                          ReadFile("/proc/" + std::to_string(pid) + "/comm"));
+      kill(pid, SIGKILL);
+    }
+  }
+  Check(sigprocmask(SIG_UNBLOCK, &child_ended, nullptr), "sigprocmask()");
+  return survivors;
+}
+
+bool IsRoot() { return geteuid() == 0; }
+
+void BecomeNobody() {
+  Check(setgroups(0, nullptr), "setgroups(0)");
+  Check(setresgid(kNobody, kNobody, kNobody), "setresgid({})", kNobody);
+  Check(setresuid(kNobody, kNobody, kNobody), "setresuid({})", kNobody);
+  // As after an exec: until then /proc/self stays root's. prctl(2).
+  Check(prctl(PR_SET_DUMPABLE, 1), "prctl(PR_SET_DUMPABLE, 1)");
+}
+
+void InChild(const std::function<void()>& body, int flags) {
+  // As fork(2), in new namespaces.
+  const auto pid = static_cast<pid_t>(
+      Check(syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr,
+                    nullptr),
+            "clone({:#x})", flags));
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    try {
+      body();
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
+    }
+    fflush(stdout);  // Where GoogleTest says what failed.
+    _exit(testing::Test::HasFailure() ? EXIT_FAILURE : EXIT_SUCCESS);
+  }
+  int status = 0;
+  Check(waitpid(pid, &status, __WALL), "waitpid({})", pid);
+  EXPECT_EQ(DescribeStatus(status), "exit status 0") << "in a child: see above";
+}
+
+void InChildAsNobody(const std::function<void()>& body) {
+  InChild([&] {
+    if (IsRoot()) BecomeNobody();
+    body();
+  });
+}
+
+}  // namespace steps

@@ -1,0 +1,93 @@
+#ifndef TESTS_SUPPORT_PROGRAM_H_
+#define TESTS_SUPPORT_PROGRAM_H_
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/kernel/descriptor.h"
+
+namespace steps {
+
+/// What is to be run, and how.
+struct Command {
+  std::string program = {};  // Its path in the runfiles: "lessons/uts".
+  std::vector<std::string> arguments = {};
+  // What runs when there is no program; it gives the exit status.
+  std::function<int()> function = {};
+  std::string input = {};  // What it reads on stdin.
+  bool as_nobody = false;  // With the uid and gid 65534 and no capability.
+  // What the process does before it becomes the program: it may throw.
+  std::function<void()> before = {};
+};
+
+/// Becomes the command; where that fails, says why on stderr and exits with 1.
+[[noreturn]] void Become(const Command& command);
+
+/// What a program did.
+struct Result {
+  int status;  // As wait(2) gives it.
+  std::string output;
+  std::string errors;
+};
+
+/// Takes note of a child whose wait status will be asked for, and gives it
+/// back.
+pid_t Started(pid_t pid);
+
+/// Waits for the end of a child that is `Started`, and gives its wait status.
+/// Reaps all that ends meanwhile: the PID 1 of an orphan that nobody reaps
+/// cannot end, nor can the program that waits for that one. pid_namespaces(7).
+int AwaitStatus(pid_t pid);
+
+/// The same for whoever waits for something else: a descriptor that can be read
+/// when a child has ended, and what is to be called then.
+int FdOfEnded();
+void ReapEnded();
+
+/// A program that runs. The calling process becomes a subreaper, so that what
+/// the program leaves behind becomes its child.
+class Program {
+ public:
+  explicit Program(const Command& command);
+
+  pid_t pid() const { return pid_; }
+
+  /// Waits for its end.
+  Result Await();
+
+ private:
+  Descriptor output_;
+  Descriptor errors_;
+  pid_t pid_ = -1;
+};
+
+/// Runs a program to its end.
+Result RunCommand(const Command& command);
+
+/// The processes below this one, the nearest first.
+std::vector<pid_t> Descendants();
+
+/// Reaps what is below this process; what is still alive after ten seconds is
+/// killed, and given.
+std::vector<std::string> Survivors();
+
+/// Whether the tests run as root: without it, nobody else can be played.
+bool IsRoot();
+
+/// Makes this process nobody's, with no capability, as after an exec.
+void BecomeNobody();
+
+/// Runs `body` in a child that is cloned with `flags`, and fails the test when
+/// one of its expectations fails there: a test that moves itself would spoil the next.
+void InChild(const std::function<void()>& body, int flags = 0);
+
+/// The same as nobody, where this process is root.
+void InChildAsNobody(const std::function<void()>& body);
+
+}  // namespace steps
+
+#endif  // TESTS_SUPPORT_PROGRAM_H_
