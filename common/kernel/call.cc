@@ -52,9 +52,13 @@ CallError::CallError(Call call)
                                      ErrnoName(call.error))),
       call_(std::move(call)) {}
 
-CallError::CallError(int error, const std::string& text)
-    : CallError(Call{
-          .name = NameOf(text), .text = text, .result = -1, .error = error}) {}
+CallError::CallError(int error, const std::string& text,
+                     std::vector<std::string> strings)
+    : CallError(Call{.name = NameOf(text),
+                     .text = text,
+                     .strings = std::move(strings),
+                     .result = -1,
+                     .error = error}) {}
 
 void ObserveCalls(CallObserver observer) { Observer() = std::move(observer); }
 
@@ -83,6 +87,7 @@ void CallWriter::Add(const char* value) {
 }
 
 void CallWriter::AddNumber(long value) {
+  call_.numbers.push_back(value);
   const std::string text = NextText();
   const bool moves = call_.name == "unshare" || call_.name == "setns";
   const bool is_flags = text.find("CLONE_") != std::string::npos ||

@@ -34,7 +34,8 @@ struct Place {
 struct Call {
   std::string name;  // "mount"
   std::string text;  // As strace(1) writes it: `sethostname("vm", 2)`.
-  std::vector<std::string> strings = {};  // Its arguments that are text.
+  std::vector<std::string> strings = {};  // Its arguments that are text,
+  std::vector<long> numbers = {};         // and those that are numbers.
   int namespaces = 0;                     // The CLONE_NEW* among its arguments.
   long result = 0;
   int error = 0;  // errno where the result is -1.
@@ -45,7 +46,8 @@ struct Call {
 class CallError : public std::runtime_error {
  public:
   explicit CallError(Call call);
-  CallError(int error, const std::string& text);
+  CallError(int error, const std::string& text,
+            std::vector<std::string> strings = {});
 
   const Call& call() const { return call_; }
   int error() const { return call_.error; }
@@ -79,14 +81,20 @@ void ObserveCalls(CallObserver observer);
       [](auto... arguments) { return function(arguments...); } __VA_ARGS__)
 
 /// Throws CallError with errno where `result` is -1, and gives it back. `call`
-/// says in fmt's syntax what was called.
+/// says in fmt's syntax what was called, such as `stat("{}")`.
 template <typename Result, typename... Args>
 Result Check(Result result, fmt::format_string<Args...> call, Args&&... args) {
   const int error = errno;
-  if (result == -1) {
-    throw CallError(error, fmt::format(call, std::forward<Args>(args)...));
-  }
-  return result;
+  if (result != -1) return result;
+  std::vector<std::string> strings;
+  [[maybe_unused]] const auto add = [&strings](const auto& arg) {
+    if constexpr (std::is_convertible_v<decltype(arg), std::string>) {
+      strings.emplace_back(arg);
+    }
+  };
+  (add(args), ...);
+  throw CallError(error, fmt::format(call, std::forward<Args>(args)...),
+                  std::move(strings));
 }
 
 // What the macros are made of.

@@ -94,6 +94,8 @@ std::string Pack(const Call& call) {
   packer.Put(call.text);
   packer.Put(static_cast<std::int64_t>(call.strings.size()));
   for (const std::string& text : call.strings) packer.Put(text);
+  packer.Put(static_cast<std::int64_t>(call.numbers.size()));
+  for (const long number : call.numbers) packer.Put(number);
   return packer.bytes();
 }
 
@@ -111,6 +113,8 @@ Call UnpackCall(std::string_view bytes) {
   call.text = unpacker.Text();
   call.strings.resize(static_cast<std::size_t>(unpacker.Number()));
   for (std::string& text : call.strings) text = unpacker.Text();
+  call.numbers.resize(static_cast<std::size_t>(unpacker.Number()));
+  for (long& number : call.numbers) number = unpacker.Number();
   return call;
 }
 

@@ -19,13 +19,8 @@ namespace {
 // One write, because the kernel takes a map in one. The error names the file.
 void WriteProc(const std::string& path, const std::string& text) {
   const Descriptor file = Open(path, O_WRONLY);
-  if (write(file.get(), text.data(), text.size()) == -1) {
-    throw CallError({.name = "write",
-                     .text = fmt::format("write(\"{}\", \"{}\")", path, text),
-                     .strings = {path, text},
-                     .result = -1,
-                     .error = errno});
-  }
+  Check(write(file.get(), text.data(), text.size()), "write(\"{}\", \"{}\")",
+        path, text);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -118,7 +119,12 @@ bool ChangesMounts(const Call& call) {
 }
 
 bool ChangesInterfaces(const Call& call) {
-  return Is(call, {"ioctl", "RTM_NEWLINK", "sendto"});
+  const auto asks_for = [&call](long request) {
+    return std::ranges::find(call.numbers, request) != call.numbers.end();
+  };
+  return call.name == "RTM_NEWLINK" ||
+         (call.name == "ioctl" &&
+          (asks_for(SIOCSIFFLAGS) || asks_for(SIOCSIFADDR)));
 }
 
 bool ChangesNames(const Call& call) {

@@ -40,8 +40,7 @@ void KillDescendants(const std::vector<pid_t>& spared) {
 
 // Joins the namespaces `flags` of a process. setns(2).
 void Join(const Descriptor& process, int flags) {
-  Check(setns(process.get(), flags), "setns({}, {})", process.get(),
-        CloneFlags(flags));
+  MUST(setns, process.get(), flags);
 }
 
 // Starts a child for `body`, which becomes another program. Where it cannot, it

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <stdexcept>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -18,6 +19,9 @@ std::string ToSvg(std::string_view graph) {
   WriteAll(file.get(), graph);
   const std::string svg =
       RunTool({"dot", "-Tsvg", fmt::format("/proc/self/fd/{}", file.get())});
+  if (svg.empty() && !RunTool({"sh", "-c", "command -v dot"}).empty()) {
+    throw std::runtime_error("dot -Tsvg failed");
+  }
   if (svg.empty()) {
     throw CallError({.name = "execvp",
                      .text = "execvp(\"dot\")",

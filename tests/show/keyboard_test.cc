@@ -112,7 +112,7 @@ TEST(ReadKey, GivesTheTerminalBackWhenItsOwnChildIsKilled) {
   Terminal terminal({.function = [] {
     try {
       ReadKey(std::nullopt);
-    } catch (const ChildError&) {
+    } catch (const ProcessError&) {
       return 3;
     }
     return 0;

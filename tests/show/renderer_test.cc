@@ -23,8 +23,21 @@ using testing::HasSubstr;
 using testing::Not;
 
 const Opening kOpening = {
-    "uts", "UTS namespace: a title", "uts_namespaces(7)", "6.1.0",
+    "uts", "UTS namespaces: a title", "uts_namespaces(7)", "6.1.0",
     1000,  "user namespace"};
+
+// A call that the process made, and what it saw.
+Event Did(const std::string& process, const std::string& text, long result,
+          int error) {
+  return Called{
+      process,
+      Call{.name = "", .text = text, .result = result, .error = error}};
+}
+Event Saw(const std::string& process, const std::vector<Finding>& findings) {
+  Evidence evidence;
+  for (const Finding& finding : findings) evidence.Add(nullptr, finding);
+  return Shown{process, evidence};
+}
 
 // What a renderer writes for `events`.
 template <typename MakeRenderer>
@@ -84,54 +97,48 @@ std::size_t WidthOf(const std::string& text) {
 
 TEST(TextRenderer, OpensWithTheTitleTheManPageTheKernelAndThePrivilege) {
   const std::string text = Text({kOpening});
-  EXPECT_THAT(text, AllOf(HasSubstr("UTS namespace: a title"),
+  EXPECT_THAT(text, AllOf(HasSubstr("UTS namespaces: a title"),
                           HasSubstr("uts_namespaces(7)\n"),
-                          HasSubstr("Linux 6.1.0, as uid 1000: root in a")));
+                          HasSubstr("Linux 6.1.0, as uid 1000, root in a")));
   Opening opening = kOpening;
   opening.privilege = "root";
-  EXPECT_THAT(Text({opening}), HasSubstr("as uid 1000 with CAP_SYS_ADMIN."));
+  EXPECT_THAT(Text({opening}), HasSubstr("as uid 1000 with capabilities."));
   opening.uid = 0;
   EXPECT_THAT(Text({opening}), HasSubstr("Linux 6.1.0, as root.\n"));
 }
 
 TEST(TextRenderer, NumbersItsSteps) {
-  EXPECT_EQ(Text({Step{3, "Inside"}}), "\n3  Inside\n");
+  EXPECT_EQ(Text({Step{3, "Inside", "", {}, {}}}), "\n3  Inside\n");
 }
 
 TEST(TextRenderer, ShowsACallWithItsResult) {
-  EXPECT_EQ(Text({Call{"inside", "sethostname(\"a\", 1)", 0, 0}}),
+  EXPECT_EQ(Text({Did("inside", "sethostname(\"a\", 1)", 0, 0)}),
             "     inside   sethostname(\"a\", 1) = 0\n");
-  EXPECT_EQ(Text({Call{"root", "sethostname(\"a\", 1)", -1, EPERM}}),
+  EXPECT_EQ(Text({Did("root", "sethostname(\"a\", 1)", -1, EPERM)}),
             "     root     sethostname(\"a\", 1) = -1 EPERM (Operation not "
             "permitted)\n");
 }
 
-TEST(TextRenderer, SaysOnceWhatSeveralSourcesAgreeOn) {
-  EXPECT_EQ(Text({Shown{"outside",
-                        {{"hostname", "vm", "uname(2)"},
-                         {"hostname", "vm", "$ hostname"},
-                         {"hostname", "other", "/proc"},
-                         {"domain name", "d", "uname(2)"}}}}),
-            "     outside  hostname     vm                   uname(2)\n"
-            "                                                $ hostname\n"
-            "                           other                /proc\n"
-            "              domain name  d                    uname(2)\n");
+TEST(TextRenderer, NamesAProcessOnceForItsLines) {
+  EXPECT_EQ(Text({Saw("outside", {{"hostname", "vm", "uname(2)"},
+                                  {"NIS domain", "d", "uname(2)"}}),
+                  Did("outside", "getpid()", 7, 0), Did("child", "f()", 0, 0)}),
+            "     outside  hostname        vm                   uname(2)\n"
+            "              NIS domain      d                    uname(2)\n"
+            "              getpid() = 7\n"
+            "     child    f() = 0\n");
 }
 
-TEST(TextRenderer, FoldsASourceThatIsTooLong) {
+TEST(TextRenderer, PutsASourceThatIsTooLongAboveItsValue) {
+  const std::string source = "hostname is not installed: /proc/sys/kernel/";
   EXPECT_EQ(
-      Text({Shown{"outside",
-                  {{"hostname", "vm",
-                    "hostname is not installed: /proc/sys/kernel/hostname"}}}}),
-      "     outside  hostname     vm                   hostname is not "
-      "installed:\n"
-      "                                                "
-      "/proc/sys/kernel/hostname\n");
+      Text({Saw("outside", {{"hostname", "vm", source}})}),
+      "     outside  hostname        " + source + "\n" + "              vm\n");
 }
 
 TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
-  EXPECT_EQ(Text({Shown{"inside", {{"queues", "a\n\nb", "$ ipcs -q"}}}}),
-            "     inside   queues       $ ipcs -q\n"
+  EXPECT_EQ(Text({Saw("inside", {{"queues", "a\n\nb", "$ ipcs -q"}})}),
+            "     inside   queues          $ ipcs -q\n"
             "              a\n"
             "              \n"
             "              b\n");
@@ -139,18 +146,17 @@ TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
 
 TEST(TextRenderer, NeverWritesMoreThan80Columns) {
   const std::string host(64, 'h');
-  const std::string text =
-      Text({kOpening, Step{1, "Title"},
-            Note{"A sentence that is so long that it does not fit into the "
-                 "eighty columns that a terminal has at the least."},
-            Call{"inside", "sethostname(\"" + host + "\", 64)", -1, EPERM},
-            Shown{"inside",
-                  {{"hostname", host, "/proc/sys/kernel/hostname"},
-                   {"hostname", std::string(300, 'x'), "$ hostname"},
-                   {"hostname", "é" + std::string(299, 'x'), "uname(2)"}}},
-            Comparison{{{"a very long probe", host, host, host, "isolated"}}},
-            Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
-            Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
+  const std::string text = Text(
+      {kOpening, Step{1, "Title", "", {}, {}},
+       Note{"A sentence that is so long that it does not fit into the "
+            "eighty columns that a terminal has at the least."},
+       Did("inside", "sethostname(\"" + host + "\", 64)", -1, EPERM),
+       Saw("inside", {{"hostname", host, "/proc/sys/kernel/hostname"},
+                      {"hostname", std::string(300, 'x'), "$ hostname"},
+                      {"hostname", "é" + std::string(299, 'x'), "uname(2)"}}),
+       Comparison{{{"a very long probe", host, host, host, "private"}}},
+       Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
+       Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
   EXPECT_LE(WidthOf(text), 80U);
   EXPECT_THAT(text, HasSubstr("…"));
 }
@@ -166,18 +172,18 @@ TEST(TextRenderer, BreaksASentenceBetweenItsWords) {
 
 TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
   const std::string text =
-      Text({Shown{"inside", {{"hostname", "a\x1b[31m\x07", "uname(2)"}}},
+      Text({Saw("inside", {{"hostname", "a\x1b[31m\x07", "uname(2)"}}),
             Comparison{{{"hostname", "\x1b", "\x1b", "\r", "shared"}}},
-            Call{"inside", "sethostname(\"\x1b\", 1)", 0, 0}});
+            Did("inside", "sethostname(\"\x1b\", 1)", 0, 0)});
   EXPECT_THAT(text, AllOf(HasSubstr("a\\x1b[31m\\x07"), HasSubstr("\\x0d"),
                           Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
 }
 
 TEST(TextRenderer, ComparesInOneTable) {
-  EXPECT_EQ(Text({Comparison{{{"hostname", "vm", "new", "vm", "isolated"}}}}),
+  EXPECT_EQ(Text({Comparison{{{"hostname", "vm", "new", "vm", "private"}}}}),
             "\n"
             "            outside before  inside  outside after  verdict\n"
-            "  hostname  vm              new     vm             isolated\n\n");
+            "  hostname  vm              new     vm             private\n\n");
 }
 
 TEST(TextRenderer, AlignsTheColumnsOfATable) {
@@ -198,7 +204,7 @@ TEST(TextRenderer, GivesUpTheMarginOfATableBeforeItCuts) {
 TEST(TextRenderer, LeavesOneEmptyLineBetweenATableAndWhatFollows) {
   const Table table = {{"a", "b"}, {{"c", "d"}}};
   const std::string shown = "\n  a  b\n  c  d\n\n";
-  EXPECT_EQ(Text({table, Step{2, "Next"}}), shown + "2  Next\n");
+  EXPECT_EQ(Text({table, Step{2, "Next", "", {}, {}}}), shown + "2  Next\n");
   EXPECT_EQ(Text({table, table}), shown + shown.substr(1));
   EXPECT_EQ(Text({table, Note{"A note."}}), shown + "     A note.\n");
 }
@@ -238,17 +244,17 @@ TEST(TextRenderer, CountsTheClaims) {
   Verdict verdict;
   verdict.held = 5;
   verdict.contradicted = 1;
-  EXPECT_EQ(Text({verdict}), "\n5 of 6 claims hold.\n");
+  EXPECT_EQ(Text({verdict}), "5 of 6 claims hold.\n");
   verdict.skipped = 2;
-  EXPECT_EQ(Text({verdict}), "\n5 of 6 claims hold, 2 skipped.\n");
+  EXPECT_EQ(Text({verdict}), "5 of 6 claims hold, 2 skipped.\n");
   EXPECT_EQ(Text({Verdict{}}), "") << "there was nothing to judge";
 }
 
 TEST(TextRenderer, AddsColorAndNothingElse) {
   const std::vector<Event> events = {
-      kOpening, Step{1, "Title"}, Claim{"Yes.", true, ""},
-      Shown{"inside", {{"hostname", "a", "uname(2)"}}},
-      Comparison{{{"hostname", "a", "b", "a", "isolated"}}}};
+      kOpening, Step{1, "Title", "", {}, {}}, Claim{"Yes.", true, ""},
+      Saw("inside", {{"hostname", "a", "uname(2)"}}),
+      Comparison{{{"hostname", "a", "b", "a", "private"}}}};
   std::string colored = Text(events, true);
   EXPECT_THAT(colored, HasSubstr("\x1b[32m"));
   while (colored.find('\x1b') != std::string::npos) {
@@ -260,7 +266,7 @@ TEST(TextRenderer, AddsColorAndNothingElse) {
 
 TEST(TextRenderer, MarksTheCellsThatDiffer) {
   const std::string text =
-      Text({Comparison{{{"hostname", "a", "b", "a", "isolated"},
+      Text({Comparison{{{"hostname", "a", "b", "a", "private"},
                         {"release", "6.1", "6.1", "6.1", "shared"},
                         {"load", "1", "1", "2", "changed"}}}},
            true);
@@ -272,18 +278,20 @@ TEST(TextRenderer, MarksTheCellsThatDiffer) {
 TEST(TextRenderer, ListsCodeBehindItsNumbersBelowItsFile) {
   const Code code = {"lessons/a.cc",
                      {{7, "int x = 1;"}, {8, ""}, {120, "f();"}}};
-  EXPECT_EQ(Text({Step{1, "One", code}, Code{"lessons/a.cc", {{9, "g();"}}},
-                  Code{"lessons/b.cc", {{1, "h();"}}}}),
-            "\n1  One\n"
-            "    lessons/a.cc\n"
-            "  7 int x = 1;\n"
-            "  8\n"
-            "120 f();\n"
-            "  9 g();\n"
-            "    lessons/b.cc\n"
-            "  1 h();\n");
-  EXPECT_THAT(Text({Step{1, "One", code}, Step{2, "Two", code}}),
-              HasSubstr("2  Two\n    lessons/a.cc\n"))
+  EXPECT_EQ(
+      Text({Step{1, "One", "", {}, code}, Code{"lessons/a.cc", {{9, "g();"}}},
+            Code{"lessons/b.cc", {{1, "h();"}}}}),
+      "\n1  One\n"
+      "    lessons/a.cc\n"
+      "  7 int x = 1;\n"
+      "  8\n"
+      "120 f();\n"
+      "  9 g();\n"
+      "    lessons/b.cc\n"
+      "  1 h();\n");
+  EXPECT_THAT(
+      Text({Step{1, "One", "", {}, code}, Step{2, "Two", "", {}, code}}),
+      HasSubstr("2  Two\n    lessons/a.cc\n"))
       << "in each step";
 }
 
@@ -320,37 +328,40 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   Verdict verdict;
   verdict.outcome = "contradicted";
   verdict.exit_status = 1;
-  const nlohmann::json json = Json(
-      {kOpening, Step{1, "Outside"}, Note{"A sentence."},
-       Shown{"outside", {{"hostname", "vm", "uname(2)"}}}, Step{2, "Inside"},
-       Call{"inside", "sethostname(\"a\", 1)", -1, EPERM},
-       Comparison{{{"hostname", "vm", "a", "vm", "isolated"}}},
-       Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
-       Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
-       Claim{"Who knows.", std::nullopt, "refused"}, verdict});
+  const nlohmann::json json =
+      Json({kOpening, Step{1, "Outside", "", {}, {}}, Note{"A sentence."},
+            Saw("outside", {{"hostname", "vm", "uname(2)"}}),
+            Step{2, "Inside", "", {}, {}},
+            Did("inside", "sethostname(\"a\", 1)", -1, EPERM),
+            Comparison{{{"hostname", "vm", "a", "vm", "private"}}},
+            Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
+            Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
+            Claim{"Who knows.", std::nullopt, "refused"}, verdict});
   EXPECT_EQ(json["lesson"], "uts");
   EXPECT_EQ(json["kernel"], "6.1.0");
   EXPECT_EQ(json["uid"], 1000);
   EXPECT_EQ(json["privilege"], "user namespace");
   EXPECT_EQ(json["steps"], nlohmann::json::parse(R"json([
-      {"number": 1, "title": "Outside"}, {"number": 2, "title": "Inside"}])json"));
+      {"number": 1, "title": "Outside", "what": ""},
+      {"number": 2, "title": "Inside", "what": ""}])json"));
   EXPECT_EQ(json["evidence"], nlohmann::json::parse(R"json([
-      {"event": 1, "step": 1, "side": "outside", "probe": "hostname", "value": "vm",
+      {"event": 1, "step": 1, "process": "outside", "probe": "hostname", "value": "vm",
        "source": "uname(2)"
 }])json"));
   EXPECT_EQ(json["calls"], nlohmann::json::parse(R"json([
-      {"event": 2, "step": 2, "side": "inside", "call": "sethostname(\"a\", 1)",
+      {"event": 2, "step": 2, "process": "inside", "call": "sethostname(\"a\", 1)",
        "result": -1, "errno": "EPERM"
 }])json"));
   EXPECT_EQ(json["comparison"], nlohmann::json::parse(R"json([
       {"probe": "hostname", "outside_before": "vm", "inside": "a",
-       "outside_after": "vm", "verdict": "isolated"}])json"));
+       "outside_after": "vm", "verdict": "private"}])json"));
   EXPECT_EQ(json["tables"], nlohmann::json::parse(R"json([
       {"step": 2, "header": ["kind", "flag"],
        "rows": [["mount", "CLONE_NEWNS"]]}])json"));
   EXPECT_EQ(json["claims"], nlohmann::json::parse(R"json([
-      {"text": "Yes.", "holds": true}, {"text": "No.", "holds": false},
-      {"text": "Who knows.", "holds": null, "reason": "refused"}])json"));
+      {"step": 2, "text": "Yes.", "holds": true},
+      {"step": 2, "text": "No.", "holds": false},
+      {"step": 2, "text": "Who knows.", "holds": null, "reason": "refused"}])json"));
   EXPECT_EQ(json["verdict"], "contradicted");
   EXPECT_EQ(json["exit_status"], 1);
   EXPECT_FALSE(json.contains("error"));
@@ -372,18 +383,18 @@ TEST(JsonRenderer, SaysWhyALessonCannotRun) {
 
 TEST(JsonRenderer, KeepsBytesThatAreNoUtf8OutOfTheDocument) {
   const nlohmann::json json =
-      Json({kOpening, Shown{"inside", {{"hostname", "a\xff", "uname(2)"}}},
+      Json({kOpening, Saw("inside", {{"hostname", "a\xff", "uname(2)"}}),
             Verdict{}});
   EXPECT_EQ(json["evidence"][0]["value"], "a\uFFFD");
 }
 
 TEST(MarkdownRenderer, HasHeadingsAndParagraphs) {
-  EXPECT_EQ(Markdown({kOpening, Step{1, "Outside"}, Note{"A `ps` sentence."},
-                      Note{"Another."}}),
-            "# UTS namespace: a title\n"
+  EXPECT_EQ(Markdown({kOpening, Step{1, "Outside", "", {}, {}},
+                      Note{"A `ps` sentence."}, Note{"Another."}}),
+            "# UTS namespaces: a title\n"
             "\n"
-            "uts_namespaces(7). Linux 6.1.0, as uid 1000: root in a user "
-            "namespace of its own.\n"
+            "uts_namespaces(7). Linux 6.1.0, as uid 1000, root in a new user "
+            "namespace.\n"
             "\n"
             "## 1. Outside\n"
             "\n"
@@ -393,19 +404,16 @@ TEST(MarkdownRenderer, HasHeadingsAndParagraphs) {
 }
 
 TEST(MarkdownRenderer, PutsNeighbouringCallsAndEvidenceInOneBlock) {
-  EXPECT_EQ(Markdown({Call{"inside", "sethostname(\"a\", 1)", 0, 0},
-                      Shown{"inside",
-                            {{"hostname", "a", "uname(2)"},
-                             {"hostname", "a", "$ hostname"},
-                             {"queues", "a\n```\nb", "$ ipcs -q"}}},
+  EXPECT_EQ(Markdown({Did("inside", "sethostname(\"a\", 1)", 0, 0),
+                      Saw("inside", {{"hostname", "a", "uname(2)"},
+                                     {"queues", "a\n```\nb", "$ ipcs -q"}}),
                       Note{"A note."},
-                      Call{"root", "sethostname(\"a\", 1)", -1, EPERM},
-                      Step{2, "Next"}}),
+                      Did("root", "sethostname(\"a\", 1)", -1, EPERM),
+                      Step{2, "Next", "", {}, {}}}),
             "```text\n"
             "inside   sethostname(\"a\", 1) = 0\n"
-            "inside   hostname     a                    uname(2)\n"
-            "                                           $ hostname\n"
-            "         queues       $ ipcs -q\n"
+            "         hostname        a                    uname(2)\n"
+            "         queues          $ ipcs -q\n"
             "         a\n"
             "         ```\n"
             "         b\n"
@@ -424,10 +432,10 @@ TEST(MarkdownRenderer, PutsNeighbouringCallsAndEvidenceInOneBlock) {
 TEST(MarkdownRenderer, ShowsCodeBelowItsPlace) {
   EXPECT_EQ(
       Markdown(
-          {Step{1, "Outside", {"lessons/uts.cc", {{7, "f();"}}}},
+          {Step{1, "Outside", "", {}, {"lessons/uts.cc", {{7, "f();"}}}},
            Code{"lessons/uts.cc",
                 {{9, "{"}, {10, "  g();"}, {13, ""}, {14, "}"}, {18, "h();"}}},
-           Call{"outside", "g()", 0, 0}}),
+           Did("outside", "g()", 0, 0)}),
       "## 1. Outside\n"
       "\n"
       "`lessons/uts.cc:7`\n"
@@ -465,13 +473,13 @@ TEST(MarkdownRenderer, ListsTheAnswersToAQuestion) {
 TEST(MarkdownRenderer, HasWholeTables) {
   const std::string wide(200, 'x');
   EXPECT_EQ(
-      Markdown({Comparison{{{"hostname", "vm", wide, "vm", "isolated"}}},
+      Markdown({Comparison{{{"hostname", "vm", wide, "vm", "private"}}},
                 Table{{"kind", "flag"}, {{"a|b", "CLONE_NEWNS"}, {"", "-"}}}}),
       "|  | outside before | inside | outside after | verdict |\n"
       "|---|---|---|---|---|\n"
       "| hostname | vm | " +
           wide +
-          " | vm | isolated |\n"
+          " | vm | private |\n"
           "\n"
           "| kind | flag |\n"
           "|---|---|\n"
@@ -505,7 +513,7 @@ TEST(MarkdownRenderer, SaysWhyALessonEndedEarly) {
   verdict.outcome = "cannot run";
   verdict.error = "unshare(CLONE_NEWUSER): …";
   verdict.advice = Advice{"user.max_user_namespaces is 0.", "sudo <it>"};
-  EXPECT_EQ(Markdown({Call{"outside", "f()", 0, 0}, verdict}),
+  EXPECT_EQ(Markdown({Did("outside", "f()", 0, 0), verdict}),
             "```text\n"
             "outside  f() = 0\n"
             "```\n"
@@ -521,7 +529,7 @@ TEST(MarkdownRenderer, SaysWhyALessonEndedEarly) {
 
 TEST(MarkdownRenderer, LeavesNoBlockOpenAndNoneEmpty) {
   EXPECT_EQ(Markdown({Shown{"outside", {}}, Verdict{}}), "");
-  EXPECT_THAT(Markdown({Call{"outside", "f()", 0, 0}, Verdict{}}),
+  EXPECT_THAT(Markdown({Did("outside", "f()", 0, 0), Verdict{}}),
               HasSubstr("f() = 0\n```\n"));
 }
 
@@ -572,14 +580,14 @@ TEST(MarkdownRenderer, BeginsNoHeadingListOrQuoteWithAnAnswer) {
 TEST(CastRenderer, BeginsWithItsHeader) {
   EXPECT_EQ(Cast({kOpening})[0], nlohmann::json::parse(R"json({
       "version": 2, "width": 80, "height": 24,
-      "title": "UTS namespace: a title",
+      "title": "UTS namespaces: a title",
       "env": {"TERM": "xterm-256color"}})json"));
 }
 
 TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
   const std::vector<Event> events = {
-      kOpening, Step{1, "Title"},
-      Shown{"inside", {{"hostname", "a\xff\x1b", "uname(2)"}}},
+      kOpening, Step{1, "Title", "", {}, {}},
+      Saw("inside", {{"hostname", "a\xff\x1b", "uname(2)"}}),
       Claim{"Yes.", true, ""}};
   const std::vector<nlohmann::json> cast = Cast(events);
   std::string text = Text(events, true);
@@ -597,7 +605,7 @@ TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
 
 TEST(CastRenderer, RestsAndSetsAMarkerBeforeEachStep) {
   EXPECT_EQ(
-      Cast({kOpening, Note{"A."}, Note{"B."}, Step{7, "Title"}}),
+      Cast({kOpening, Note{"A."}, Note{"B."}, Step{7, "Title", "", {}, {}}}),
       (std::vector<nlohmann::json>{Cast({kOpening})[0],
                                    Cast({kOpening})[1],
                                    Cast({kOpening})[2],

@@ -16,28 +16,28 @@ using testing::Pair;
 const EmbeddedSource lesson_source("lessons/example.cc", R"text(// A lesson.
 
 // What it does.
-void Rename(Side& side) {
-  const int result =
-      sethostname("a", 1);
-  side.Check(result, "sethostname(\"{}\")",
-             "a");
+void Rename() {
+  const utsname names =
+      Names();
+  CALL(sethostname, "a",
+       1);
 
-  side.Show({});
+  CALL(getpid);
 }
 
 void Teach(Lesson& lesson) {
-  lesson.Begin(
+  lesson.Step(
       "First");
   lesson.Note("A sentence.");
-  Child child;
+  Process child = host.Clone();
 
-  Clone(child);
+  child.Run(Rename);
   lesson.Predict("What?", {"this", "that"});
-  lesson.Begin("Second");
-  outside.Hear(child);
+  lesson.Step("Second");
+  lesson.Claim("Yes.", true);
+  child.Ask(kPid);
   lesson.Compare(before, inside, after);
 
-  lesson.Claim("Yes.", true);
   lesson.Keep(child);
 }
 )text");
@@ -46,32 +46,25 @@ Place At(int line) { return {"lessons/example.cc", line}; }
 
 TEST(Step, ListsTheLinesUpToTheNextQuestionOrStep) {
   EXPECT_THAT(Listing().Step(At(14)).lines,
-              ElementsAre(Pair(17, "Child child;"), Pair(18, ""),
-                          Pair(19, "Clone(child);")));
-  EXPECT_EQ(Listing().Step(At(14)).file, "lessons/example.cc");
+              ElementsAre(Pair(17, "Process child = host.Clone();"),
+                          Pair(18, ""), Pair(19, "child.Run(Rename);")));
+  EXPECT_STREQ(Listing().Step(At(14)).file.c_str(), "lessons/example.cc");
 }
 
 TEST(Step, LeavesOutWhatSpeaksAndTheClaims) {
   EXPECT_THAT(Listing().Step(At(21)).lines,
-              ElementsAre(Pair(22, "outside.Hear(child);")));
+              ElementsAre(Pair(23, "child.Ask(kPid);")));
 }
 
 TEST(Lead, ListsTheParagraphUpToTheEndOfTheStatement) {
   EXPECT_THAT(
       Listing().Lead(At(7)).lines,
-      ElementsAre(Pair(4, "void Rename(Side& side) {"),
-                  Pair(5, "  const int result ="),
-                  Pair(6, "      sethostname(\"a\", 1);"),
-                  Pair(7, "  side.Check(result, \"sethostname(\\\"{}\\\")\","),
-                  Pair(8, "             \"a\");")));
+      ElementsAre(Pair(4, "void Rename() {"),
+                  Pair(5, "  const utsname names ="), Pair(6, "      Names();"),
+                  Pair(7, "  CALL(sethostname, \"a\","),
+                  Pair(8, "       1);")));
   EXPECT_THAT(Listing().Lead(At(10)).lines,
-              ElementsAre(Pair(10, "side.Show({});")));
-}
-
-TEST(Lead, LeavesOutWhatSpeaks) {
-  EXPECT_THAT(
-      Listing().Lead(At(22)).lines,
-      ElementsAre(Pair(19, "Clone(child);"), Pair(22, "outside.Hear(child);")));
+              ElementsAre(Pair(10, "CALL(getpid);")));
 }
 
 TEST(Lead, ListsNoLineTwiceInAStep) {

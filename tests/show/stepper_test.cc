@@ -54,7 +54,8 @@ Note Rows(int rows) {
 }
 
 TEST(Stepper, StopsBeforeEachStepUntilEnter) {
-  Terminal terminal(Show({Step{1, "One"}, Note{"first"}, Step{2, "Two"}}));
+  Terminal terminal(Show(
+      {Step{1, "One", "", {}, {}}, Note{"first"}, Step{2, "Two", "", {}, {}}}));
   const std::string first = terminal.ReadTo("[Enter: run this step   q: quit]");
   EXPECT_THAT(first, AllOf(HasSubstr("1  One"), Not(HasSubstr("first"))));
   terminal.Type("\n");
@@ -68,14 +69,15 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
 
 TEST(Stepper, QuitsWithQ) {
   for (const char* keys : {"q", "\n q"}) {
-    Terminal terminal(Show({Step{1, "One"}, Step{2, "Two"}}));
+    Terminal terminal(
+        Show({Step{1, "One", "", {}, {}}, Step{2, "Two", "", {}, {}}}));
     terminal.Type(keys);
     EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9") << keys;
   }
 }
 
 TEST(Stepper, RunsAShellWhereThereIsAnInside) {
-  Terminal terminal(Show({Step{1, "One"}}, true));
+  Terminal terminal(Show({Step{1, "One", "", {}, {}}}, true));
   terminal.ReadTo("s: a shell inside   q: quit]");
   terminal.Type("s");
   terminal.ReadTo("the shell");
@@ -83,7 +85,7 @@ TEST(Stepper, RunsAShellWhereThereIsAnInside) {
   terminal.Type("\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 
-  Terminal outside(Show({Step{1, "One"}}, false));
+  Terminal outside(Show({Step{1, "One", "", {}, {}}}, false));
   outside.Type("sx\n");
   EXPECT_EQ(DescribeStatus(outside.Await()), "exit status 0");
   EXPECT_THAT(outside.screen(), Not(HasSubstr("shell")));
@@ -91,8 +93,9 @@ TEST(Stepper, RunsAShellWhereThereIsAnInside) {
 
 // What is said to a reader who presses `keys` at the question.
 std::string SaidTo(const std::string& keys) {
-  Terminal terminal(Show({Question{"What?", {"this", "that"}},
-                          Answer{"that", 2, "It is so."}, Step{1, "One"}}));
+  Terminal terminal(
+      Show({Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."},
+            Step{1, "One", "", {}, {}}}));
   terminal.ReadTo("[1-2: guess   Enter: go on   q: quit]");
   terminal.Type(keys);
   terminal.ReadTo("answer   ");
@@ -122,7 +125,8 @@ void PressEnter(Terminal& terminal) {
 }
 
 TEST(Stepper, StopsWhereTheScreenIsFull) {
-  Terminal terminal(Show({Step{1, "One"}, Rows(10), Rows(10), Rows(10)}));
+  Terminal terminal(
+      Show({Step{1, "One", "", {}, {}}, Rows(10), Rows(10), Rows(10)}));
   terminal.ReadTo("run this step   q: quit]");
   PressEnter(terminal);
   // The title with its empty line, and two of ten rows, are 22 of 23.
@@ -133,7 +137,7 @@ TEST(Stepper, StopsWhereTheScreenIsFull) {
 }
 
 TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
-  Command command = Show({Step{1, "One"}}, true);
+  Command command = Show({Step{1, "One", "", {}, {}}}, true);
   command.function = [show = command.function] {
     const winsize narrow = {
         .ws_row = 24, .ws_col = 30, .ws_xpixel = 0, .ws_ypixel = 0};
@@ -161,7 +165,8 @@ TEST(Stepper, DividesWhatIsLongerThanTheScreen) {
 }
 
 TEST(Stepper, GoesOnByItselfAfterAPause) {
-  const std::vector<Event> events = {Step{1, "One"}, Rows(30), Step{2, "Two"}};
+  const std::vector<Event> events = {Step{1, "One", "", {}, {}}, Rows(30),
+                                     Step{2, "Two", "", {}, {}}};
   Terminal terminal(Show(events, false, milliseconds(1)));
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
   EXPECT_THAT(terminal.screen(),
