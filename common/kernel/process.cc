@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <sstream>
 
@@ -42,8 +43,8 @@ int received_descriptor = -1;
 constexpr int kSocket = 3;
 bool ends_with_parent = true;
 
-// The only process that may direct others.
-pid_t lesson_pid = -1;
+// Whether this is a child.
+bool is_child = false;
 
 // Numbers and text, one after the other.
 class Packer {
@@ -274,14 +275,10 @@ Process Process::Self(std::string name, Observer* observer) {
   ObserveCalls([name, observer](const Call& call) {
     if (observer != nullptr) observer->OnCall(name, call);
   });
-  lesson_pid = getpid();
-  return {std::move(name), observer, lesson_pid, Descriptor()};
+  return {std::move(name), observer, getpid(), Descriptor()};
 }
 
-Process Process::Quiet() {
-  if (lesson_pid == -1) lesson_pid = getpid();
-  return {"", nullptr, getpid(), Descriptor()};
-}
+Process Process::Quiet() { return {"", nullptr, getpid(), Descriptor()}; }
 
 Process::Process(std::string name, Observer* observer, pid_t pid,
                  Descriptor socket)
@@ -305,13 +302,22 @@ Process::~Process() {
              WEXITED | WNOHANG | WNOWAIT | __WALL) == -1) {
     return;
   }
-  const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   kill(pid_, SIGKILL);  // It may be in a call that takes long.
-  pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
-  if (poll(&ended, 1, static_cast<int>(kPatience.count())) == 0) {
-    fmt::print(stderr, "{} does not end\n", name_);
-  }
+  if (!Ends()) std::fprintf(stderr, "%s does not end\n", name_.c_str());
   waitpid(pid_, nullptr, WNOHANG | __WALL);
+}
+
+bool Process::IsChild() { return is_child; }
+
+bool Process::Ends() const {
+  const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  if (process.get() == -1) return errno == ESRCH;
+  pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
+  int count = 0;
+  while ((count = poll(&ended, 1, static_cast<int>(kPatience.count()))) == -1 &&
+         errno == EINTR) {
+  }
+  return count == 1;
 }
 
 Process Process::Clone(const std::string& name, int flags) {
@@ -376,7 +382,7 @@ void Process::MustDiffer(Process& other, int flags) {
 
 std::string Process::Send(Trampoline trampoline, std::string_view captures,
                           Patience patience, int descriptor) {
-  if (getpid() != lesson_pid) {
+  if (is_child) {
     throw std::logic_error("a child may not direct other processes");
   }
   if (socket_.get() == -1) return trampoline(captures.data());
@@ -416,6 +422,7 @@ std::string Process::DescribeEnd() const {
 }
 
 void Process::Serve(int socket) {
+  is_child = true;
   try {
     KeepOnly(socket);
     ObserveCalls(

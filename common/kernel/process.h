@@ -70,6 +70,9 @@ class Process {
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
 
+  /// Whether the process that calls this is a child, which may direct nobody.
+  static bool IsChild();
+
   /// The same, while nobody is told of what it and its children do.
   static Process Quiet();
 
@@ -107,6 +110,10 @@ class Process {
   std::string Ask(const Probe<Read>& probe, Place place = Place::Here());
   template <typename... Reads>
   requires(sizeof...(Reads) > 1) Evidence Ask(const Probe<Reads>&... probes);
+
+  /// Whether it ends within ten seconds. It stays a zombie until its parent
+  /// waits for it. pidfd_open(2).
+  bool Ends() const;
 
   const std::string& name() const { return name_; }
 

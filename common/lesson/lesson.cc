@@ -48,7 +48,7 @@ Lesson::Lesson(Tell tell, Machine machine)
 }
 
 void Lesson::Say(const Event& event) {
-  if (getpid() != pid_) {
+  if (Process::IsChild()) {
     throw std::logic_error("told in a child: only the lesson itself may");
   }
   tell_(event);

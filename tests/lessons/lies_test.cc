@@ -1,0 +1,118 @@
+// Sabotage: the kernel lies to a lesson, and the claim that rests on what it
+// said FAILS, by its name. A claim that no lie can make fail proves nothing.
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/kernel/process.h"
+#include "tests/support/host_state.h"
+#include "tests/support/lessons.h"
+#include "tests/support/program.h"
+#include "tests/support/sabotage.h"
+
+namespace steps {
+namespace {
+
+using nlohmann::json;
+
+struct Case {
+  const char* lesson;
+  const char* lie;    // As ParseLie() takes it.
+  const char* claim;  // The one that FAILS.
+};
+
+constexpr Case kCases[] = {
+    {"uts", "sethostname",
+     "Without CLONE_NEWUTS, a child's new name is its parent's, too."},
+    {"uts", "clone:2-CLONE_NEWUTS",
+     "With CLONE_NEWUTS, a child is in a new UTS namespace."},
+    {"uts", "sethostname:2",
+     "Inside, the hostname and the NIS domain are the new ones."},
+    {"uts", "setdomainname:2",
+     "Inside, the hostname and the NIS domain are the new ones."},
+    {"uts", "sethostname:3",
+     "Root in a user namespace may rename only a UTS namespace it owns."},
+    {"uts", "sethostname:4",
+     "Root in a user namespace may rename only a UTS namespace it owns."},
+};
+
+// Claims that no lie of this kind can reach, and why.
+struct Beyond {
+  const char* lesson;
+  const char* claim;
+  const char* reason;
+};
+
+constexpr Beyond kBeyond[] = {
+    {"uts", "The namespace starts with a copy of its parent's names.",
+     "the copy is made by clone(2) itself, which also makes the namespace"},
+    {"uts", "Outside, they are the old ones.",
+     "what would rename the outside is noticed one claim before"},
+};
+
+std::string CaseName(const testing::TestParamInfo<Case>& info) {
+  std::string name = fmt::format("{}_{}", info.param.lesson, info.param.lie);
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name + fmt::format("_{}", info.index);
+}
+
+// What the stand-in for the host looks like.
+std::string Look() {
+  std::string text;
+  for (const auto& [what, how] : LookAtHost()) text += what + ": " + how + "\n";
+  return text;
+}
+
+class Lies : public testing::TestWithParam<Case> {};
+
+INSTANTIATE_TEST_SUITE_P(Told, Lies, testing::ValuesIn(kCases), CaseName);
+
+TEST_P(Lies, MakeTheClaimFail) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  const Case& it = GetParam();
+  const LieResult result =
+      RunWithLie({.program = fmt::format("lessons/{}", it.lesson),
+                  .arguments = {"--json"}},
+                 ParseLie(it.lie), {.look = Look});
+  EXPECT_TRUE(result.told);
+  EXPECT_EQ(result.hung, "");
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1") << result.errors;
+  EXPECT_EQ(result.before, result.after) << "the stand-in was changed";
+  const json run = json::parse(result.output);
+  std::string failed = "no claim; it says: " + result.errors;
+  for (const json& claim : run["claims"]) {
+    if (claim["holds"] == false) failed = claim["text"];
+  }
+  EXPECT_EQ(failed, it.claim);
+}
+
+TEST(LiesTable, HasEveryClaimOfEveryLesson) {
+  for (const std::string& lesson : LessonNames()) {
+    const json run = json::parse(
+        RunCommand({.program = "lessons/" + lesson, .arguments = {"--json"}})
+            .output);
+    std::set<std::string> claims;
+    for (const json& claim : run["claims"]) claims.insert(claim["text"]);
+    std::set<std::string> listed;
+    for (const Case& it : kCases) {
+      if (it.lesson == lesson) listed.insert(it.claim);
+    }
+    for (const Beyond& it : kBeyond) {
+      if (it.lesson == lesson) EXPECT_TRUE(listed.insert(it.claim).second);
+    }
+    EXPECT_EQ(claims, listed) << lesson;
+  }
+}
+
+}  // namespace
+}  // namespace steps

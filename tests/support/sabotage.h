@@ -1,0 +1,87 @@
+#ifndef TESTS_SUPPORT_SABOTAGE_H_
+#define TESTS_SUPPORT_SABOTAGE_H_
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "tests/support/program.h"
+
+namespace steps {
+
+/// What the kernel is made to say wrongly, once. One system call is replaced:
+///
+///     {.call = "sethostname"}                    answers 0, changes nothing
+///     {.call = "setns", .answer = -EPERM}        is refused
+///     {.call = "clone", .occurrence = 3, .drop = CLONE_NEWUTS}
+///     {.call = "write", .path = "/uid_map"}
+struct Lie {
+  /// The call's name. A name stands for each call that the C library may make
+  /// for it: "clone" for clone3, fork and vfork too, "mkdir" for mkdirat,
+  /// "rmdir" and "unlink" for unlinkat, "open" for openat, "waitpid" for wait4.
+  std::string call;
+
+  /// Which of the calls that match, from 1, in the order in which the program
+  /// and all of its descendants enter the kernel. A call that a signal
+  /// interrupts does not count: the kernel or the program makes it again.
+  int occurrence = 1;
+
+  /// For clone, clone3 and unshare: the CLONE_NEW* flags that are taken out of
+  /// the call; it is made with the rest. Only calls with all of them match.
+  int drop = 0;
+
+  /// Without `drop`, the call is not made and answers this: a value, or -errno.
+  /// By default 0; for write, pwrite64, send and sendto, the byte count.
+  std::optional<long> answer = {};
+
+  /// If not empty, only calls match that have this text in a string argument,
+  /// or in what /proc/PID/fd/N says of a descriptor argument: ".../uid_map",
+  /// "uts:[4026531838]".
+  std::string path = {};
+};
+
+/// The lie in short, CALL[:N][-FLAG…][=ANSWER][@PATH]: "clone:3-CLONE_NEWUTS",
+/// "setns=-1@uts:".
+std::string Describe(const Lie& lie);
+
+/// The reverse. Throws std::invalid_argument.
+Lie ParseLie(const std::string& text);
+
+/// What a program did when it was lied to. If it hung, its status is that of a
+/// program that SIGKILL ended.
+struct LieResult : Result {
+  bool told;           // Whether there was a call to lie about.
+  std::string hung;    // What had to be killed at the deadline: "4711 uts\n".
+  std::string before;  // What `look` gave before the program began …
+  std::string after;   // … and when all of its processes had ended.
+};
+
+/// How a program is lied to.
+struct LieOptions {
+  /// How long the program and all of its descendants may take.
+  std::chrono::milliseconds deadline = std::chrono::seconds(30);
+
+  /// Looks at the stand-in for the host, from its PID 1.
+  std::function<std::string()> look = {};
+};
+
+/// Runs the command, as RunCommand does, in a stand-in for the host, and tells
+/// the lie to it and all of its descendants. The stand-in has new UTS, mount,
+/// PID, IPC and network namespaces; its mounts are private. Cgroups, files and
+/// clocks are still the host's. The command is PID 2. No lie is told about what
+/// its `before` does.
+///
+/// Returns when all of the processes have ended. They are killed if this
+/// process ends first. Throws std::invalid_argument if there is no such lie,
+/// and std::runtime_error if the stand-in or the tracer fails. ptrace(2).
+LieResult RunWithLie(const Command& command, const Lie& lie,
+                     const LieOptions& options = {});
+
+/// Why RunWithLie cannot work here, or nothing if it can: it needs root and a
+/// kernel or container engine that permits ptrace(2).
+std::string WhyNoLies();
+
+}  // namespace steps
+
+#endif  // TESTS_SUPPORT_SABOTAGE_H_
