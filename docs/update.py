@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts the output of real runs into the pages.
+"""Puts the output of real runs into the pages, or only into those that are named: docs/update.py uts pid.
 
 A comment names what stands in the block behind it: the opening of lesson X, its
 step N, its end, what --shell adds, the last step as --markdown has it, the
@@ -27,6 +27,7 @@ import pathlib
 import pty
 import re
 import subprocess
+import sys
 import tempfile
 import termios
 
@@ -100,6 +101,8 @@ def claims(lesson):
 
 def main():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        if len(sys.argv) > 1 and page.stem not in sys.argv[1:]:
+            continue
         text = page.read_text()
         for lesson in DRAWING.findall(text):
             (page.parent / f"{lesson}.svg").write_text(output(lesson, "--svg"))

@@ -27,10 +27,15 @@ const Probe kNamespace{"PID namespace", "/proc/self/ns/pid",
 const Probe kProc{"PID in /proc", "/proc/self",
                   [] { return ReadLink("/proc/self"); }};
 
-const Probe kPs{"", "$ ps -o pid,ppid,comm -p $$", [] {
-                  return RunTool({"ps", "-o", "pid,ppid,comm", "-p",
-                                  ReadLink("/proc/self")});
-                }};
+// What ps(1) says of the process `pid`. It looks itself up in /proc by its own
+// PID: in yet another namespace that is 1, which every /proc has.
+auto Ps(pid_t pid) {
+  return Probe{"", "$ ps -o pid,ppid,comm -p " + std::to_string(pid), [pid] {
+                 MUST(unshare, CLONE_NEWPID);
+                 return RunTool(
+                     {"ps", "-o", "pid,ppid,comm", "-p", std::to_string(pid)});
+               }};
+}
 
 // Asks with signal 0, which is never sent, whether there is such a process.
 int Find(Process& process, pid_t pid) {
@@ -62,7 +67,7 @@ void Teach(Lesson& lesson) {
                ids[kPid] == "1" && ids[kParent] == "0");
   lesson.Claim("Outside, the same process has an ordinary PID.",
                inside.Ask(kLevels) == std::to_string(inside.pid()) + " 1");
-  inside.Ask(kPs);
+  inside.Ask(Ps(inside.pid()));
   lesson.Claim("Inside, /proc still has the PIDs of outside, and so has ps.",
                inside.Ask(kProc) == std::to_string(inside.pid()));
 

@@ -23,7 +23,8 @@ utsname Names() {
   return names;
 }
 
-const Probe kHostname{"hostname", "uname(2), hostname(1), /proc", [] {
+const Probe kHostname{"hostname", "uname(2), /proc, " + ToolSource("hostname"),
+                      [] {
                         return Agreed({Names().nodename, RunTool({"hostname"}),
                                        ReadText("/proc/sys/kernel/hostname")});
                       }};

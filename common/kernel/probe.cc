@@ -81,15 +81,35 @@ std::string RunTool(const std::vector<std::string>& argv) {
   int status = 0;
   while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
   }
-  if (status != 0) return "";
+  if (status != 0) {
+    const bool found = ToolSource(argv[0]) != "no " + argv[0] + "(1)";
+    return fmt::format("({} {})", argv[0],
+                       found ? "failed" : "is not installed");
+  }
   if (text.ends_with('\n')) text.pop_back();
   return text;
+}
+
+bool IsMissing(const std::string& output) {
+  return output.starts_with('(') && (output.ends_with(" failed)") ||
+                                     output.ends_with(" is not installed)"));
+}
+
+std::string ToolSource(const std::string& tool) {
+  const char* path = getenv("PATH");
+  std::istringstream directories(path == nullptr ? "" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (access((directory + "/" + tool).c_str(), X_OK) == 0) {
+      return tool + "(1)";
+    }
+  }
+  return "no " + tool + "(1)";
 }
 
 std::string Agreed(const std::vector<std::string>& values) {
   std::vector<std::string> different;
   for (const std::string& value : values) {
-    if (value.empty() || std::ranges::count(different, value) > 0) continue;
+    if (IsMissing(value) || std::ranges::count(different, value) > 0) continue;
     different.push_back(value);
   }
   return fmt::format("{}", fmt::join(different, " / "));

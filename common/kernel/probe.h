@@ -84,12 +84,19 @@ inline auto StatusOf(pid_t pid, const char* field) {
 }
 
 /// The output of a tool, without the last newline and with none of its
-/// complaints; empty where it is not installed or fails. It sees an English
-/// locale and no input, and ends with the caller. execvp(3).
+/// complaints; "(ps is not installed)" or "(ps failed)" where there is none. It
+/// sees an English locale and no input, and ends with the caller. execvp(3).
 std::string RunTool(const std::vector<std::string>& argv);
 
-/// The value on which several sources agree, or "a / b" where they do not; an
-/// empty one, of a tool that is not installed, is left out.
+/// Whether `output` is what RunTool() gives where there is none.
+bool IsMissing(const std::string& output);
+
+/// A tool as a source: "hostname(1)", or "no hostname(1)" where it is not
+/// installed.
+std::string ToolSource(const std::string& tool);
+
+/// The value on which several sources agree, or "a / b" where they do not. A
+/// tool that is missing is left out.
 std::string Agreed(const std::vector<std::string>& values);
 
 }  // namespace steps

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -89,7 +90,7 @@ class Run {
       if (options_.dot || options_.svg) lesson_.Draw(home_);
       if (options_.shell) {
         output_.Render(lesson_.verdict());
-        ShellIn(lesson_.kept().value().pid());
+        ShellIn(lesson_.kept().value());
       } else {
         output_.Render(lesson_.verdict());
         output_.Render(Hint{
@@ -149,7 +150,7 @@ class Run {
             .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
             .pause = options_.pause,
             .has_inside = [this] { return lesson_.kept().has_value(); },
-            .run_shell = [this] { ShellIn(lesson_.kept()->pid()); }});
+            .run_shell = [this] { ShellIn(*lesson_.kept()); }});
   }
 
   Opening Begin(const std::string& privilege) const {
@@ -202,7 +203,11 @@ class Run {
     output_.Render(event);
   }
 
-  void ShellIn(pid_t pid) {
+  void ShellIn(Process& inside) {
+    const pid_t pid = inside.pid();
+    // If it is PID 1, it adopts what the shell leaves: the kernel reaps the
+    // children of a process that ignores SIGCHLD.
+    inside.Run([] { std::signal(SIGCHLD, SIG_IGN); });
     const std::map<int, NamespaceId> there = NamespacesOf(pid);
     output_.Render(
         Hint{"A shell inside: `exit` ends it, and all that it started.", {}});

@@ -19,10 +19,8 @@ std::string ToSvg(std::string_view graph) {
   WriteAll(file.get(), graph);
   const std::string svg =
       RunTool({"dot", "-Tsvg", fmt::format("/proc/self/fd/{}", file.get())});
-  if (svg.empty() && !RunTool({"sh", "-c", "command -v dot"}).empty()) {
-    throw std::runtime_error("dot -Tsvg failed");
-  }
-  if (svg.empty()) {
+  if (svg == "(dot failed)") throw std::runtime_error("dot -Tsvg failed");
+  if (IsMissing(svg)) {
     throw CallError({.name = "execvp",
                      .text = "execvp(\"dot\")",
                      .strings = {"dot"},

@@ -234,12 +234,15 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
 
 TEST(RunTool, GivesWhatItPrints) {
   EXPECT_EQ(RunTool({"echo", "a", "b"}), "a b");
-  EXPECT_EQ(RunTool({"sh", "-c", "echo x >&2; exit 1"}), "");
-  EXPECT_EQ(RunTool({"no-such-tool"}), "");
+  EXPECT_EQ(RunTool({"sh", "-c", "echo x >&2; exit 1"}), "(sh failed)");
+  EXPECT_EQ(RunTool({"no-such-tool"}), "(no-such-tool is not installed)");
+  EXPECT_TRUE(IsMissing(RunTool({"no-such-tool"})));
+  EXPECT_EQ(ToolSource("ls"), "ls(1)");
+  EXPECT_EQ(ToolSource("no-such-tool"), "no no-such-tool(1)");
 }
 
 TEST(Agreed, ShowsWhereSourcesDiffer) {
-  EXPECT_EQ(Agreed({"vm", "", "vm"}), "vm");
+  EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
   EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
 }
 

@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/process.h"
 #include "tests/support/graph.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/lessons.h"
@@ -111,7 +111,7 @@ TEST_P(EveryLesson, ProvesEveryClaim) {
 TEST_P(EveryLesson, SaysHowPrivilegedItRan) {
   const std::map<std::string, std::string> words = {
       {"root", ", as root.\n"},
-      {"user namespace", ": root in a user namespace of its own"},
+      {"user namespace", ", root in a new user namespace.\n"},
       {"none", fmt::format(", as uid {}.\n", IsRoot() ? 65534 : geteuid())}};
   EXPECT_EQ(RunJson()["privilege"], Privilege());
   EXPECT_THAT(Run().output, HasSubstr(words.at(Privilege())));
@@ -154,6 +154,7 @@ TEST_P(EveryLesson, AsksOneQuestionBeforeAStepAndAnswersItAfterwards) {
   ASSERT_EQ(run["questions"].size(), 1U);
   const json& question = run["questions"][0];
   const std::vector<std::string> answers = question["answers"];
+  EXPECT_THAT(answers, SizeIs(4));
   const std::string found = question.value("found", "");
   ASSERT_THAT(answers, Contains(found)) << question;
   const auto right = std::ranges::find(answers, found);
@@ -292,22 +293,6 @@ TEST_P(EveryLesson, HasAPageWithItsStepsAndClaims) {
   }
 }
 
-TEST_P(EveryLesson, HasItsClaimsAboveItsSource) {
-  std::string comment;
-  std::istringstream lines(ReadFile("lessons/" + lesson() + ".cc"));
-  for (std::string line; std::getline(lines, line) && line.starts_with("//");) {
-    comment += line.substr(2) + " ";
-  }
-  const json run = RunJson();
-  std::string claims;
-  int number = 0;
-  for (const json& claim : run["claims"]) {
-    claims +=
-        fmt::format("{}. {} ", ++number, claim["text"].get<std::string>());
-  }
-  EXPECT_THAT(Unfolded(comment), HasSubstr(" " + claims + "Needed: "));
-}
-
 // The inode numbers of a process's namespaces, by the kind's name.
 std::map<std::string, std::string> Inodes(pid_t pid) {
   std::map<std::string, std::string> inodes;
@@ -383,25 +368,26 @@ TEST_P(EveryLesson, DrawsWhatItsPageShows) {
   EXPECT_EQ(texts, BoldTexts(ReadFile(fmt::format("docs/{}.svg", lesson()))));
 }
 
-// The lines of a transcript, without what differs from run to run: numbers, the
-// machine's name, its kernel, and so the width of a column.
-std::set<std::string> Lines(std::string text) {
+// The words of a transcript, one a line, in their order: without the ends of
+// lines, and without what differs from run to run and from machine to machine:
+// its name and kernel, long numbers such as PIDs and inodes, dates and times.
+std::string Words(std::string text) {
   std::smatch host;
-  if (std::regex_search(text, host,
-                        std::regex("outside +host(?:name)? +(\\S+)"))) {
+  if (std::regex_search(text, host, std::regex("outside +hostname +(\\S+)"))) {
     text = std::regex_replace(text, std::regex("\\b" + host[1].str() + "\\b"),
                               "HOST");
   }
-  // The path of the cgroup below which the lesson makes its own.
-  text = std::regex_replace(text, std::regex("…/steps-"), "/steps-");
-  text = std::regex_replace(text, std::regex("([ \n]kernel +)[0-9].*"),
-                            "$1RELEASE");
-  text = std::regex_replace(text, std::regex("0x[0-9a-f]+|[0-9]+"), "0");
-  text = std::regex_replace(text, std::regex(" +"), " ");
-  std::set<std::string> found;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) found.insert(line);
-  return found;
+  for (const auto& [differs, stands] :
+       std::vector<std::pair<const char*, const char*>>{
+           {"(Linux|kernel +)( ?[0-9][^ ,\n]*)", "$1 RELEASE"},
+           {"[0-9]{4}-[0-9]{2}-[0-9]{2}", "DATE"},
+           {"[0-9]{2}:[0-9]{2}:[0-9]{2}", "TIME"},
+           {"(…|/[^ \n]*)?/steps-[0-9a-f-]+", "CGROUP"},
+           {"0x[0-9a-f]{3,}|[0-9]+\\.[0-9]+|[0-9]{3,}", "N"},
+           {"\\s+", "\n"}}) {
+    text = std::regex_replace(text, std::regex(differs), stands);
+  }
+  return text;
 }
 
 // What stands in a page's blocks of text.
@@ -418,21 +404,19 @@ std::string Blocks(const std::string& page) {
 
 TEST_P(EveryLesson, PrintsWhatItsPageShows) {
   if (as_nobody()) GTEST_SKIP() << "the pages show runs as root";
+  if (getpid() < 100) GTEST_SKIP() << "PIDs here look like other numbers";
   std::string blocks = Blocks(Page());
   blocks.erase(blocks.find("A shell inside"));
-  // The opening, which differs from machine to machine, stands before step 1.
-  const auto steps = [](const std::string& text) {
-    return Lines(text.substr(text.find("\n1  ")));
-  };
-  EXPECT_EQ(steps(blocks), steps(Run().output));
+  EXPECT_EQ(Words(blocks), Words(Run().output));
 }
 
 TEST_P(EveryLesson, DoesWithoutToolsAndSaysSo) {
-  const bool has_tools = Run().output.find("$ ") != std::string::npos;
+  const std::regex tool("\\$ [a-z]+ |[a-z]\\(1\\)");
+  const std::regex none(" is not installed| no [a-z]+\\(1\\)");
+  const bool has_tools = std::regex_search(Run().output, tool);
   const Result result = Run({}, [] { setenv("PATH", "/nonexistent", 1); });
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_EQ(result.output.find(" is not installed:") != std::string::npos,
-            has_tools);
+  EXPECT_EQ(std::regex_search(result.output, none), has_tools);
 }
 
 TEST_P(EveryLesson, CannotRunUnprivilegedWithoutUserNamespaces) {
@@ -545,8 +529,11 @@ TEST_P(EveryLesson, StopsBeforeEachStepAndWhereTheScreenIsFull) {
   const std::vector<std::string> pages =
       Pages(LessonCommand({"--step", "--code", "--color=never"}));
   std::size_t steps = 0;
+  const std::regex code("\n *[0-9]+ [^ ]");
   for (const std::string& page : pages) {
     EXPECT_LE(std::ranges::count(page, '\n'), 24) << page;
+    const std::sregex_iterator lines(page.begin(), page.end(), code);
+    EXPECT_LE(std::distance(lines, {}), 12) << page;
     if (page.find("Enter: run this step") != std::string::npos) ++steps;
   }
   EXPECT_EQ(steps, RunJson()["steps"].size());
@@ -589,7 +576,7 @@ TEST_P(EveryLesson, HasAShellInsideBetweenTwoSteps) {
 TEST_P(EveryLesson, GoesOnByItself) {
   const Result result = Run({"--auto", "0.001"});
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_EQ(Lines(result.output), Lines(Run().output));
+  EXPECT_EQ(Words(result.output), Words(Run().output));
 }
 
 TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
@@ -680,22 +667,13 @@ TEST(Recording, IsShownByAPlayerAsALessonIsByATerminal) {
 
 TEST(Readme, ShowsWhatALessonPrints) {
   if (!IsRoot()) GTEST_SKIP() << "the pages show runs as root";
-  // Its blocks begin with the lesson; those behind its last line are others'.
-  const std::string page = ReadFile("README.md");
-  std::string blocks = Blocks(page);
-  blocks.erase(blocks.find("Look around inside"));
-  const std::set<std::string> shown =
-      Lines(blocks.substr(blocks.find("\n3  Inside") + 1));
-  const std::set<std::string> printed =
-      Lines(RunCommand({.program = "lessons/uts"}).output);
-  EXPECT_TRUE(std::ranges::includes(printed, shown));
-
-  const std::string begin = "\n````markdown\n";
-  const std::size_t article = page.find(begin) + begin.size();
-  EXPECT_TRUE(std::ranges::includes(
-      Lines(RunCommand({.program = "lessons/uts", .arguments = {"--markdown"}})
-                .output),
-      Lines(page.substr(article, page.find("````\n", article) - article))));
+  const std::string printed =
+      Words(RunCommand({.program = "lessons/uts"}).output);
+  const std::string blocks = Blocks(ReadFile("README.md"));
+  // The steps that it shows stand behind one another.
+  const std::string shown =
+      Words(blocks.substr(0, blocks.find("A shell inside")));
+  EXPECT_NE(printed.find(shown), std::string::npos) << shown;
 }
 
 }  // namespace

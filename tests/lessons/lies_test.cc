@@ -43,6 +43,25 @@ constexpr Case kCases[] = {
      "Root in a user namespace may rename only a UTS namespace it owns."},
     {"uts", "sethostname:4",
      "Root in a user namespace may rename only a UTS namespace it owns."},
+    {"pid", "getpid:7=77", "Without CLONE_NEWPID, a child has one PID."},
+    {"pid", "clone:1-CLONE_NEWPID",
+     "Inside, the child is PID 1, and its parent's PID is 0."},
+    {"pid", "getppid:2=77",
+     "Inside, the child is PID 1, and its parent's PID is 0."},
+    {"pid", "readlink:5=1",
+     "Inside, /proc still has the PIDs of outside, and so has ps."},
+    {"pid", "clone:2-CLONE_NEWPID",
+     "Two levels down, a process has three PIDs."},
+    {"pid", "clone:3-CLONE_NEWPID",
+     "Two levels down, a process has three PIDs."},
+    {"pid", "kill=-3", "An outer level sees in."},
+    {"pid", "kill:2", "An inner level does not see out."},
+    {"pid", "getpid:9=77", "From inside, not even SIGKILL ends PID 1."},
+    {"pid", "getppid:3=77", "The new parent of an orphan is PID 1."},
+    {"pid", "kill:6",
+     "Killed, the orphan stays a zombie until PID 1 reaps it."},
+    {"pid", "kill:8",
+     "When PID 1 ends, so does every process in its namespace."},
 };
 
 // Claims that no lie of this kind can reach, and why.
@@ -57,6 +76,8 @@ constexpr Beyond kBeyond[] = {
      "the copy is made by clone(2) itself, which also makes the namespace"},
     {"uts", "Outside, they are the old ones.",
      "what would rename the outside is noticed one claim before"},
+    {"pid", "Outside, the same process has an ordinary PID.",
+     "clone(2) returns it, and without the flag the claim before fails"},
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {

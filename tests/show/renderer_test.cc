@@ -140,7 +140,7 @@ TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
   EXPECT_EQ(Text({Saw("inside", {{"queues", "a\n\nb", "$ ipcs -q"}})}),
             "     inside   queues          $ ipcs -q\n"
             "              a\n"
-            "              \n"
+            "\n"
             "              b\n");
 }
 
