@@ -46,6 +46,12 @@ bool ends_with_parent = true;
 // Whether this is a child.
 bool is_child = false;
 
+// The children that have an object, in the order in which they came.
+std::vector<std::pair<std::string, pid_t>>& Children() {
+  static std::vector<std::pair<std::string, pid_t>> children;
+  return children;
+}
+
 // Numbers and text, one after the other.
 class Packer {
  public:
@@ -295,6 +301,7 @@ Process::Process(Process&& other) noexcept
 
 Process::~Process() {
   if (socket_.get() == -1) return;
+  std::erase(Children(), std::pair(name_, pid_));
   socket_.Close();  // Serve() reads the end of the stream, and ends.
   // Not where it is the child of another process, or has been waited for.
   siginfo_t info = {};
@@ -308,6 +315,14 @@ Process::~Process() {
 }
 
 bool Process::IsChild() { return is_child; }
+
+std::optional<pid_t> Process::Find(const std::string& name) {
+  std::optional<pid_t> found;
+  for (const auto& [child, pid] : Children()) {
+    if (child == name) found = pid;
+  }
+  return found;
+}
 
 bool Process::Ends() const {
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
@@ -350,6 +365,7 @@ Process Process::Clone(const std::string& name, int flags) {
   pid_t pid = -1;
   const std::string greeting = Await(own.get(), name, kPatience, &pid);
   Process child(name, observer_, pid, std::move(own));
+  Children().emplace_back(name, pid);
   if (greeting.empty()) throw ProcessError(child.DescribeEnd());
   return child;
 }

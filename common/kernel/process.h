@@ -70,6 +70,9 @@ class Process {
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
 
+  /// The PID of the last process with this name that still has its object.
+  static std::optional<pid_t> Find(const std::string& name);
+
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
 

@@ -90,7 +90,10 @@ class Run {
       if (options_.dot || options_.svg) lesson_.Draw(home_);
       if (options_.shell) {
         output_.Render(lesson_.verdict());
-        ShellIn(lesson_.kept().value());
+        // If it is PID 1, it adopts what the shell leaves: the kernel reaps
+        // the children of a process that ignores SIGCHLD.
+        lesson_.kept().value().Run([] { std::signal(SIGCHLD, SIG_IGN); });
+        ShellIn(lesson_.kept()->pid());
       } else {
         output_.Render(lesson_.verdict());
         output_.Render(Hint{
@@ -149,8 +152,8 @@ class Run {
             .color = options_.color,
             .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
             .pause = options_.pause,
-            .has_inside = [this] { return lesson_.kept().has_value(); },
-            .run_shell = [this] { ShellIn(*lesson_.kept()); }});
+            .has_inside = [] { return Process::Find("inside").has_value(); },
+            .run_shell = [this] { ShellIn(*Process::Find("inside")); }});
   }
 
   Opening Begin(const std::string& privilege) const {
@@ -203,11 +206,7 @@ class Run {
     output_.Render(event);
   }
 
-  void ShellIn(Process& inside) {
-    const pid_t pid = inside.pid();
-    // If it is PID 1, it adopts what the shell leaves: the kernel reaps the
-    // children of a process that ignores SIGCHLD.
-    inside.Run([] { std::signal(SIGCHLD, SIG_IGN); });
+  void ShellIn(pid_t pid) {
     const std::map<int, NamespaceId> there = NamespacesOf(pid);
     output_.Render(
         Hint{"A shell inside: `exit` ends it, and all that it started.", {}});

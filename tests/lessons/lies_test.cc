@@ -48,7 +48,7 @@ constexpr Case kCases[] = {
      "Inside, the child is PID 1, and its parent's PID is 0."},
     {"pid", "getppid:2=77",
      "Inside, the child is PID 1, and its parent's PID is 0."},
-    {"pid", "readlink:5=1",
+    {"pid", "readlink:4=1",
      "Inside, /proc still has the PIDs of outside, and so has ps."},
     {"pid", "clone:2-CLONE_NEWPID",
      "Two levels down, a process has three PIDs."},
@@ -56,7 +56,7 @@ constexpr Case kCases[] = {
      "Two levels down, a process has three PIDs."},
     {"pid", "kill=-3", "An outer level sees in."},
     {"pid", "kill:2", "An inner level does not see out."},
-    {"pid", "getpid:9=77", "From inside, not even SIGKILL ends PID 1."},
+    {"pid", "getpid:10=77", "From inside, not even SIGKILL ends PID 1."},
     {"pid", "getppid:3=77", "The new parent of an orphan is PID 1."},
     {"pid", "kill:6",
      "Killed, the orphan stays a zombie until PID 1 reaps it."},
@@ -90,7 +90,10 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
 // What the stand-in for the host looks like.
 std::string Look() {
   std::string text;
-  for (const auto& [what, how] : LookAtHost()) text += what + ": " + how + "\n";
+  for (const auto& [what, how] : LookAtHost()) {
+    // /tmp is the machine's own, where others write meanwhile.
+    if (!what.starts_with("/tmp/")) text += what + ": " + how + "\n";
+  }
   return text;
 }
 
@@ -129,7 +132,8 @@ TEST(LiesTable, HasEveryClaimOfEveryLesson) {
       if (it.lesson == lesson) listed.insert(it.claim);
     }
     for (const Beyond& it : kBeyond) {
-      if (it.lesson == lesson) EXPECT_TRUE(listed.insert(it.claim).second);
+      if (it.lesson != lesson) continue;
+      EXPECT_TRUE(listed.insert(it.claim).second) << it.claim;
     }
     EXPECT_EQ(claims, listed) << lesson;
   }

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
@@ -20,9 +21,9 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
 #include "tests/support/program.h"
 
@@ -72,7 +73,11 @@ std::vector<Seen> Shown(const json& run) {
     if (call.contains("errno"))
       result += " " + call["errno"].get<std::string>();
     calls.push_back(Parse(text, text.substr(text.find('(')), result));
-    if (calls.back().name == "open") calls.back().name = "openat";
+    // As the C library makes them.
+    static const std::map<std::string, std::string> kKernels = {
+        {"open", "openat"}, {"umount", "umount2"}, {"waitpid", "wait4"}};
+    const auto kernels = kKernels.find(calls.back().name);
+    if (kernels != kKernels.end()) calls.back().name = kernels->second;
   }
   return calls;
 }
@@ -111,9 +116,9 @@ std::string ResultIn(const std::string& text) {
 
 // What strace saw: a file for each process, a line for each call, "name(…) =
 // …".
-std::vector<Seen> Witnessed(const std::filesystem::path& folder) {
+std::vector<Seen> Witnessed(const std::filesystem::path& directory) {
   std::vector<Seen> calls;
-  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+  for (const auto& file : std::filesystem::directory_iterator(directory)) {
     std::istringstream lines(ReadFile(file.path()));
     for (std::string line; std::getline(lines, line);) {
       const std::size_t begin = line.find('(');
@@ -141,19 +146,19 @@ INSTANTIATE_TEST_SUITE_P(Of, WitnessTest, testing::ValuesIn(LessonsAndUsers()),
 TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
   const auto& [lesson, as_nobody] = GetParam();
   if (!as_nobody && !IsRoot()) GTEST_SKIP() << "only root can be root";
-  if (!RunTool({"strace", "--version"})) {
+  if (IsMissing(RunTool({"strace", "--version"}))) {
     GTEST_SKIP() << "strace is not installed";
   }
-  std::string folder =
+  std::string directory =
       std::string(getenv("TEST_TMPDIR")) + "/witness_test.XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  std::filesystem::permissions(folder, std::filesystem::perms(0777));
-  // Nobody may not walk to the lesson, nor to the folder.
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  std::filesystem::permissions(directory, std::filesystem::perms(0777));
+  // Nobody may not walk to the lesson, nor to the directory.
   const Descriptor program = Open("lessons/" + lesson, O_PATH);
   const Result result = RunCommand({.function = [&, as_nobody = as_nobody] {
     const std::string path =
         fmt::format("/proc/self/fd/{}", dup(program.get()));
-    Check(chdir(folder.c_str()), "chdir(\"{}\")", folder);
+    Check(chdir(directory.c_str()), "chdir(\"{}\")", directory);
     if (as_nobody && IsRoot()) BecomeNobody();
     const std::vector<std::string> argv = {"strace", "-ff", "-qq",         "-s",
                                            "4096",   "-e",  "signal=none", "-o",
@@ -163,7 +168,7 @@ TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
   ASSERT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
 
   const std::vector<Seen> shown = Shown(json::parse(result.output));
-  std::vector<Seen> witnessed = Witnessed(folder);
+  std::vector<Seen> witnessed = Witnessed(directory);
   EXPECT_FALSE(shown.empty());
   for (const Seen& call : shown) {
     const auto match = std::ranges::find_if(
@@ -179,7 +184,7 @@ TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
     ADD_FAILURE() << call.text << " = " << call.result
                   << "\nThe kernel saw:" << alike;
   }
-  std::filesystem::remove_all(folder);
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
 }
 
 bool HasGraphviz() {
-  return RunTool({"sh", "-c", "command -v dot || true"}) != "";
+  return ToolSource("dot") == "dot(1)";
 }
 
 }  // namespace steps
