@@ -20,7 +20,7 @@ struct Kind {
   std::string_view flag_name;  // "CLONE_NEWNS"
   std::string_view proc_name;  // Its link in /proc/PID/ns: "mnt".
   std::string_view isolates;   // What each namespace has of its own.
-  std::string_view since;      // The first kernel in which it was complete.
+  std::string_view since;      // The first kernel in which it isolated all that.
   std::string_view man_page;   // "mount_namespaces(7)"
 };
 
