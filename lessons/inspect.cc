@@ -1,221 +1,132 @@
 // inspect: which namespaces is a process in?                  namespaces(7)
 //
-// The links in /proc/PID/ns tell. The lesson looks at those of this
-// process, of a forked child, of a child in a new UTS namespace, and of a
-// process that stays while its children go elsewhere. It claims:
-//
-//   1. A process has a link for each kind in /proc/PID/ns.
-//   2. A forked child shares all its namespaces with its parent.
-//   3. With CLONE_NEWUTS a child differs in uts, and in nothing else.
-//   4. The same device and inode means the same namespace.
-//   5. pid_for_children says where the next child will be.
-//   6. So does time_for_children.
-//
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
-//
 //   bazel run //lessons:inspect                the lesson
 //   bazel run //lessons:inspect -- --shell     and a shell inside
-//   bazel run //lessons:inspect -- --help      all options
 //   bazel run //lessons:inspect -- 1 4242      compare these processes
+//
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/utsname.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <string>
-#include <utility>
-#include <vector>
+#include <filesystem>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/namespaces.h"
-#include "common/process_table.h"
-#include "common/program.h"
+#include "common/program/program.h"
+#include "lessons/inspect_table.h"
 
 namespace steps {
 namespace {
 
-// In which kinds the process `pid` and this one are in the same namespace,
-// by device and inode.
-Evidence Compare(pid_t pid) {
-  const auto here = NamespacesOf(getpid());
-  const auto there = NamespacesOf(pid);
-  return {{"same", KindNames(Agreement(here, there)), "stat(2)"},
-          {"different", KindNames(Difference(here, there)), "stat(2)"}};
-}
+const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
+                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
 
-// What a UTS namespace holds, and which one it is.
-Evidence Uts() {
-  utsname names = {};
-  Check(uname(&names), "uname()");
-  const auto [device, inode] = NamespaceOf(getpid(), KindOf(CLONE_NEWUTS));
-  return {{"hostname", names.nodename, "uname(2)"},
-          {"namespace", fmt::format("device {}, inode {}", device, inode),
-           "stat(2)"}};
-}
-
-Finding Own(const Kind& kind) {
-  return FromLink("own", fmt::format("/proc/self/ns/{}", kind.proc_name));
-}
-
-Finding Next(const Kind& kind) {
-  return FromLinkForChildren(
-      "next child",
-      fmt::format("/proc/self/ns/{}_for_children", kind.proc_name));
-}
-
-// The act: a child, in new namespaces where `flags` say so.
-pid_t Start(Side& side, Child& child, int flags) {
-  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
-  return side.Check(child.Started(pid), "clone({})", CloneFlags(flags));
-}
-
-// In a new UTS namespace: a forked child sees what is changed here.
-void Inside(Line& line) {
-  line.Checkpoint();  // Until its parent has looked at it.
-  Side inside("inside", line);
-  const Evidence old = inside.Show(Uts());
-  // A new name, even where this is the shell of another run of this lesson.
-  const std::string name = old.Value("hostname") == "container_001"
-                               ? "container_002"
-                               : "container_001";
-  const int result = sethostname(name.data(), name.size());
-  inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
-
-  Child member(
-      [](Line& to_parent) { Side("member", to_parent).Show(Uts()); });
-  Start(inside, member, SIGCHLD);
-  inside.Hear(member);
-  member.Finish();
-  line.Checkpoint();
-}
-
-// After unshare(2) of this `kind` the caller stays where it is, and its
-// children go elsewhere.
-void Caller(Line& line, const Kind& kind) {
-  Side caller("caller", line);
-  caller.Show({Next(kind)});
-  const int result = unshare(kind.flag);
-  caller.Check(result, "unshare({})", CloneFlags(kind.flag));
-  caller.Show({Own(kind), Next(kind)});
-
-  const auto look = [&kind](Line& to_parent) {
-    Side("child", to_parent).Show({Own(kind)});
-    to_parent.Checkpoint();
+// The kinds in which the process that is asked differs from `pid`.
+auto Differs(pid_t pid) {
+  const auto read = [pid] {
+    return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
   };
-  Child first(look);
-  Start(caller, first, SIGCHLD);
-  caller.Hear(first);
-  caller.Show({Next(kind)});
-  Child second(look);
-  Start(caller, second, SIGCHLD);
-  caller.Hear(second);
-  second.Finish();
-  first.Finish();
+  return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid), read};
 }
 
-// Whether the link says where the next child will be: at once, or, in a new
-// PID namespace, when the first child is there.
-bool Foretells(Side& outside, const Kind& kind) {
-  Child caller([&kind](Line& line) { Caller(line, kind); });
-  caller.Fork();
-  const Evidence before = outside.Hear(caller);
-  const Evidence unshared = outside.Hear(caller);
-  const Evidence first = outside.Hear(caller);
-  const Evidence later = outside.Hear(caller);
-  const Evidence second = outside.Hear(caller);
-  caller.Finish();
-  const std::string& own = unshared.Value("own");
-  const bool at_once = unshared.Value("next child") != "ENOENT";
-  const std::string& next =
-      (at_once ? unshared : later).Value("next child");
-  return before.Value("next child") == own && first.Value("own") == next &&
-         second.Value("own") == next && next != own;
+// Where a link in /proc/self/ns leads, or why it leads nowhere.
+auto Link(const char* label, const char* name) {
+  const auto read = [name] {
+    std::error_code error;
+    const std::string link = fmt::format("/proc/self/ns/{}", name);
+    const std::string target = std::filesystem::read_symlink(link, error);
+    return error ? ErrnoName(error.value()) : target;
+  };
+  return Probe{label, name, read};
 }
 
-// Whether each link gives the inode number that stat(2) gives.
-bool HaveInodes(const Evidence& links, pid_t pid) {
-  return std::ranges::all_of(NamespacesOf(pid), [&](const auto& entry) {
-    const Kind& kind = KindOf(entry.first);
-    return links.Value(kind.name) ==
-           fmt::format("{}:[{}]", kind.proc_name, entry.second.inode);
+// Whether each link has the inode number that stat(2) gives.
+bool HaveInodes(const Evidence& links) {
+  return std::ranges::all_of(links.findings(), [](const Finding& link) {
+    struct stat status = {};
+    MUST(stat, link.source.c_str(), &status);
+    return link.value.ends_with(fmt::format(":[{}]", status.st_ino));
   });
 }
 
-void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
-
-  lesson.Begin("Outside: a link for each kind of namespace");
-  const Evidence before = outside.Show(FromLinks("self"));
-  lesson.Predict(
-      "Next, a child is forked. In which kinds does it get a namespace of "
-      "its own?",
-      {"all of them", KindNames(CLONE_NEWPID), KindNames(0)});
-
-  lesson.Begin("Control: a forked child shares them all");
-  Child control([](Line& line) { line.Checkpoint(); });
-  const Evidence all =
-      outside.Show(Compare(Start(outside, control, SIGCHLD)));
-  lesson.Answer(all.Value("different"),
-                "A child is where its parent is, unless a flag says "
-                "otherwise.");
-
-  lesson.Begin("Inside: with CLONE_NEWUTS a child differs in uts alone");
-  Child child(Inside);
-  const pid_t pid = Start(outside, child, CLONE_NEWUTS | SIGCHLD);
-  const Evidence all_but_uts = outside.Show(Compare(pid));
-  child.Release();
-
-  lesson.Begin("The same device and inode: the same namespace");
-  const Evidence inside = outside.Hear(child);
-  const Evidence member = outside.Hear(child);
-  const Evidence other = outside.Show(Uts());
-
-  lesson.Begin(
-      "The next child: pid_for_children knows after the first one");
-  const Outcome pid_link = lesson.Attempt(
-      [&] { return Foretells(outside, KindOf(CLONE_NEWPID)); });
-
-  lesson.Begin("The next child: time_for_children knows at once");
-  const Outcome time_link = lesson.Attempt(
-      [&] { return Foretells(outside, KindOf(CLONE_NEWTIME)); });
-
-  lesson.Begin("Outside again, with the renamed child still there");
-  const Evidence links = FromLinks(fmt::to_string(pid));
-  lesson.Compare(before, links, FromLinks("self"));
-
-  lesson.Claim("A process has a link for each kind in /proc/PID/ns.",
-               HaveInodes(before, getpid()) && HaveInodes(links, pid));
-  lesson.Claim("A forked child shares all its namespaces with its parent.",
-               all.Value("different") == KindNames(0));
-  lesson.Claim(
-      "With CLONE_NEWUTS a child differs in uts, and in nothing else.",
-      all_but_uts.Value("different") == KindNames(CLONE_NEWUTS));
-  lesson.Claim("The same device and inode means the same namespace.",
-               member.Value("namespace") == inside.Value("namespace") &&
-                   member.Value("hostname") != inside.Value("hostname") &&
-                   other.Value("namespace") != inside.Value("namespace") &&
-                   other.Value("hostname") == inside.Value("hostname"));
-  lesson.Claim("pid_for_children says where the next child will be.",
-               pid_link);
-  lesson.Claim("So does time_for_children.", time_link);
-
-  control.Finish();
-  lesson.Keep(std::move(child));
+// unshare(flag) leaves the caller where it is: only the next children move.
+void Foretell(Lesson& lesson, int flag, const char* own, const char* next) {
+  const Outcome outcome = lesson.Attempt([&] {
+    Process caller = lesson.outside().Clone("caller", 0);
+    const std::string before = caller.Ask(Link("next child", next));
+    caller.Run([flag] { CALL(unshare, flag); });
+    const bool stays = caller.Ask(Link("itself", own)) == before;
+    caller.Ask(Link("next child", next));
+    Process first = caller.Clone("first", 0);
+    const std::string moved = first.Ask(Link("itself", own));
+    const std::string foretold = caller.Ask(Link("next child", next));
+    Process second = caller.Clone("second", 0);
+    return stays && moved != before && foretold == moved &&
+           second.Ask(Link("itself", own)) == foretold;
+  });
+  lesson.Claim(fmt::format("{} leads to where the next child will be.", next),
+               outcome);
 }
 
-// What the lesson does instead where the reader names processes.
-int CompareNamed(Lesson& lesson, const std::vector<std::string>& pids) {
-  const std::vector<NamedProcess> processes = LookAt(pids);
-  lesson.Begin("The inode numbers of their namespaces");
-  for (const Table& table : CompareProcesses(processes)) lesson.Show(table);
-  lesson.Show(DrawProcesses(processes));
-  return 0;
+void Teach(Lesson& lesson) {
+  Process& outside = lesson.outside();
+
+  lesson.Step("Before: a link for each kind of namespace",
+              "The text of a link in /proc/PID/ns is the kind and an inode "
+              "number.");
+  const Evidence before = outside.Ask(LinksOf(outside.pid()));
+  lesson.Claim("In /proc/PID/ns, a process has a link for each kind.",
+               HaveInodes(before));
+
+  lesson.Predict(
+      "A child is forked with no flag. How many of its namespaces are its "
+      "parent's?",
+      {"all", "all but pid", "none", "only user"});
+
+  lesson.Step("Control: a forked child shares them all",
+              "Two links lead to the same namespace if stat(2) gives both the "
+              "same device and inode.");
+  Process plain = outside.Clone("child", 0);
+  const std::string differs = outside.Ask(Differs(plain.pid()));
+  lesson.Answer(differs == "(none)" ? "all" : "all but " + differs,
+                "A child has a new PID, and still its parent's PID namespace. "
+                "Only a flag makes a new namespace.");
+  lesson.Claim("A forked child shares all its namespaces with its parent.",
+               differs == "(none)");
+
+  lesson.Step("With CLONE_NEWUTS, a child differs in uts alone");
+  Process inside = outside.Clone("inside", CLONE_NEWUTS);
+  lesson.Claim(
+      "With CLONE_NEWUTS, a child differs in uts, and in nothing else.",
+      outside.Ask(Differs(inside.pid())) == "uts");
+
+  lesson.Step("The same device and inode: the same namespace",
+              "`inside` renames itself, then forks `member`.");
+  const std::string name = outside.Ask(kHostname);
+  inside.Run([] { CALL(sethostname, "container_001", 13); });
+  Process member = inside.Clone("member", 0);
+  const std::string none = member.Ask(Differs(inside.pid()));
+  lesson.Claim("The same device and inode means the same namespace.",
+               none == "(none)" && member.Ask(kHostname) == "container_001" &&
+                   outside.Ask(kHostname) == name);
+
+  lesson.Step("pid_for_children: where the next child will be",
+              "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
+              "until the first child is PID 1.");
+  Foretell(lesson, CLONE_NEWPID, "pid", "pid_for_children");
+
+  lesson.Step("time_for_children: the same for the time namespace",
+              "A time namespace needs no PID 1: the link leads there at once.");
+  Foretell(lesson, CLONE_NEWTIME, "time", "time_for_children");
+
+  lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
+                 Process::Quiet().Ask(LinksOf(outside.pid())));
+  lesson.Remember(
+      "A process is in one namespace of each kind. Two processes share one if "
+      "their links lead to the same inode.");
+  lesson.Keep(std::move(inside));
 }
 
 }  // namespace
@@ -224,12 +135,9 @@ int CompareNamed(Lesson& lesson, const std::vector<std::string>& pids) {
 int main(int argc, char** argv) {
   return steps::RunLesson(
       argc, argv,
-      {.name = "inspect",
-       .title = "inspect: which namespaces is a process in?",
-       .man_page = "namespaces(7)"},
+      {"inspect", "inspect: which namespaces is a process in?",
+       "namespaces(7)"},
       steps::Teach,
-      steps::Task{.words = "PID…",
-                  .help = "compare these processes",
-                  .example = "1 4242",
-                  .run = steps::CompareNamed});
+      steps::Task{"PID…", "compare these processes", "1 4242", false,
+                  steps::CompareNamed});
 }

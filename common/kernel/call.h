@@ -115,6 +115,10 @@ class CallWriter {
   void Add(const void* value) {
     AddShown(value == nullptr ? "NULL" : NextText());
   }
+  template <typename Result, typename... Args>
+  void Add(Result (*)(Args...)) {  // A function, by its name.
+    AddShown(NextText());
+  }
   template <typename T>
   requires(std::is_integral_v<T> || std::is_enum_v<T>) void Add(T value) {
     AddNumber(static_cast<long>(value));

@@ -55,13 +55,13 @@ const Kind& KindOf(int flag) {
 NamespaceId NamespaceOf(pid_t pid, const Kind& kind) {
   const std::string path = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
   struct stat status = {};
-  Check(stat(path.c_str(), &status), "stat(\"{}\")", path);
+  MUST(stat, path.c_str(), &status);
   return {status.st_dev, status.st_ino};
 }
 
 std::map<int, NamespaceId> NamespacesOf(pid_t pid) {
   const std::string folder = fmt::format("/proc/{}/ns", pid);
-  Check(access(folder.c_str(), F_OK), "access(\"{}\")", folder);
+  MUST(access, folder.c_str(), F_OK);
   std::map<int, NamespaceId> ids;
   for (const Kind& kind : kKinds) {
     try {

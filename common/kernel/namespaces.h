@@ -7,6 +7,9 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "common/kernel/probe.h"
 
 namespace steps {
 
@@ -17,7 +20,7 @@ struct Kind {
   std::string_view flag_name;  // "CLONE_NEWNS"
   std::string_view proc_name;  // Its link in /proc/PID/ns: "mnt".
   std::string_view isolates;   // What each namespace has of its own.
-  std::string_view since;      // The first kernel in which it was complete.
+  std::string_view since;      // The first kernel in which it isolated all that.
   std::string_view man_page;   // "mount_namespaces(7)"
 };
 
@@ -47,6 +50,27 @@ NamespaceId NamespaceOf(pid_t pid, const Kind& kind);
 /// The namespaces that the process `pid` is in, by the kind's flag; a kind that
 /// this kernel lacks is left out. Throws as NamespaceOf.
 std::map<int, NamespaceId> NamespacesOf(pid_t pid);
+
+/// A probe for each link in /proc/PID/ns: its label is the kind's name. Throws
+/// as NamespacesOf.
+inline auto LinksOf(pid_t pid) {
+  const auto link = [pid](const Kind& kind) {
+    const auto read = [pid, name = kind.proc_name] {
+      return ReadLink("/proc/" + std::to_string(pid) + "/ns/" +
+                      std::string(name));
+    };
+    return Probe{
+        std::string(kind.name),
+        "/proc/" + std::to_string(pid) + "/ns/" + std::string(kind.proc_name),
+        read};
+  };
+  std::vector<decltype(link(Kinds().front()))> links;
+  const auto namespaces = NamespacesOf(pid);
+  for (const Kind& kind : Kinds()) {
+    if (namespaces.contains(kind.flag)) links.push_back(link(kind));
+  }
+  return links;
+}
 
 /// The flags of the kinds in which the two differ.
 int Difference(const std::map<int, NamespaceId>& one,

@@ -109,10 +109,14 @@ class Process {
   auto Run(Function function, Patience patience = kPatience);
 
   /// Has this process read one probe, or several at once, and tells of it.
+  /// Probes in a vector are all of one type, such as LinksOf() gives.
   template <typename Read>
   std::string Ask(const Probe<Read>& probe, Place place = Place::Here());
   template <typename... Reads>
   requires(sizeof...(Reads) > 1) Evidence Ask(const Probe<Reads>&... probes);
+  template <typename Read>
+  Evidence Ask(const std::vector<Probe<Read>>& probes,
+               Place place = Place::Here());
 
   /// Whether it ends within ten seconds. It stays a zombie until its parent
   /// waits for it. pidfd_open(2).
@@ -184,7 +188,7 @@ std::string Process::Ask(const Probe<Read>& probe, Place place) {
   Evidence evidence;
   const std::string value = Run(probe.read);
   evidence.Add(&probe, {probe.label, value, probe.source});
-  observer_->OnEvidence(name_, evidence, place);
+  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
   return value;
 }
 
@@ -193,7 +197,17 @@ requires(sizeof...(Reads) >
          1) Evidence Process::Ask(const Probe<Reads>&... probes) {
   Evidence evidence;
   (evidence.Add(&probes, {probes.label, Run(probes.read), probes.source}), ...);
-  observer_->OnEvidence(name_, evidence, {});
+  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, {});
+  return evidence;
+}
+
+template <typename Read>
+Evidence Process::Ask(const std::vector<Probe<Read>>& probes, Place place) {
+  Evidence evidence;
+  for (const auto& probe : probes) {
+    evidence.Add(&probe, {probe.label, Run(probe.read), probe.source});
+  }
+  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
   return evidence;
 }
 

@@ -59,7 +59,7 @@ TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
   } catch (const CallError& error) {
     EXPECT_EQ(error.error(), ENOENT);
     EXPECT_EQ(error.call().text,
-              "stat(\"/proc/" + std::to_string(gone) + "/ns/uts\")");
+              "stat(\"/proc/" + std::to_string(gone) + "/ns/uts\", &status)");
   }
   EXPECT_THROW(NamespacesOf(gone), CallError);
 }

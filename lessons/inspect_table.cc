@@ -1,4 +1,4 @@
-#include "common/process_table.h"
+#include "lessons/inspect_table.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,17 +8,25 @@
 #include <cerrno>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
-#include "common/call_error.h"
-#include "common/command_line.h"
-#include "common/descriptor.h"
+#include "common/kernel/call.h"
+#include "common/kernel/probe.h"
+#include "common/program/command_line.h"
 
 namespace steps {
 namespace {
+
+// A process that the reader names.
+struct NamedProcess {
+  pid_t pid;
+  std::string command;                    // As ps(1) has it; any bytes.
+  std::map<int, NamespaceId> namespaces;  // By the kind's flag.
+};
 
 // As many as fit 80 columns. With more, some might share one namespace and some
 // another.
@@ -48,9 +56,8 @@ pid_t ReadPid(const std::string& word) {
 NamedProcess Look(pid_t pid) {
   try {
     std::map<int, NamespaceId> namespaces = NamespacesOf(pid);
-    std::string command = ReadFile(fmt::format("/proc/{}/comm", pid));
-    if (command.ends_with('\n')) command.pop_back();
-    return {pid, std::move(command), std::move(namespaces)};
+    return {pid, ReadText(fmt::format("/proc/{}/comm", pid)),
+            std::move(namespaces)};
   } catch (const CallError& error) {
     // ESRCH: it ended while it was read.
     if (error.error() != ENOENT && error.error() != ESRCH) throw;
@@ -97,8 +104,6 @@ Table Compare(const std::vector<NamedProcess>& processes) {
   return table;
 }
 
-}  // namespace
-
 std::vector<NamedProcess> LookAt(const std::vector<std::string>& words) {
   std::vector<pid_t> pids(words.size());
   std::ranges::transform(words, pids.begin(), ReadPid);
@@ -134,6 +139,18 @@ Drawing DrawProcesses(const std::vector<NamedProcess>& processes) {
         {Header(process), process.namespaces, std::move(facts)});
   }
   return drawing;
+}
+
+}  // namespace
+
+int CompareNamed(Lesson& lesson, const std::vector<std::string>& pids) {
+  const std::vector<NamedProcess> processes = LookAt(pids);
+  lesson.Step("The inode numbers of their namespaces");
+  for (Table& table : CompareProcesses(processes)) {
+    lesson.Show(std::move(table));
+  }
+  lesson.Show(DrawProcesses(processes));
+  return 0;
 }
 
 }  // namespace steps
