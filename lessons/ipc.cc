@@ -1,230 +1,156 @@
-// IPC namespace: queues of one's own.                     ipc_namespaces(7)
-//
-// A process makes one object of each kind: a message queue, a shared memory
-// segment and a semaphore set of System V, and a POSIX message queue.
-// Others ask for them. One child shares the IPC namespace of its parent,
-// another has one of its own. The lesson claims:
-//
-//   1. Without CLONE_NEWIPC, parent and child share all objects.
-//   2. With it, the child is in another IPC namespace.
-//   3. Inside, nothing exists that was made outside: ENOENT.
-//   4. Outside, nothing exists that was made inside.
-//   5. A file, a socket with a path and a signal get through.
-//   6. A queue outlives its maker, but not its namespace.
-//
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
+// IPC namespaces: private queues and memory.              ipc_namespaces(7)
 //
 //   bazel run //lessons:ipc                the lesson
 //   bazel run //lessons:ipc -- --shell     and a shell inside
-//   bazel run //lessons:ipc -- --help      all options
+//
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <mqueue.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <filesystem>
-#include <string>
-#include <utility>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/datagram.h"
-#include "common/descriptor.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/program.h"
+#include "common/kernel/datagram.h"
+#include "common/kernel/mounts.h"
+#include "common/program/program.h"
 
 namespace steps {
 namespace {
 
-// The folder where the lesson mounts a file system of its own, or, with a
-// slash and a name, what is in it.
-std::string Shm(const std::string& name = "") {
-  return (std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp") + name;
+// Chosen before any call whose errno this could overwrite.
+const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
+const std::string kFile = kShm + "/file";
+const std::string kSocket = kShm + "/socket";
+const std::string kMqueue = kShm + "/mqueue";
+const std::string kNew = kMqueue + "/new";
+const std::string kLate = kMqueue + "/late";
+
+// Without the last two columns, which say how full a queue is.
+const Probe kIpcs{"", "$ ipcs -q", [] {
+                    return TrimTable(RunTool({"ipcs", "-q"}), 43);
+                  }};
+const Probe kKeys{"keys in use", "/proc/sysvipc/msg, shm, sem", [] {
+                    return Agreed({ReadColumn("/proc/sysvipc/msg"),
+                                   ReadColumn("/proc/sysvipc/shm"),
+                                   ReadColumn("/proc/sysvipc/sem")});
+                  }};
+const Probe kNamespace{"IPC namespace", "/proc/self/ns/ipc",
+                       [] { return ReadLink("/proc/self/ns/ipc"); }};
+
+void MakeObjects(int key) {
+  CALL(msgget, key, IPC_CREAT | 0600);
+  CALL(shmget, key, 4096, IPC_CREAT | 0600);
+  CALL(semget, key, 1, IPC_CREAT | 0600);
 }
 
-// The act: the same in every process, under another name, as "/outside".
-// Its first letter is the key: in a new namespace every key is free.
-void Make(Side& side, const std::string& name) {
-  const key_t key = static_cast<unsigned char>(name[1]);
-  int result = msgget(key, IPC_CREAT | 0600);
-  side.Check(result, "msgget({:#x}, IPC_CREAT | 0600)", key);
-  result = shmget(key, 4096, IPC_CREAT | 0600);
-  side.Check(result, "shmget({:#x}, 4096, IPC_CREAT | 0600)", key);
-  result = semget(key, 1, IPC_CREAT | 0600);
-  side.Check(result, "semget({:#x}, 1, IPC_CREAT | 0600)", key);
-  // One message of one byte: a user's POSIX queues are limited in size, and
-  // those of an ended namespace count until the kernel has cleaned up.
-  mq_attr small = {0, 1, 1, 0, {}};
-  // The C library asks for the slash, and keeps it from the kernel.
-  const Descriptor mq(mq_open(name.c_str(), O_CREAT, 0600, &small));
-  side.Check(mq.get(), "mq_open(\"{}\", O_CREAT, 0600, {{mq_maxmsg=1}})",
-             name.substr(1));
-
-  // A mount shows the POSIX queues of the namespace of whoever mounts it.
-  const std::string folder = Shm(name);
-  std::filesystem::create_directory(folder);
-  result = mount("mqueue", folder.c_str(), "mqueue", 0, nullptr);
-  side.Check(result, "mount(\"mqueue\", \"{}\", \"mqueue\", 0, NULL)",
-             folder);
-}
-
-// The evidence: whether what was made under `name` exists for this process.
-Evidence Ask(const std::string& name) {
-  const auto say = [](int id) {
-    return id == -1 ? ErrnoName(errno) : "found";
-  };
-  const key_t key = static_cast<unsigned char>(name[1]);
-  const std::string hex = fmt::format("{:#x}", key);
-  return {
-      {"queue", say(msgget(key, 0)), "msgget(" + hex + ", 0)"},
-      {"memory", say(shmget(key, 0, 0)), "shmget(" + hex + ", 0, 0)"},
-      {"semaphores", say(semget(key, 0, 0)), "semget(" + hex + ", 0, 0)"},
-      {"POSIX queue",
-       say(Descriptor(mq_open(name.c_str(), O_RDONLY)).get()),
-       "mq_open(\"" + name.substr(1) + "\", O_RDONLY)"},
-      FromLink("namespace", "/proc/self/ns/ipc")};
-}
-
-// How many of the four do not exist.
-auto Missing(const Evidence& evidence) {
-  return std::ranges::count(evidence.findings(), "ENOENT", &Finding::value);
-}
-
-// All objects that exist for this process: ipcs(1) knows those of System V,
-// and the mount that was made under `name` the POSIX queues.
-Evidence List(const std::string& name) {
-  const std::string files = ReadFile("/proc/sysvipc/msg") +
-                            ReadFile("/proc/sysvipc/shm") +
-                            ReadFile("/proc/sysvipc/sem");
-  return {Cut(FromTool({"ipcs"}, {"System V", files, "/proc/sysvipc"})),
-          FromFolder("POSIX", Shm(name))};
-}
-
-// The child of the experiment, and of its control.
-void Act(Line& line, const std::string& name) {
-  Side side(name.substr(1), line);
-  side.Show(Ask("/outside"));
-  Make(side, name);
-  side.Show(List(name));
-  line.Checkpoint();
-}
+int OpenQueue() { return TRY(mq_open, "/new", O_RDONLY); }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  lesson.Step("Control: without CLONE_NEWIPC, a child shares all objects",
+              "`host` stands in for your machine: it is the outside here. Its "
+              "child makes one object of each kind, and ends.");
+  Process host = lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
+  host.Clone("child", 0).Run([] { MakeObjects(1); });
+  host.Run([] { CALL(waitpid, -1, nullptr, 0); });
+  host.Ask(kIpcs);
+  const Evidence before = host.Ask(kKeys, kNamespace);
+  lesson.Claim(
+      "Without CLONE_NEWIPC, a child's objects are its parent's, and outlive "
+      "the child.",
+      before[kKeys] == "1");
 
-  lesson.Begin("Outside: one object of each kind");
-  outside.Show({FromLink("namespace", "/proc/self/ns/ipc")});
-  lesson.Note(
-      "From now on, outside is a namespace that ends with the lesson.");
-  int result = unshare(CLONE_NEWNS | CLONE_NEWIPC);
-  outside.Check(result, "unshare(CLONE_NEWNS | CLONE_NEWIPC)");
-  result = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  outside.Check(result,
-                "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
-  result = mount("tmpfs", Shm().c_str(), "tmpfs", 0, nullptr);
-  outside.Check(result, "mount(\"tmpfs\", \"{}\", \"tmpfs\", 0, NULL)",
-                Shm());
-  Make(outside, "/outside");
-  const Evidence before = outside.Show(Ask("/outside"));
-
-  lesson.Begin("Control: without CLONE_NEWIPC a child shares them");
-  Child control([](Line& line) { Act(line, "/child"); });
-  pid_t pid = clone(Child::Main, control.stack_top(), SIGCHLD, &control);
-  outside.Check(control.Started(pid), "clone(SIGCHLD)");
-  const Evidence shared = outside.Hear(control);
-  outside.Hear(control);
-  control.Finish();
-  const Evidence returned = outside.Show(Ask("/child"));
   lesson.Predict(
-      "Next, a child in a new IPC namespace calls msgget(2) with the key "
-      "of the outside's queue. What does it get?",
-      {"found", ErrnoName(EACCES), ErrnoName(ENOENT)});
+      "`host` has a queue with key 1. A child in a new IPC namespace calls "
+      "msgget(1, 0). What does it get?",
+      {"ENOENT", "the same queue", "EACCES", "a new, empty queue"});
 
-  lesson.Begin("Inside: with CLONE_NEWIPC a child has its own");
-  Child child([](Line& line) {
-    Act(line, "/inside");
-    SendTo(Shm("/socket"), "from inside");
-    Side("inside", line).Show({FromFile("file", Shm("/file"))});
-    line.Checkpoint();
-  });
-  pid =
-      clone(Child::Main, child.stack_top(), CLONE_NEWIPC | SIGCHLD, &child);
-  outside.Check(child.Started(pid), "clone(CLONE_NEWIPC | SIGCHLD)");
-  const Evidence inside = outside.Hear(child);
-  outside.Hear(child);
-  const Evidence hidden = outside.Show(Ask("/inside"));
-  lesson.Answer(
-      inside.Value("queue"),
-      "Nobody is refused access: inside, the queue does not exist.");
-
-  lesson.Begin("Not isolated: a file, a socket with a path, a signal");
-  WriteAll(Open(Shm("/file"), O_WRONLY | O_CREAT, 0600).get(),
-           "from outside");
-  const Descriptor socket = ReceiveAt(Shm("/socket"));
-  child.Release();
-  const std::string file = outside.Hear(child).Value("file");
-  const std::string word = Receive(socket);
-  outside.Show({{"socket", word, Shm("/socket")}});
-  outside.Check(kill(pid, SIGKILL), "kill({}, SIGKILL)", pid);
-  const std::string end = DescribeStatus(child.Wait());
-  outside.Show({{"inside", end, "waitpid(2)"}});
-
-  lesson.Begin("The end: a queue outlives its maker, not its namespace");
-  lesson.Note(
-      "Both makers have ended. A new file on their mounts is a queue.");
-  const auto add = [&](const std::string& queue) {
-    const Descriptor made(open(queue.c_str(), O_CREAT, 0600));
-    return outside.Try(made.get(), "open(\"{}\", O_CREAT, 0600)", queue);
-  };
-  const int added = add(Shm("/child/late"));
-  std::filesystem::remove(Shm("/child/late"));
-  const int refused = add(Shm("/inside/late"));
-  Child later([](Line& line) {
-    Side("later", line).Show(Ask("/inside"));
-    line.Checkpoint();
-  });
-  pid =
-      clone(Child::Main, later.stack_top(), CLONE_NEWIPC | SIGCHLD, &later);
-  outside.Check(later.Started(pid), "clone(CLONE_NEWIPC | SIGCHLD)");
-  const Evidence empty = outside.Hear(later);
-
-  lesson.Begin("Outside again: what was made there, and nothing else");
-  outside.Show(List("/outside"));
-  const Evidence after = outside.Show(Ask("/outside"));
-  lesson.Compare(before, inside, after);
-
-  lesson.Claim("Without CLONE_NEWIPC, parent and child share all objects.",
-               Missing(shared) == 0 && Missing(returned) == 0);
-  lesson.Claim("With it, the child is in another IPC namespace.",
-               inside.Value("namespace") != shared.Value("namespace"));
-  lesson.Claim("Inside, nothing exists that was made outside: ENOENT.",
-               Missing(inside) == 4);
+  lesson.Step("With CLONE_NEWIPC, a child has its own keys and objects");
+  Process inside = host.Clone("inside", CLONE_NEWIPC);
+  lesson.Claim("With CLONE_NEWIPC, a child is in a new IPC namespace.",
+               inside.Ask(kNamespace) != before[kNamespace]);
+  const int error = inside.Run([] { return TRY(msgget, 1, 0); });
+  lesson.Answer(error == 0 ? "the same queue" : ErrnoName(error),
+                "Each IPC namespace has its own table of keys. EACCES would "
+                "mean that the queue is there, but forbidden.");
+  inside.Run([] { MakeObjects(2); });
+  inside.Ask(kIpcs);
+  const Evidence made = inside.Ask(kKeys, kNamespace);
+  lesson.Claim("Inside, nothing exists that was made outside.",
+               error == ENOENT && made[kKeys] == "2");
+  const Evidence after = host.Ask(kKeys, kNamespace);
   lesson.Claim("Outside, nothing exists that was made inside.",
-               Missing(hidden) == 4 && Missing(after) == 0);
+               after == before);
+
+  lesson.Step("A POSIX queue is a file on a mount of type mqueue",
+              "The mount shows the namespace of the process that mounted it: "
+              "`host` makes a queue there, and only `other` finds it.");
+  host.Run([] {
+    MountTmpfs(kShm.c_str());
+    MUST(mkdir, kMqueue.c_str(), 0700);
+  });
+  Process other = host.Clone("other", CLONE_NEWIPC);
+  const Outcome posix = lesson.Attempt([&] {
+    other.Run(
+        [] { CALL(mount, "mqueue", kMqueue.c_str(), "mqueue", 0, nullptr); });
+    host.Run([] { CALL(open, kNew.c_str(), O_CREAT, 0600); });
+    return other.Run(OpenQueue) == 0 && host.Run(OpenQueue) == ENOENT;
+  });
+  lesson.Claim("A POSIX queue, too, is found only in its IPC namespace.",
+               posix);
+
+  lesson.Step("Not isolated: a file, a socket with a path, a signal",
+              "`other` shares two more namespaces with `host`: the one of its "
+              "mounts and the one of its PIDs.");
+  host.Run([] {
+    CALL(open, kFile.c_str(), O_CREAT, 0600);
+    CALL(bind, MUST(socket, AF_UNIX, SOCK_DGRAM, 0), kSocket.c_str());
+  });
+  const bool reached = other.Run([] {
+    const int fd = MUST(socket, AF_UNIX, SOCK_DGRAM, 0);
+    return TRY(open, kFile.c_str(), O_RDONLY) == 0 &&
+           TRY(sendto, fd, "hello", kSocket.c_str()) == 0;
+  });
+  host.Run([pid = other.pid()] {
+    CALL(kill, pid, SIGKILL);
+    CALL(waitpid, pid, nullptr, 0);
+  });
   lesson.Claim("A file, a socket with a path and a signal get through.",
-               file == "from outside" && word == "from inside" &&
-                   end == "killed by SIGKILL");
-  lesson.Claim("A queue outlives its maker, but not its namespace.",
-               added == 0 && refused == EACCES && Missing(empty) == 4);
-  lesson.Keep(std::move(later));
+               reached);
+
+  lesson.Step("The namespace of `other` ends with its last process",
+              "The mount of `other` is left, and its namespace is gone: that "
+              "is what EACCES means here, and no permission helps.");
+  const int late =
+      host.Run([] { return TRY(open, kLate.c_str(), O_CREAT, 0600); });
+  lesson.Claim(
+      "An IPC namespace ends with its last process: an mqueue mount does not "
+      "hold it.",
+      posix.holds ? Outcome{late == EACCES} : posix);
+
+  lesson.Compare(before, made, after);
+  lesson.Remember(
+      "An IPC namespace holds System V objects and POSIX queues, "
+      "not files, sockets or signals.");
+  inside.Run(OutliveParent);  // `host` ends with this function.
+  lesson.Keep(std::move(inside));
 }
 
 }  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {.name = "ipc",
-                           .title = "IPC namespace: queues of one's own",
-                           .man_page = "ipc_namespaces(7)"},
-                          steps::Teach);
+  return steps::RunLesson(
+      argc, argv,
+      {"ipc", "IPC namespaces: private queues and memory", "ipc_namespaces(7)"},
+      steps::Teach);
 }

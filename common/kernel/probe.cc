@@ -59,6 +59,17 @@ std::string ReadField(const std::string& path, const std::string& field) {
   throw std::out_of_range(fmt::format("no field {} in {}", field, path));
 }
 
+std::string ReadColumn(const std::string& path) {
+  std::istringstream lines(ReadFile(path));
+  std::string line;
+  std::getline(lines, line);
+  std::string words;
+  for (std::string word; lines >> word && std::getline(lines, line);) {
+    words += (words.empty() ? "" : " ") + word;
+  }
+  return words.empty() ? "none" : words;
+}
+
 std::string RunTool(const std::vector<std::string>& argv) {
   std::array<int, 2> ends = {};
   MUST(pipe2, ends.data(), O_CLOEXEC);
@@ -104,6 +115,18 @@ std::string ToolSource(const std::string& tool) {
     }
   }
   return "no " + tool + "(1)";
+}
+
+std::string TrimTable(const std::string& table, std::size_t columns) {
+  std::istringstream lines(table);
+  std::string trimmed;
+  for (std::string line; std::getline(lines, line);) {
+    line = line.substr(0, columns);
+    line.erase(line.find_last_not_of(' ') + 1);
+    if (line.empty()) continue;
+    trimmed += (trimmed.empty() ? "" : "\n") + line;
+  }
+  return trimmed;
 }
 
 std::string Agreed(const std::vector<std::string>& values) {

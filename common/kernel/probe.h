@@ -74,6 +74,10 @@ std::string ReadLink(const std::string& path);
 /// "4711 1". Throws std::out_of_range where there is no such field.
 std::string ReadField(const std::string& path, const std::string& field);
 
+/// The first word of each line of a table but its heading, as of
+/// /proc/sysvipc/msg: "1 2", or "none". Throws CallError.
+std::string ReadColumn(const std::string& path);
+
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {
   const std::string path = "/proc/" + std::to_string(pid) + "/status";
@@ -87,6 +91,10 @@ inline auto StatusOf(pid_t pid, const char* field) {
 /// complaints; "(ps is not installed)" or "(ps failed)" where there is none. It
 /// sees an English locale and no input, and ends with the caller. execvp(3).
 std::string RunTool(const std::vector<std::string>& argv);
+
+/// What is left of the table that a tool printed: no empty line, and of each
+/// line `columns`.
+std::string TrimTable(const std::string& table, std::size_t columns);
 
 /// Whether `output` is what RunTool() gives where there is none.
 bool IsMissing(const std::string& output);

@@ -298,6 +298,12 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       return Advice{"No more processes may be made: ulimit -u, or pids.max.",
                     "raise that limit, or end some processes"};
 
+    case EMFILE:
+      if (call.name != "mq_open" && !Names(call, "mqueue")) return std::nullopt;
+      return Advice{
+          "The POSIX queues of a user may take no more bytes than ulimit -q.",
+          "raise that limit, or end what holds the queues"};
+
     case ENODEV:
       if (call.name != "mount") return std::nullopt;
       return Advice{"This kernel does not have that kind of file system.",

@@ -88,6 +88,13 @@ TEST(Explain, KnowsANamespaceTooMany) {
               HasSubstr("deeper than 32 levels"));
 }
 
+TEST(Explain, KnowsTheLimitOfPosixQueues) {
+  EXPECT_THAT(CauseOf(Refused(EMFILE, "mq_open(\"/queue\")"), OpenMachine()),
+              HasSubstr("ulimit -q"));
+  EXPECT_EQ(Explain(Refused(EMFILE, "open(\"/etc/passwd\")"), OpenMachine()),
+            std::nullopt);
+}
+
 TEST(Explain, LeavesAFullDiskAlone) {
   EXPECT_EQ(Explain(Refused(ENOSPC, "write(3)"), OpenMachine()), std::nullopt);
 }
