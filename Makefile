@@ -12,7 +12,7 @@ LINT_PACKAGES := clang-format clang-tidy
 
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
-.PHONY: help setup demo test asan lint bench docs
+.PHONY: help setup demo test soak asan lint bench docs
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -45,6 +45,9 @@ test: setup ## Install what is missing, and run all tests
 	$(call install,$(TEST_PACKAGES))
 	@tests/run.py //...
 
+soak: setup ## Kill each lesson a hundred times, at any moment
+	@tests/run.py --test_env=STRIKES=100 //tests:host_test
+
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	$(call install,$(TEST_PACKAGES))
 	@tests/run.py --config=asan //...
@@ -57,7 +60,7 @@ lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)
 
 bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
 	@bazel run -c opt //tests:lesson_benchmark
-	@bazel run -c opt //tests:child_benchmark
+	@bazel run -c opt //tests:process_benchmark
 
 docs: setup ## Put the output of real runs into the pages
 	$(call install,$(TEST_PACKAGES))

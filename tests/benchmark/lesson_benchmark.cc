@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 
 namespace steps {
 namespace {
@@ -22,15 +22,16 @@ namespace {
 void Run(benchmark::State& state, const std::vector<std::string>& argv) {
   const Descriptor nowhere = Open("/dev/null", O_RDWR);
   for (auto _ : state) {
-    Child child([&](Line&) {
-      Check(dup2(nowhere.get(), STDOUT_FILENO), "dup2()");
-      Check(dup2(nowhere.get(), STDERR_FILENO), "dup2()");
-      Check(execvp(argv[0].c_str(), ExecArguments(argv).data()),
-            "execvp(\"{}\")", argv[0]);
-    });
-    child.Fork();
-    child.Receive();
-    if (child.Wait() != 0) state.SkipWithError("it failed");
+    const pid_t pid = vfork();
+    if (pid == 0) {
+      dup2(nowhere.get(), STDOUT_FILENO);
+      dup2(nowhere.get(), STDERR_FILENO);
+      execvp(argv[0].c_str(), ExecArguments(argv).data());
+      _exit(127);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (status != 0) state.SkipWithError("it failed");
   }
 }
 
@@ -47,13 +48,13 @@ void Register(const std::string& name, const std::vector<std::string>& argv) {
 int main(int argc, char** argv) {
   std::set<std::string> lessons;
   for (const auto& script :
-       std::filesystem::directory_iterator("tests/by_hand")) {
+       std::filesystem::directory_iterator("tests/benchmark/by_hand")) {
     lessons.insert(script.path().stem());
   }
   for (const std::string& lesson : lessons) {
     steps::Register(lesson + "/lesson", {"lessons/" + lesson});
     steps::Register(lesson + "/by_hand",
-                    {"sh", "tests/by_hand/" + lesson + ".sh"});
+                    {"sh", "tests/benchmark/by_hand/" + lesson + ".sh"});
   }
   steps::Register("tour", {"lessons/tour"});
   benchmark::Initialize(&argc, argv);

@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <random>
 #include <set>
 #include <string>
@@ -26,6 +28,12 @@ namespace {
 using std::chrono::nanoseconds;
 using testing::AnyOf;
 using testing::IsEmpty;
+
+// How often each lesson is struck: `make soak` asks for more.
+int Times() {
+  const char* times = getenv("STRIKES");
+  return times == nullptr ? 10 : std::stoi(times);
+}
 
 // What runs the lessons, each of which is struck by itself, more often.
 const std::set<std::string> kVisitors = {"doctor", "tour"};
@@ -83,7 +91,8 @@ class HostTest : public testing::TestWithParam<LessonAndUser> {
   const LessonFolder folder_;
   Command command_ = {.program = folder_.Program(GetParam().first),
                       .as_nobody = GetParam().second};
-  const int times_ = kVisitors.contains(GetParam().first) ? 10 : 100;
+  const int times_ =
+      kVisitors.contains(GetParam().first) ? std::min(Times(), 10) : Times();
   const HostState before_ = LookAtHost();
   const unsigned seed_ = std::random_device()();
   std::mt19937 random_{seed_};
