@@ -116,8 +116,8 @@ void Teach(Lesson& lesson) {
   lesson.Answer(differs.contains(CLONE_NEWUTS)
                     ? KindNames(differs[CLONE_NEWUTS])
                     : "not allowed here",
-                "Its PID is new, its PID namespace is not. A namespace is new "
-                "at once, before anything in it has changed.");
+                "Its PID is new, its PID namespace is not. The new namespace "
+                "is owned by the user namespace that both are in.");
   lesson.Claim("With one flag, it differs in that kind and in no other.", each);
 
   lesson.Step("The eighth flag, CLONE_NEWTIME, is for clone3(2)",
