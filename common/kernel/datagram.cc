@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/kernel/call.h"
+
 namespace steps {
 namespace {
 
@@ -18,6 +20,10 @@ sockaddr_un AddressOf(const char* path) {
 }
 
 }  // namespace
+
+int DatagramSocket() {
+  return MUST(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
 
 int bind(int fd, const char* path) {
   const sockaddr_un address = AddressOf(path);

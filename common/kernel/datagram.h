@@ -9,6 +9,9 @@ namespace steps {
 // for an address. They are for CALL and TRY: -1 and errno where they fail.
 // unix(7).
 
+/// A new socket. Throws CallError. socket(2).
+int DatagramSocket();
+
 /// Has the socket `fd` receive at `path`.
 int bind(int fd, const char* path);
 

@@ -90,6 +90,33 @@ constexpr Case kCases[] = {
      "Killed, the orphan stays a zombie until PID 1 reaps it."},
     {"pid", "kill:8",
      "When PID 1 ends, so does every process in its namespace."},
+    {"ipc", "msgget",
+     "Without CLONE_NEWIPC, a child's objects are shared and outlive it."},
+    {"ipc", "clone:2-CLONE_NEWIPC",
+     "With CLONE_NEWIPC, a child is in a new IPC namespace."},
+    {"ipc", "msgget:2", "Inside, nothing exists that was made outside."},
+    {"ipc", "semget:2", "Inside, nothing exists that was made outside."},
+    {"ipc", "open:3@/proc/sysvipc/shm",
+     "Outside, nothing exists that was made inside."},
+    {"ipc", "clone:3-CLONE_NEWIPC",
+     "A POSIX queue, too, is found only in its IPC namespace."},
+    {"ipc", "mount@mqueue",
+     "A POSIX queue, too, is found only in its IPC namespace."},
+    {"ipc", "bind", "A file, a socket with a path and a signal get through."},
+    {"ipc", "open@/late",
+     "An IPC namespace ends with its last process, though its mount is left."},
+    {"leaks", "clone:1-CLONE_NEWCGROUP",
+     "With all flags, a child shares no namespace."},
+    {"leaks", "sethostname",
+     "With all flags, a child is PID 1 and has its own hostname."},
+    {"leaks", "open:2@osrelease",
+     "Kernel, CPUs, memory and threads-max are still the machine's."},
+    {"leaks", "open:2@loadavg",
+     "The load and the date (CLOCK_REALTIME) are the machine's, too."},
+    {"leaks", "bind",
+     "A mount that both sides have leads to its files and sockets."},
+    {"leaks", "open:3@/file",
+     "Another mount in the same place hides them: ENOENT."},
 };
 
 // Claims that no lie of this kind can reach, and why.
@@ -106,6 +133,8 @@ constexpr Beyond kBeyond[] = {
      "what would rename the outside is noticed one claim before"},
     {"pid", "Outside, the same process has an ordinary PID.",
      "clone(2) returns it, and without the flag the claim before fails"},
+    {"leaks", "Without a flag, a child shares every namespace.",
+     "a lie takes flags out of a call, and here there is none"},
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
