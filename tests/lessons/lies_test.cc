@@ -62,6 +62,17 @@ constexpr Case kCases[] = {
      "Killed, the orphan stays a zombie until PID 1 reaps it."},
     {"pid", "kill:8",
      "When PID 1 ends, so does every process in its namespace."},
+    {"time", "readlink:2=1",
+     "Without CLONE_NEWTIME, a child has its parent's clocks."},
+    {"time", "unshare-CLONE_NEWTIME",
+     "unshare(CLONE_NEWTIME) moves the next child, not the caller."},
+    {"time", "write@timens_offsets",
+     "Inside, CLOCK_MONOTONIC, CLOCK_BOOTTIME and /proc/uptime are ahead."},
+    {"time", "write:2@timens_offsets",
+     "Once a process is inside, the offsets cannot be changed."},
+    {"time", "setns", "setns(2) moves its caller at once."},
+    {"time", "setns:2",
+     "A process that goes back sees CLOCK_MONOTONIC go back."},
 };
 
 // Claims that no lie of this kind can reach, and why.
@@ -78,6 +89,8 @@ constexpr Beyond kBeyond[] = {
      "what would rename the outside is noticed one claim before"},
     {"pid", "Outside, the same process has an ordinary PID.",
      "clone(2) returns it, and without the flag the claim before fails"},
+    {"time", "CLOCK_REALTIME, the date, is the same inside and outside.",
+     "clock_gettime(2) is read in the vDSO, without a call"},
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
