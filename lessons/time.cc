@@ -115,9 +115,9 @@ void Teach(Lesson& lesson) {
   lesson.Step("Its clocks are put ahead before that child exists",
               "An offset is in seconds and nanoseconds, added to the clock of "
               "the machine.");
-  caller.Run([] {
-    if (const int error = PutAhead()) throw CallError(error, "write()");
-  });
+  if (const int error = caller.Run(PutAhead)) {
+    throw CallError(error, fmt::format("write(\"{}\")", kOffsets));
+  }
   Process inside = caller.Clone("inside", 0);
   const Evidence ahead = AskAll(inside);
   const Evidence after = AskAll(outside);

@@ -18,6 +18,7 @@
 
 #include <bit>
 #include <cerrno>
+#include <climits>
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/user_namespace.h"
@@ -55,8 +56,11 @@ const Probe kAfterExec{
       return IsMissing(line) ? line : Share(line.substr(line.find(':') + 1));
     }};
 
-const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
-                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
+const Probe kHostname{"hostname", "gethostname(2)", [] {
+                        char name[HOST_NAME_MAX + 1] = {};
+                        MUST(gethostname, name, sizeof name);
+                        return std::string(name);
+                      }};
 
 Evidence AskWho(Process& process) {
   return process.Ask(kUid, kGid, kCapabilities, kNamespace);
@@ -101,8 +105,8 @@ int Write(const char* name, const std::string& text) {
 
 void MustWrite(const char* name, const std::string& text) {
   if (const int error = Write(name, text)) {
-    throw CallError(error, "write(\"/proc/self/" + std::string(name) +
-                               "\", \"" + text + "\")");
+    throw CallError(
+        error, fmt::format("write(\"/proc/self/{}\", \"{}\")", name, text));
   }
 }
 
@@ -121,6 +125,8 @@ void Teach(Lesson& lesson) {
   }
   const Evidence before = AskWho(outside);
   const Ids ids = Ids::OfCaller();
+  const std::string overflow = kOverflow.read();
+  const bool usual = before[kUid] != overflow && before[kUid] != "0";
 
   lesson.Step("Control: without CLONE_NEWUSER, a child cannot become root",
               "It asks for a uid map in which its uid is 0.");
@@ -130,8 +136,6 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Without CLONE_NEWUSER, a child may not write its uid map.",
                denied == EPERM && AskWho(child) == before);
 
-  const std::string overflow = kOverflow.read();
-  const bool usual = before[kUid] != overflow && before[kUid] != "0";
   lesson.Predict(
       "A process is in a new user namespace that has no uid map yet. What "
       "does getuid(2) return?",
