@@ -44,8 +44,8 @@ int OpenFile(const std::string& path) {
   return CALL(open, path.c_str(), O_RDONLY);
 }
 
-void Kill(Process& outside, pid_t pid) {
-  outside.Run([pid] {
+void Kill(Process& parent, pid_t pid) {
+  parent.Run([pid] {
     CALL(kill, pid, SIGKILL);
     CALL(waitpid, pid, nullptr, 0);
   });
@@ -107,6 +107,8 @@ void Teach(Lesson& lesson) {
                moved[kUts] == there[kUts] && born == there[kPid]);
   lesson.Claim("Joining a PID namespace moves the children, not the caller.",
                moved[kPid] == before[kPid] && born != before[kPid]);
+  // Its orphan would be left to the PID 1 of the mover's own PID namespace.
+  Kill(mover, child.pid());
 
   lesson.Predict(
       "A process has joined a UTS namespace. Then the process that made the "
@@ -137,12 +139,12 @@ void Teach(Lesson& lesson) {
       CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND, nullptr);
     });
     Kill(outside, guest.pid());
-    const int error = keeper.Run([] {
+    const bool joins = keeper.Run([] {
       const int fd = OpenFile("/tmp/uts");
-      CALL(umount2, "/tmp/uts", MNT_DETACH);
-      return TRY(setns, fd, CLONE_NEWUTS);
+      return TRY(umount2, "/tmp/uts", MNT_DETACH) == 0 &&
+             !MountOn("/tmp/uts") && TRY(setns, fd, CLONE_NEWUTS) == 0;
     });
-    return error == 0 && keeper.Ask(kHostname) == name;
+    return joins && keeper.Ask(kHostname) == name;
   });
   lesson.Claim("A bind mount or descriptor keeps a namespace with no process.",
                kept);
