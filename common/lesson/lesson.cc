@@ -109,8 +109,9 @@ void Lesson::Answer(std::string found, std::string because) {
 void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
-                     const Evidence& after) {
+                     const Evidence& after, const std::string& who) {
   Comparison comparison;
+  comparison.who = who;
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const Finding& first = before.findings()[i];
     Comparison::Row row = {first.label, first.value,
