@@ -173,10 +173,10 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
 }
 
 // In a child: closes what it has inherited, but for the standard streams and
-// its socket, which becomes 3. Otherwise no process would see the end of the
-// others' sockets.
+// its socket, which becomes 3 and is closed by an exec. Otherwise no process
+// would see the end of the others' sockets.
 void KeepOnly(int socket) {
-  if (socket != kSocket) MUST(dup2, socket, kSocket);
+  if (socket != kSocket) MUST(dup3, socket, kSocket, O_CLOEXEC);
   if (syscall(SYS_close_range, kSocket + 1, ~0U, 0) == 0) return;
   const long limit = sysconf(_SC_OPEN_MAX);
   for (int fd = kSocket + 1; fd < limit; ++fd) close(fd);
