@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 
 #include "common/kernel/call.h"
 
@@ -33,6 +34,14 @@ void WriteAll(int fd, std::string_view bytes) {
     const ssize_t count = write(fd, bytes.data(), bytes.size());
     if (count == -1 && errno == EINTR) continue;
     bytes.remove_prefix(Check(count, "write({})", fd));
+  }
+}
+
+void Complain(std::string_view text) noexcept {
+  try {
+    WriteAll(STDERR_FILENO, text);
+  } catch (const std::exception&) {
+    // There is nowhere left to say so.
   }
 }
 

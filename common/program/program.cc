@@ -5,7 +5,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -221,7 +220,7 @@ class Run {
     verdict.error = error.what();
     verdict.advice = std::move(advice);
     output_.Render(verdict);
-    fmt::print(stderr, "{}", Report(about_.name, verdict));
+    Complain(Report(about_.name, verdict));
     return verdict.exit_status;
   }
 
