@@ -311,7 +311,13 @@ bool Process::IsChild() { return is_child; }
 
 bool Process::Ends() const {
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (process.get() == -1) return errno == ESRCH;
+  if (process.get() == -1 && errno != ESRCH) {
+    // A filter may refuse it, and before Linux 5.3 there is none.
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info,
+                  WEXITED | WNOWAIT | __WALL) == 0;
+  }
+  if (process.get() == -1) return true;
   pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
   int count = 0;
   while ((count = poll(&ended, 1, static_cast<int>(kPatience.count()))) == -1 &&
