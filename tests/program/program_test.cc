@@ -35,6 +35,7 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using testing::_;
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -46,6 +47,7 @@ using testing::StartsWith;
 using Teach = std::function<void(Lesson&)>;
 using Words = std::vector<std::string>;
 using Before = std::function<void()>;
+using Text = testing::Matcher<const std::string&>;
 
 const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
 const Probe kPid{"PID", "getpid(2)", [] { return fmt::to_string(getpid()); }};
@@ -61,6 +63,8 @@ Words Split(const std::string& text) {
   }
   return words;
 }
+
+const Text kTry = EndsWith("\nTry: bazel run //lessons:example -- --help\n");
 
 void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 
@@ -124,10 +128,12 @@ void BreakPipe() {
   close(ends[0]);
 }
 
-void ExpectExit(const Result& result, int status) {
-  EXPECT_EQ(DescribeStatus(result.status),
-            fmt::format("exit status {}", status))
+void ExpectExit(const Result& result, int status, const Text& output = _,
+                const Text& errors = _) {
+  EXPECT_EQ(ExitStatus(result.status), status)
       << result.errors << result.output;
+  EXPECT_THAT(result.output, output);
+  EXPECT_THAT(result.errors, errors);
 }
 
 void IsContradicted(Lesson& lesson) {
@@ -167,13 +173,13 @@ TEST(RunLesson, EndsAsItsStoryDoes) {
            {WithInside([](Lesson&) { pause(); }), 1, "",
             "example: inside has given no answer for 1 s\n"}}) {
     const Result result = RunIt(each.teach);
-    ExpectExit(result, each.status);
-    EXPECT_THAT(result.output, AllOf(StartsWith("Example: a lesson "),
-                                     HasSubstr("namespaces(7)\nLinux "),
-                                     HasSubstr(each.claims)));
+    ExpectExit(
+        result, each.status,
+        AllOf(StartsWith("Example: a lesson "),
+              HasSubstr("namespaces(7)\nLinux "), HasSubstr(each.claims)),
+        each.errors);
     EXPECT_EQ(result.output.find("hold") != std::string::npos,
               !each.claims.empty());
-    EXPECT_EQ(result.errors, each.errors);
   }
   EXPECT_THAT(RunIt(Holds).output,
               EndsWith("Look around inside: bazel run //lessons:example -- "
@@ -183,21 +189,19 @@ TEST(RunLesson, EndsAsItsStoryDoes) {
 
 TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
   const Result result = RunIt(IsRefused);
-  ExpectExit(result, 77);
-  EXPECT_THAT(
-      result.errors,
+  ExpectExit(
+      result, 77, _,
       MatchesRegex("example: unshare\\(CLONE_NEWUSER\\): No space left on "
                    "device \\(ENOSPC\\)\n  cause   .+\n  remedy  .+\n"));
   const Result document = RunIt(IsRefused, {"--json"});
   ExpectExit(document, 77);
   EXPECT_EQ(json::parse(document.output)["verdict"], "cannot run");
-  const Result markdown = RunIt(IsRefused, {"--markdown"});
-  ExpectExit(markdown, 77);
-  EXPECT_EQ(markdown.errors, result.errors);
-  EXPECT_THAT(markdown.output,
-              AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No "
-                              "space left on device (ENOSPC)\n\n- **cause** "),
-                    HasSubstr("\n- **remedy** ")));
+  ExpectExit(
+      RunIt(IsRefused, {"--markdown"}), 77,
+      AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No space "
+                      "left on device (ENOSPC)\n\n- **cause** "),
+            HasSubstr("\n- **remedy** ")),
+      result.errors);
 }
 
 TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
@@ -231,13 +235,8 @@ TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
   std::istringstream all(kWrong);
   for (std::string wrong; std::getline(all, wrong, '|');) {
     SCOPED_TRACE(wrong);
-    const Result result = RunIt(Holds, Split(wrong));
-    ExpectExit(result, 2);
-    EXPECT_THAT(
-        result.errors,
-        AllOf(StartsWith("example: "),
-              EndsWith("\nTry: bazel run //lessons:example -- --help\n")));
-    EXPECT_THAT(result.output, IsEmpty());
+    ExpectExit(RunIt(Holds, Split(wrong)), 2, IsEmpty(),
+               AllOf(StartsWith("example: "), kTry));
   }
 }
 
@@ -275,36 +274,24 @@ TEST(RunLesson, PrintsNothingButTheFormThatIsAskedFor) {
     ExpectExit(result, 0);
     EXPECT_THAT(result.errors, IsEmpty());
   }
-  const Result failed = RunIt(Fails, {"--dot"});
-  ExpectExit(failed, 1);
-  EXPECT_THAT(failed.output, IsEmpty());
-  EXPECT_THAT(failed.errors, HasSubstr("close(-1)"));
+  ExpectExit(RunIt(Fails, {"--dot"}), 1, IsEmpty(), HasSubstr("close(-1)"));
 }
 
 TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
   const Teach never = [](Lesson&) { throw std::logic_error("it has run"); };
-  const Result result =
-      RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); });
-  ExpectExit(result, 77);
-  EXPECT_THAT(result.output, IsEmpty());
-  EXPECT_EQ(result.errors,
-            "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
-            "  cause   Graphviz, which draws, is not installed.\n"
-            "  remedy  sudo apt-get install graphviz\n");
-}
-
-TEST(RunLesson, ExitsWith1WhenGraphvizFails) {
+  ExpectExit(RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); }),
+             77, IsEmpty(),
+             "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
+             "  cause   Graphviz, which draws, is not installed.\n"
+             "  remedy  sudo apt-get install graphviz\n");
   std::string directory = "/tmp/program_test.XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
   WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
            "#!/bin/sh\nexit 3\n");
-  const Result result = RunIt(Holds, {"--svg"}, [&] {
-    setenv("PATH", (directory + ":/usr/bin:/bin").c_str(), 1);
-  });
+  const std::string path = directory + ":/usr/bin:/bin";
+  ExpectExit(RunIt(never, {"--svg"}, [&] { setenv("PATH", path.c_str(), 1); }),
+             1, IsEmpty(), "example: dot -Tsvg failed\n");
   std::filesystem::remove_all(directory);
-  ExpectExit(result, 1);
-  EXPECT_THAT(result.output, IsEmpty());
-  EXPECT_EQ(result.errors, "example: dot -Tsvg failed\n");
 }
 
 // A file, and its path for --save and --cast.
@@ -418,11 +405,9 @@ TEST(RunLesson, HasATaskForTheReadersWords) {
       "one");
 }
 
-TEST(RunLesson, LeavesTheOptionsOfACommandAlone) {
-  const Result result = RunTask({"one", "--json", "-x"}, true);
-  ExpectExit(result, 5);
-  EXPECT_THAT(result.output, IsEmpty()) << "that is the command's";
-  EXPECT_THAT(result.errors, HasSubstr("\n  one\n  --json\n  -x\n"));
+TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
+  ExpectExit(RunTask({"one", "--json", "-x"}, true), 5, IsEmpty(),
+             HasSubstr("\n  one\n  --json\n  -x\n"));
 }
 
 TEST(RunLesson, RefusesWordsThatItCannotUse) {
@@ -440,12 +425,8 @@ TEST(RunLesson, RefusesWordsThatItCannotUse) {
            {"--save file one", document},
            {"--dot one", drawing},
            {"--svg one", drawing}}) {
-    const Result result = RunTask(Split(words), true);
-    ExpectExit(result, 2);
-    EXPECT_THAT(result.errors,
-                EndsWith(fmt::format("example: {}\nTry: bazel run "
-                                     "//lessons:example -- --help\n",
-                                     error)));
+    ExpectExit(RunTask(Split(words), true), 2, _,
+               AllOf(HasSubstr("example: " + error + "\n"), kTry));
   }
 }
 
@@ -456,30 +437,22 @@ TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {
     kill(getpid(), SIGINT);
     pause();
   });
-  ExpectExit(result, 130);
-  EXPECT_EQ(result.errors, "\ninterrupted\n");
+  ExpectExit(result, 130, _, "\ninterrupted\n");
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
-  for (const Words& arguments : std::vector<Words>{{},
-                                                   {"--json"},
-                                                   {"--markdown"},
-                                                   {"--dot"},
-                                                   {"--help"},
-                                                   {"--version"}}) {
-    const Result result = RunIt(HasInside, arguments, Replace({"/dev/full"}));
-    ExpectExit(result, 1);
-    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+  const Text full = HasSubstr("No space left on device");
+  for (const char* form :
+       {"", "--json", "--markdown", "--dot", "--help", "--version"}) {
+    ExpectExit(RunIt(HasInside, Split(form), Replace({"/dev/full"})), 1, _,
+               full);
   }
   for (const char* option : {"--save", "--cast"}) {
-    const Result result = RunIt(Holds, {option, "/dev/full"});
-    ExpectExit(result, 1);
-    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+    ExpectExit(RunIt(Holds, {option, "/dev/full"}), 1, _, full);
   }
-  const Result closed = RunIt(Holds, {}, Replace({""}));
-  ExpectExit(closed, 1);
-  EXPECT_THAT(closed.errors, HasSubstr("Bad file descriptor"));
+  ExpectExit(RunIt(Holds, {}, Replace({""})), 1, _,
+             HasSubstr("Bad file descriptor"));
 }
 
 // Nor is the status another one where nobody can be told of it.
@@ -507,15 +480,12 @@ TEST(RunLesson, RunsWithoutStdin) {
 }
 
 TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
-  const Result result = RunIt(Holds, {}, BreakPipe);
-  EXPECT_EQ(DescribeStatus(result.status), "killed by SIGPIPE");
-  EXPECT_THAT(result.errors, IsEmpty());
-  const Result ignoring = RunIt(Holds, {}, [] {
+  ExpectExit(RunIt(Holds, {}, BreakPipe), 128 + SIGPIPE, _, IsEmpty());
+  const auto ignore = [] {
     signal(SIGPIPE, SIG_IGN);
     BreakPipe();
-  });
-  ExpectExit(ignoring, 1);
-  EXPECT_THAT(ignoring.errors, IsEmpty());
+  };
+  ExpectExit(RunIt(Holds, {}, ignore), 1, _, IsEmpty());
 }
 
 TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
@@ -551,9 +521,7 @@ TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
 }
 
 TEST(RunLesson, GoesOnByItselfWithAuto) {
-  const Result automatic = RunIt(Holds, {"--auto", "0"});
-  ExpectExit(automatic, 0);
-  EXPECT_EQ(automatic.output, RunIt(Holds).output);
+  ExpectExit(RunIt(Holds, {"--auto", "0"}), 0, RunIt(Holds).output);
 }
 
 TEST(RunLesson, IsCalledByItsNameInPsAndStandsWhereTheReaderTypedIt) {
