@@ -78,7 +78,7 @@ void Lesson::Claim(std::string text, Outcome outcome) {
     verdict_.exit_status = 1;
   }
   Say(steps::Claim{text, outcome.holds, std::move(outcome.reason)});
-  if (outcome.holds == false) throw Contradiction(std::move(text));
+  if (outcome.holds == false) throw Contradiction(text);
 }
 
 Outcome Lesson::Attempt(const std::function<bool()>& experiment) {

@@ -226,7 +226,7 @@ std::string Look() {
   std::string text;
   for (const auto& [what, how] : LookAtHost()) {
     // /tmp is the machine's own, where others write meanwhile.
-    if (!what.starts_with("/tmp/")) text += what + ": " + how + "\n";
+    if (!what.starts_with("/tmp/")) text += fmt::format("{}: {}\n", what, how);
   }
   return text;
 }
