@@ -82,12 +82,14 @@ TEST_P(MountTest, ReadsProcWithoutPs) {
 TEST_P(MountTest, LeavesAMachineWithSharedMountsAsItIs) {
   const bool is_root = IsRoot();
   InChild([&] {
-    EnterMountNamespace();
+    if (!is_root) EnterUserNamespaceAsRoot();
+    MUST(unshare, CLONE_NEWNS);
+    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
     const std::string before = ReadFile("/proc/self/mountinfo");
     EXPECT_THAT(before, HasSubstr(" shared:"));
-    const Result result = RunCommand(
-        {.program = program(), .as_nobody = as_nobody() && is_root});
+    const Result result =
+        RunCommand({.program = program(), .as_nobody = as_nobody() && is_root});
     EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
     EXPECT_EQ(ReadFile("/proc/self/mountinfo"), before);
   });
