@@ -97,7 +97,8 @@ void MakeJail() {
 // process goes up from above it.
 void Climb() {
   const int fd = CALL(open, "/", O_RDONLY | O_CLOEXEC);
-  CALL(chroot, "/usr");
+  CALL(chdir, "/usr");
+  CALL(chroot, ".");
   CALL(fchdir, fd);
   CALL(chdir, "..");
   CALL(chroot, ".");
@@ -130,8 +131,9 @@ void Teach(Lesson& lesson) {
                    rest[kIpc] == outside.Run(kIpc.read));
 
   lesson.Predict(
-      "In the jail, root opens / as fd, calls chroot(\"/usr\"), fchdir(fd), "
-      "chdir(\"..\") and chroot(\".\"). Which root directory has it now?",
+      "In the jail, root opens / as fd, makes /usr its root by chroot(\".\"), "
+      "calls fchdir(fd), chdir(\"..\") and chroot(\".\") again. Which root "
+      "directory has it now?",
       {before[root], jailed[root], "none: EPERM", "none: ENOENT"});
 
   lesson.Step("Root climbs out of a chroot");
@@ -151,7 +153,6 @@ void Teach(Lesson& lesson) {
   inside.Run([] {
     CALL(pivot_root, ".", ".");
     CALL(umount2, ".", MNT_DETACH);
-    CALL(chdir, "/");
   });
   const Evidence pivoted = inside.Ask(root, kListing);
   inside.Run(Climb);

@@ -61,13 +61,14 @@ TEST_P(ChrootTest, RootClimbsOutOfTheChroot) {
 
 TEST_P(ChrootTest, TheSameCallsLeadNowhereAfterPivotRoot) {
   const json run = RunJson();
-  EXPECT_THAT(Calls(run, "inside"),
-              ElementsAre(HasSubstr("MS_PRIVATE"), HasSubstr("tmpfs"),
-                          "chdir(\"/mnt\") = 0", "pivot_root(\".\", \".\") = 0",
-                          "umount2(\".\", MNT_DETACH) = 0", "chdir(\"/\") = 0",
-                          MatchesRegex("open\\(\"/\", .*"),
-                          "chroot(\"/usr\") = 0", MatchesRegex("fchdir\\(.*"),
-                          "chdir(\"..\") = 0", "chroot(\".\") = 0"));
+  EXPECT_THAT(
+      Calls(run, "inside"),
+      ElementsAre(HasSubstr("MS_PRIVATE"), HasSubstr("tmpfs"),
+                  "chdir(\"/mnt\") = 0", "pivot_root(\".\", \".\") = 0",
+                  "umount2(\".\", MNT_DETACH) = 0",
+                  MatchesRegex("open\\(\"/\", .*"), "chdir(\"/usr\") = 0",
+                  "chroot(\".\") = 0", MatchesRegex("fchdir\\(.*"),
+                  "chdir(\"..\") = 0", "chroot(\".\") = 0"));
   EXPECT_THAT(Values(run, "inside", "root directory"), ElementsAre("the jail"));
   ExpectIsolated(run, {"root directory", "names in /"});
 }
