@@ -57,9 +57,8 @@ ssize_t WithPath(const char* path, Call call) {
   // A byte of value 0 makes a name abstract; then the length counts.
   if (path[0] == '@') address.sun_path[0] = '\0';
   return Retry([&] {
-    return call(
-        reinterpret_cast<const sockaddr*>(&address),
-        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
+    return call(reinterpret_cast<const sockaddr*>(&address),
+                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
   });
 }
 
