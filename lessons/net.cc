@@ -6,6 +6,7 @@
 // Needs CAP_SYS_ADMIN and CAP_NET_ADMIN; an ordinary user gets them in a
 // user namespace.
 
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -192,7 +193,11 @@ void Teach(Lesson& lesson) {
   lesson.Remember(
       "A network namespace holds interfaces, addresses, ports and abstract "
       "names. It starts with lo, down.");
-  inside.Run(OutliveParent);  // `host` ends with this function.
+  // `host` ends with this function; its namespace, and the pair, do not.
+  inside.Run([pid = host.pid()] {
+    MUST(open, fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY);
+    OutliveParent();
+  });
   lesson.Keep(std::move(inside));
 }
 
