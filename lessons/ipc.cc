@@ -19,7 +19,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "common/kernel/datagram.h"
+#include "common/kernel/sockets.h"
 #include "common/kernel/mounts.h"
 #include "common/program/program.h"
 

@@ -15,7 +15,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "common/kernel/datagram.h"
+#include "common/kernel/sockets.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/program/program.h"

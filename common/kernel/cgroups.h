@@ -5,11 +5,16 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "common/kernel/descriptor.h"
 #include "common/kernel/mounts.h"
 
 namespace steps {
+
+/// With this begins the name of every cgroup that is made here.
+inline constexpr std::string_view kCgroupPrefix = "steps-";
 
 /// The cgroup that a process is in, in one hierarchy: a line of its
 /// /proc/PID/cgroup. cgroups(7).
@@ -21,12 +26,20 @@ struct Membership {
 /// The lines of a /proc/PID/cgroup.
 std::vector<Membership> MembershipsIn(const std::string& text);
 
+/// Those of the process `pid`, as this one's cgroup namespace has them. Throws
+/// CallError.
+std::vector<Membership> MembershipsOf(pid_t pid);
+
+/// The cgroup of the process `pid` in the hierarchy with these `controllers`.
+/// Throws CallError, and std::out_of_range when there is no such hierarchy.
+std::string CgroupOf(pid_t pid, const std::string& controllers);
+
 /// Where a cgroup may be made.
 struct CgroupPlace {
   std::string controllers;  // The hierarchy, as in Membership.
   std::string cgroup;       // Below which one: "/user.slice".
   std::string folder;       // Its directory: "/sys/fs/cgroup/user.slice".
-  std::string home;         // The directory of this process's own cgroup.
+  std::string home;         // The directory of this process's cgroup.
 };
 
 /// The nearest cgroup, from that of this process upwards, whose children have
@@ -41,6 +54,35 @@ std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller);
 std::optional<CgroupPlace> FindCgroupPlace(
     const std::string& controller, const std::vector<Membership>& memberships,
     const std::vector<Mount>& mounts);
+
+/// A cgroup of this run: kCgroupPrefix, then what no other run has (PID
+/// namespace, PID and start time). A guardian, a process that outlives this
+/// one, makes it and removes it with all that is below it, however this process
+/// ends; a process that is still in it then is moved home.
+class Cgroup {
+ public:
+  /// Makes it at `place`, and `below` it the cgroups "a", "a/b". Removes first
+  /// what runs that were killed together with their guardians left there.
+  /// Throws CallError.
+  Cgroup(const CgroupPlace& place, const std::vector<std::string>& below);
+  ~Cgroup() { Remove(); }
+  Cgroup(const Cgroup&) = delete;
+  Cgroup& operator=(const Cgroup&) = delete;
+
+  /// Its directory.
+  const std::string& path() const { return path_; }
+
+  /// Removes it now. What cannot be removed within five seconds is named on
+  /// stderr: then the program is to end with 1.
+  bool Remove();
+
+ private:
+  std::string path_;
+  Descriptor home_;   // The cgroup.procs of the place's home.
+  Descriptor guard_;  // The guardian acts on its end.
+  pid_t guardian_ = -1;
+  bool removed_ = true;
+};
 
 }  // namespace steps
 

@@ -1,59 +1,161 @@
 #include "common/kernel/interfaces.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <libmnl/libmnl.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/sockets.h"
 
 namespace steps {
+namespace {
 
-void MakeVethPair(const std::string& name, const std::string& peer, pid_t pid) {
-  alignas(nlmsghdr) std::array<char, 1024> buffer = {};
-  nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
-  message->nlmsg_type = RTM_NEWLINK;
-  message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-  mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg));
-  mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
-  nlattr* info = mnl_attr_nest_start(message, IFLA_LINKINFO);
-  mnl_attr_put_strz(message, IFLA_INFO_KIND, "veth");
-  nlattr* data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
-  nlattr* end = mnl_attr_nest_start(message, VETH_INFO_PEER);
-  mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg));
-  mnl_attr_put_strz(message, IFLA_IFNAME, peer.c_str());
-  mnl_attr_put_u32(message, IFLA_NET_NS_PID, static_cast<std::uint32_t>(pid));
-  mnl_attr_nest_end(message, end);
-  mnl_attr_nest_end(message, data);
-  mnl_attr_nest_end(message, info);
+constexpr int kOperational = 6;  // IF_OPER_UP of <linux/if.h>: RFC 2863.
 
-  const Descriptor socket(
-      MUST(::socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  Check(send(socket.get(), message, message->nlmsg_len, 0),
-        "sendto({}, RTM_NEWLINK)", socket.get());
-  // The kernel's answer is an errno in a message.
-  alignas(nlmsghdr) std::array<char, 8192> answer = {};
-  const ssize_t size =
-      Check(recv(socket.get(), answer.data(), answer.size(), 0), "recvfrom()");
-  Check(mnl_cb_run(answer.data(), static_cast<std::size_t>(size), 0, 0, nullptr,
-                   nullptr),
-        "RTM_NEWLINK(\"veth\")");
+// A message about links, which grows in its buffer.
+class LinkMessage {
+ public:
+  LinkMessage(int type, int flags) {
+    header_->nlmsg_type = static_cast<std::uint16_t>(type);
+    header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    mnl_nlmsg_put_extra_header(header_, sizeof(ifinfomsg));
+  }
+  nlmsghdr* get() { return header_; }
+  ssize_t Send(int fd) const {
+    return ::send(fd, buffer_.data(), header_->nlmsg_len, 0);
+  }
+
+ private:
+  alignas(nlmsghdr) std::array<char, 1024> buffer_ = {};
+  nlmsghdr* header_ = mnl_nlmsg_put_header(buffer_.data());
+};
+
+// What a message tells of a link.
+struct Link {
+  std::string name;
+  int state = 0;
+};
+
+int ReadAttribute(const nlattr* attribute, void* data) {
+  Link& found = *static_cast<Link*>(data);
+  const int type = mnl_attr_get_type(attribute);
+  if (type == IFLA_IFNAME) found.name = mnl_attr_get_str(attribute);
+  if (type == IFLA_OPERSTATE) found.state = mnl_attr_get_u8(attribute);
+  return MNL_CB_OK;
 }
 
-void BringUp(const std::string& name) {
-  const Descriptor socket(
-      MUST(::socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+// For mnl_cb_run(): stops when the link called `name` can send, and fails when
+// it is gone.
+int StopWhenOperational(const nlmsghdr* message, void* name) {
+  Link link;
+  mnl_attr_parse(message, sizeof(ifinfomsg), ReadAttribute, &link);
+  if (link.name != *static_cast<const std::string*>(name)) return MNL_CB_OK;
+  if (message->nlmsg_type == RTM_DELLINK) {
+    errno = ENODEV;
+    return MNL_CB_ERROR;
+  }
+  return link.state == kOperational ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+// Reads messages until one lets `callback` stop: 0, or -1 with its errno.
+int Read(int fd, mnl_cb_t callback, void* data) {
+  alignas(nlmsghdr) std::array<char, 32768> buffer;
+  int result = MNL_CB_OK;
+  while (result > MNL_CB_STOP) {
+    const ssize_t size = recv(fd, buffer.data(), buffer.size(), 0);
+    if (size == -1 && errno == EINTR) continue;
+    if (size == -1) return -1;
+    result = mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), 0, 0,
+                        callback, data);
+  }
+  return result;
+}
+
+ifreq RequestFor(const char* name) {
   ifreq request = {};
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_flags = IFF_UP;
-  MUST(ioctl, socket.get(), SIOCSIFFLAGS, &request);
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  return request;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> Interfaces() {
+  ifaddrs* first = nullptr;
+  MUST(getifaddrs, &first);
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(first, freeifaddrs);
+  std::map<std::string, std::string> found;
+  for (const ifaddrs* one = first; one != nullptr; one = one->ifa_next) {
+    found[one->ifa_name] = (one->ifa_flags & IFF_UP) != 0 ? "up" : "down";
+  }
+  return found;
+}
+
+int ioctl(int fd, unsigned long request, const char* name, int flags) {
+  ifreq change = RequestFor(name);
+  if (::ioctl(fd, SIOCGIFFLAGS, &change) == -1) return -1;
+  change.ifr_flags = static_cast<short>(change.ifr_flags | flags);
+  return ::ioctl(fd, request, &change);
+}
+
+int ioctl(int fd, unsigned long request, const char* name, const char* ip) {
+  ifreq change = RequestFor(name);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  if (inet_pton(AF_INET, ip, &address.sin_addr) != 1) {
+    errno = EINVAL;
+    return -1;
+  }
+  std::memcpy(&change.ifr_addr, &address, sizeof address);
+  return ::ioctl(fd, request, &change);
+}
+
+int OpenRouteSocket() { return OpenSocket(AF_NETLINK, SOCK_RAW); }
+
+ssize_t send(int fd, int type, const char* kind, const char* name,
+             const char* peer, pid_t pid) {
+  LinkMessage message(type, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+  nlmsghdr* header = message.get();
+  mnl_attr_put_strz(header, IFLA_IFNAME, name);
+  nlattr* info = mnl_attr_nest_start(header, IFLA_LINKINFO);
+  mnl_attr_put_strz(header, IFLA_INFO_KIND, kind);
+  nlattr* data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
+  nlattr* end = mnl_attr_nest_start(header, VETH_INFO_PEER);
+  mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
+  mnl_attr_put_strz(header, IFLA_IFNAME, peer);
+  mnl_attr_put_u32(header, IFLA_NET_NS_PID, static_cast<std::uint32_t>(pid));
+  mnl_attr_nest_end(header, end);
+  mnl_attr_nest_end(header, data);
+  mnl_attr_nest_end(header, info);
+  const ssize_t size = message.Send(fd);
+  return size == -1 || Read(fd, nullptr, nullptr) == -1 ? -1 : size;
+}
+
+void AwaitOperational(const std::string& name) {
+  // First the news, then the state of now: so nothing is missed in between.
+  const Descriptor socket(OpenRouteSocket());
+  sockaddr_nl news = {};
+  news.nl_family = AF_NETLINK;
+  news.nl_groups = RTMGRP_LINK;
+  Check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&news),
+               sizeof news),
+        "bind({}, RTMGRP_LINK)", socket.get());
+  LinkMessage request(RTM_GETLINK, 0);
+  mnl_attr_put_strz(request.get(), IFLA_IFNAME, name.c_str());
+  Check(request.Send(socket.get()), "send({}, RTM_GETLINK)", socket.get());
+  std::string link = name;
+  Check(Read(socket.get(), StopWhenOperational, &link), "RTM_GETLINK(\"{}\")",
+        name);
 }
 
 }  // namespace steps

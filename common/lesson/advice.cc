@@ -122,7 +122,7 @@ bool ChangesInterfaces(const Call& call) {
   const auto asks_for = [&call](long request) {
     return std::ranges::find(call.numbers, request) != call.numbers.end();
   };
-  return call.name == "RTM_NEWLINK" ||
+  return Names(call, "veth") ||
          (call.name == "ioctl" &&
           (asks_for(SIOCSIFFLAGS) || asks_for(SIOCSIFADDR)));
 }
@@ -322,7 +322,7 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
       return std::nullopt;
 
     case EOPNOTSUPP:
-      if (call.name != "RTM_NEWLINK") return std::nullopt;
+      if (!Names(call, "veth")) return std::nullopt;
       return Advice{"This kernel has no veth interfaces.",
                     "a kernel configured with CONFIG_VETH"};
 

@@ -4,14 +4,11 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 
 #include "common/kernel/call.h"
+#include "common/kernel/cgroups.h"
 
 namespace steps {
-
-/// What the names of the cgroups that lessons make begin with.
-inline constexpr std::string_view kCgroupPrefix = "steps-";
 
 /// Why a call was refused, and the least that would allow it.
 struct Advice {

@@ -185,7 +185,7 @@ TEST(Explain, KnowsTheAppArmorProfileOfAContainer) {
 TEST(Explain, KnowsARootThatMayNotChangeInterfaces) {
   Machine machine = OpenMachine();
   machine.privileged = true;
-  for (const char* call : {"ioctl(SIOCSIFFLAGS)", "RTM_NEWLINK(\"veth\")"}) {
+  for (const char* call : {"ioctl(SIOCSIFFLAGS)", "send(3, RTM_NEWLINK, \"veth\")"}) {
     const CallError error = Refused(EPERM, call);
     EXPECT_THAT(CauseOf(error, machine), HasSubstr("CAP_NET_ADMIN"));
     EXPECT_THAT(RemedyOf(error, machine), HasSubstr("--cap-add NET_ADMIN"));
@@ -221,7 +221,7 @@ TEST(Explain, KnowsACallThatTheKernelLacks) {
 }
 
 TEST(Explain, KnowsAKernelWithoutVeth) {
-  EXPECT_THAT(CauseOf(Refused(EOPNOTSUPP, "RTM_NEWLINK(\"a\", \"veth\")"),
+  EXPECT_THAT(CauseOf(Refused(EOPNOTSUPP, "send(3, RTM_NEWLINK, \"veth\")"),
                       OpenMachine()),
               HasSubstr("no veth"));
   EXPECT_EQ(Explain(Refused(EOPNOTSUPP, "listen(3, 8)"), OpenMachine()),
