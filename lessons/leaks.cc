@@ -9,15 +9,16 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <ctime>
 
-#include "common/kernel/sockets.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/sockets.h"
 #include "common/program/program.h"
 
 namespace steps {
@@ -59,7 +60,8 @@ auto DiffersFrom(pid_t pid) {
 // Whether this has the file and the socket of `host` end with `error`.
 bool Reach(int error) {
   return TRY(open, kFile.c_str(), O_RDONLY) == error &&
-         TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == error;
+         TRY(sendto, OpenSocket(AF_UNIX, SOCK_DGRAM), "hello",
+             kSocket.c_str()) == error;
 }
 
 void Teach(Lesson& lesson) {
@@ -81,7 +83,7 @@ void Teach(Lesson& lesson) {
   lesson.Step("With all flags it shares no namespace, but the same machine");
   host.Run([] {
     MountTmpfs(kShm.c_str());
-    CALL(bind, DatagramSocket(), kSocket.c_str());
+    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), kSocket.c_str());
     CALL(open, kFile.c_str(), O_CREAT, 0600);
   });
   const auto home = NamespacesOf(host.pid());
