@@ -174,13 +174,13 @@ std::vector<Operation> OperationsOfRoot() {
   std::vector<Operation> operations;
   for (const Kind& kind : Kinds()) {
     const auto clone = [flag = kind.flag](Process& process) {
-      process.Clone("child", flag);
+      process.Clone("child", flag).MustDiffer(process, flag);
     };
     // Clone() takes clone3(2) for this flag, which is tried below.
     const auto unshare = [](Process& process) {
       process.Run([] { MUST(::unshare, CLONE_NEWTIME); });
     };
-    operations.push_back({NewNamespace(kind.flag), {}, clone});
+    operations.push_back({NewNamespace(kind.flag), {kProc}, clone});
     if (kind.flag == CLONE_NEWTIME) operations.back().run = unshare;
   }
   const std::string uts = NewNamespace(CLONE_NEWUTS);
@@ -192,12 +192,8 @@ std::vector<Operation> OperationsOfRoot() {
   const std::string tmpfs = "a tmpfs mounted";
   const std::vector<Operation> more = {
       {"clone3(2)", {}, Clone3},
-      {"sethostname(2) inside",
-       {kProc, uts},
-       InStandIn(CLONE_NEWUTS, SetNames)},
-      {mounts,
-       {kProc, NewNamespace(CLONE_NEWNS)},
-       InStandIn(CLONE_NEWNS, [] {})},
+      {"sethostname(2) inside", {uts}, InStandIn(CLONE_NEWUTS, SetNames)},
+      {mounts, {NewNamespace(CLONE_NEWNS)}, InStandIn(CLONE_NEWNS, [] {})},
       {tmpfs, {mounts}, InStandIn(CLONE_NEWNS, [] { MountTmpfs("/mnt"); })},
       {"a new proc mounted",
        {mounts, pid},
@@ -205,20 +201,18 @@ std::vector<Operation> OperationsOfRoot() {
       {"an mqueue mounted",
        {mounts, ipc},
        InStandIn(CLONE_NEWNS | CLONE_NEWIPC, MountQueues)},
-      {"lo brought up",
-       {kProc, net},
-       InStandIn(CLONE_NEWNET, [] { BringUp("lo"); })},
+      {"lo brought up", {net}, InStandIn(CLONE_NEWNET, [] { BringUp("lo"); })},
       {"a veth pair made",
-       {kProc, net},
+       {net},
        InStandIn(CLONE_NEWNET,
                  [] { MakeVethPair("outer", "inner", getpid()); })},
-      {"clocks put ahead", {kProc, time}, SetClocks},
+      {"clocks put ahead", {time}, SetClocks},
       {"chroot(2)",
        {},
        [](Process& process) { process.Run([] { MUST(chroot, "/"); }); }},
       {"pivot_root(2)", {tmpfs}, InStandIn(CLONE_NEWNS, PivotRoot)},
-      {"reading /proc/PID/ns of a child", {kProc, uts, pid}, ReadLinkOfChild},
-      {"setns(2) with a link", {kProc, uts, pid}, JoinByLink},
+      {"reading /proc/PID/ns of a child", {uts, pid}, ReadLinkOfChild},
+      {"setns(2) with a link", {uts, pid}, JoinByLink},
       {"setns(2) with a pidfd", {uts, pid}, JoinByPidfd},
       {"a namespace kept by a bind mount",
        {mounts, uts, pid},
