@@ -13,9 +13,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -41,6 +45,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
+#include "common/kernel/sockets.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
@@ -91,6 +96,15 @@ void SetNames() {
 void MountProc() { MUST(mount, "proc", "/proc", "proc", 0, nullptr); }
 
 void MountQueues() { MUST(mount, "mqueue", "/mnt", "mqueue", 0, nullptr); }
+
+void BringUpLoopback() {
+  MUST(ioctl, OpenSocket(AF_INET, SOCK_DGRAM), SIOCSIFFLAGS, "lo", IFF_UP);
+}
+
+void MakeVethPair() {
+  MUST(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
+       getpid());
+}
 
 void SetClocks(Process& process) {
   process.Run([] {
@@ -205,12 +219,11 @@ std::vector<Operation> OperationsOfRoot() {
        InStandIn(CLONE_NEWNS | CLONE_NEWIPC, MountQueues)},
       {"lo brought up",
        {net},
-       InStandIn(CLONE_NEWNET, [] { BringUp("lo"); }),
+       InStandIn(CLONE_NEWNET, BringUpLoopback),
        CAP_NET_ADMIN},
       {"a veth pair made",
        {net},
-       InStandIn(CLONE_NEWNET,
-                 [] { MakeVethPair("outer", "inner", getpid()); }),
+       InStandIn(CLONE_NEWNET, MakeVethPair),
        CAP_NET_ADMIN},
       {"clocks put ahead", {time}, SetClocks, CAP_SYS_TIME},
       {"chroot(2)",
