@@ -12,9 +12,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -40,6 +45,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
+#include "common/kernel/sockets.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
@@ -90,6 +96,15 @@ void SetNames() {
 void MountProc() { MUST(mount, "proc", "/proc", "proc", 0, nullptr); }
 
 void MountQueues() { MUST(mount, "mqueue", "/mnt", "mqueue", 0, nullptr); }
+
+void BringUpLoopback() {
+  MUST(ioctl, OpenSocket(AF_INET, SOCK_DGRAM), SIOCSIFFLAGS, "lo", IFF_UP);
+}
+
+void MakeVethPair() {
+  MUST(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
+       getpid());
+}
 
 void SetClocks(Process& process) {
   process.Run([] {
@@ -160,6 +175,7 @@ struct Operation {
   std::string name;
   std::vector<std::string> needs;  // Operations that stand before it.
   Operate run;
+  int capability = CAP_SYS_ADMIN;  // What it takes where nothing is new.
 };
 
 constexpr const char* kProc = "/proc of this PID namespace";
@@ -174,13 +190,13 @@ std::vector<Operation> OperationsOfRoot() {
   std::vector<Operation> operations;
   for (const Kind& kind : Kinds()) {
     const auto clone = [flag = kind.flag](Process& process) {
-      process.Clone("child", flag);
+      process.Clone("child", flag).MustDiffer(process, flag);
     };
     // Clone() takes clone3(2) for this flag, which is tried below.
     const auto unshare = [](Process& process) {
       process.Run([] { MUST(::unshare, CLONE_NEWTIME); });
     };
-    operations.push_back({NewNamespace(kind.flag), {}, clone});
+    operations.push_back({NewNamespace(kind.flag), {kProc}, clone});
     if (kind.flag == CLONE_NEWTIME) operations.back().run = unshare;
   }
   const std::string uts = NewNamespace(CLONE_NEWUTS);
@@ -192,12 +208,8 @@ std::vector<Operation> OperationsOfRoot() {
   const std::string tmpfs = "a tmpfs mounted";
   const std::vector<Operation> more = {
       {"clone3(2)", {}, Clone3},
-      {"sethostname(2) inside",
-       {kProc, uts},
-       InStandIn(CLONE_NEWUTS, SetNames)},
-      {mounts,
-       {kProc, NewNamespace(CLONE_NEWNS)},
-       InStandIn(CLONE_NEWNS, [] {})},
+      {"sethostname(2) inside", {uts}, InStandIn(CLONE_NEWUTS, SetNames)},
+      {mounts, {NewNamespace(CLONE_NEWNS)}, InStandIn(CLONE_NEWNS, [] {})},
       {tmpfs, {mounts}, InStandIn(CLONE_NEWNS, [] { MountTmpfs("/mnt"); })},
       {"a new proc mounted",
        {mounts, pid},
@@ -206,19 +218,20 @@ std::vector<Operation> OperationsOfRoot() {
        {mounts, ipc},
        InStandIn(CLONE_NEWNS | CLONE_NEWIPC, MountQueues)},
       {"lo brought up",
-       {kProc, net},
-       InStandIn(CLONE_NEWNET, [] { BringUp("lo"); })},
+       {net},
+       InStandIn(CLONE_NEWNET, BringUpLoopback),
+       CAP_NET_ADMIN},
       {"a veth pair made",
-       {kProc, net},
-       InStandIn(CLONE_NEWNET,
-                 [] { MakeVethPair("outer", "inner", getpid()); })},
-      {"clocks put ahead", {kProc, time}, SetClocks},
+       {net},
+       InStandIn(CLONE_NEWNET, MakeVethPair),
+       CAP_NET_ADMIN},
+      {"clocks put ahead", {time}, SetClocks, CAP_SYS_TIME},
       {"chroot(2)",
        {},
        [](Process& process) { process.Run([] { MUST(chroot, "/"); }); }},
       {"pivot_root(2)", {tmpfs}, InStandIn(CLONE_NEWNS, PivotRoot)},
-      {"reading /proc/PID/ns of a child", {kProc, uts, pid}, ReadLinkOfChild},
-      {"setns(2) with a link", {kProc, uts, pid}, JoinByLink},
+      {"reading /proc/PID/ns of a child", {uts, pid}, ReadLinkOfChild},
+      {"setns(2) with a link", {uts, pid}, JoinByLink},
       {"setns(2) with a pidfd", {uts, pid}, JoinByPidfd},
       {"a namespace kept by a bind mount",
        {mounts, uts, pid},
@@ -286,7 +299,7 @@ std::vector<Trial> TryAll(const Machine& machine) {
     }
   }
   for (Operation& operation : operations) {
-    if (!machine.privileged) {
+    if (!HasCapabilities({CAP_SYS_ADMIN, operation.capability})) {
       operation.needs.insert(operation.needs.begin(), kRoot);
       operation.run = [become_root, run = operation.run](Process& process) {
         become_root(process);
@@ -311,7 +324,7 @@ bool IsOnPath(const std::string& tool) {
 
 // Those whose output lessons show.
 std::vector<ToolOnPath> FindTools() {
-  std::vector<ToolOnPath> tools = {{"id", "coreutils", false},
+  std::vector<ToolOnPath> tools = {{"grep", "grep", false},
                                    {"ip", "iproute2", false},
                                    {"ipcs", "util-linux", false},
                                    {"ps", "procps", false}};
