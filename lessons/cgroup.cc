@@ -123,9 +123,6 @@ void Teach(Lesson& lesson) {
   lesson.Step("With CLONE_NEWCGROUP, its own cgroup is the root");
   inside.Run([] { CALL(unshare, CLONE_NEWCGROUP); });
   const Evidence made = inside.Ask(upper, lower, kNamespace);
-  lesson.Answer(made[group ? upper : lower],
-                "Paths begin at the root of the reader's cgroup namespace; "
-                "what is above it is not hidden, only its name is.");
   lesson.Claim("With CLONE_NEWCGROUP, it is in a new cgroup namespace.",
                made[kNamespace] != before[kNamespace]);
   lesson.Claim("Inside, the cgroup in which it was is the root: \"/\".",
@@ -134,6 +131,9 @@ void Teach(Lesson& lesson) {
                    : Outcome{made[lower] == "/"});
   lesson.Claim("Inside, the path of a process above begins with \"/..\".",
                group ? Outcome{made[upper] == "/.."} : limit);
+  lesson.Answer(made[group ? upper : lower],
+                "Paths begin at the root of the reader's cgroup namespace; "
+                "what is above it is not hidden, only its name is.");
   const Evidence after = outside.Ask(upper, lower, kNamespace);
   lesson.Claim("Outside, all paths are the same as before.", after == before);
 
