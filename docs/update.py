@@ -88,7 +88,7 @@ def part(lesson, name, refused):
     if name == "table":
         return text[text.rindex("\n", 0, text.index(" what it is about ")) + 1:]
     steps = re.split(r"^(?=\d+  )", text, flags=re.MULTILINE)
-    steps[-1], end = re.split(r"(?=^     remember )", steps[-1], flags=re.MULTILINE)
+    steps[-1], end = re.split(r"(?=^     remember |^\d+ of \d+ lessons run here)", steps[-1], flags=re.MULTILINE)
     parts = {"opening": steps[0], "end": end}
     parts.update((str(number), step) for number, step in enumerate(steps) if number > 0)
     return parts[name].rstrip("\n") + "\n"

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 
 #include "common/program/program.h"
 #include "lessons/clone_tables.h"
@@ -102,12 +103,10 @@ void Teach(Lesson& lesson) {
               "A row for each child. `new`: its namespace of this kind is not "
               "its parent's.");
   std::map<int, int> differs;
-  int allowed = 0;
   const Outcome each = lesson.Attempt([&] {
     for (const Kind& kind : Kinds()) {
       if (kind.flag == CLONE_NEWTIME) continue;  // The next step.
       differs[kind.flag] = DifferenceOf(outside.Clone("child", kind.flag));
-      allowed |= kind.flag;
     }
     return std::ranges::all_of(
         differs, [](const auto& row) { return row.first == row.second; });
@@ -116,8 +115,8 @@ void Teach(Lesson& lesson) {
   lesson.Answer(differs.contains(CLONE_NEWUTS)
                     ? KindNames(differs[CLONE_NEWUTS])
                     : "not allowed here",
-                "Its PID is new, its PID namespace is not. A namespace is new "
-                "at once, before anything in it has changed.");
+                "Its PID is new, its PID namespace is not. The new namespace "
+                "is owned by the user namespace that both are in.");
   lesson.Claim("With one flag, it differs in that kind and in no other.", each);
 
   lesson.Step("The eighth flag, CLONE_NEWTIME, is for clone3(2)",
@@ -133,12 +132,13 @@ void Teach(Lesson& lesson) {
                error == ECHILD && same.differs == 0);
   const Outcome eighth = lesson.Attempt([&] {
     const Process child = outside.Clone("child", CLONE_NEWTIME);
-    allowed |= CLONE_NEWTIME;
     return outside.Ask(Differs(DifferenceOf(child))) == "time";
   });
   lesson.Claim("clone3(2) takes it for a flag.", eighth);
 
   lesson.Step("With all flags at once, a child shares none");
+  int allowed = eighth.holds ? CLONE_NEWTIME : 0;
+  for (const auto& [flag, kinds] : differs) allowed |= flag;
   Process inside = outside.Clone("inside", allowed);
   const int all = DifferenceOf(inside);
   outside.Ask(Differs(all));

@@ -12,7 +12,6 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,8 +64,7 @@ void Teach(Lesson& lesson) {
   host.Ask(kIpcs);
   const Evidence before = host.Ask(kKeys, kNamespace);
   lesson.Claim(
-      "Without CLONE_NEWIPC, a child's objects are its parent's, and outlive "
-      "the child.",
+      "Without CLONE_NEWIPC, a child's objects are shared and outlive it.",
       before[kKeys] == "1");
 
   lesson.Predict(
@@ -94,14 +92,13 @@ void Teach(Lesson& lesson) {
   lesson.Step("A POSIX queue is a file on a mount of type mqueue",
               "The mount shows the namespace of the process that mounted it: "
               "`host` makes a queue there, and only `other` finds it.");
-  host.Run([] {
-    MountTmpfs(kShm.c_str());
-    MUST(mkdir, kMqueue.c_str(), 0700);
-  });
+  host.Run([] { MountTmpfs(kShm.c_str()); });
   Process other = host.Clone("other", CLONE_NEWIPC);
   const Outcome posix = lesson.Attempt([&] {
-    other.Run(
-        [] { CALL(mount, "mqueue", kMqueue.c_str(), "mqueue", 0, nullptr); });
+    other.Run([] {
+      MUST(mkdir, kMqueue.c_str(), 0700);
+      CALL(mount, "mqueue", kMqueue.c_str(), "mqueue", 0, nullptr);
+    });
     host.Run([] { CALL(open, kNew.c_str(), O_CREAT, 0600); });
     return other.Run(OpenQueue) == 0 && host.Run(OpenQueue) == ENOENT;
   });
@@ -109,16 +106,13 @@ void Teach(Lesson& lesson) {
                posix);
 
   lesson.Step("Not isolated: a file, a socket with a path, a signal",
-              "`other` shares two more namespaces with `host`: the one of its "
-              "mounts and the one of its PIDs.");
-  host.Run([] {
-    CALL(open, kFile.c_str(), O_CREAT, 0600);
-    CALL(bind, MUST(socket, AF_UNIX, SOCK_DGRAM, 0), kSocket.c_str());
-  });
+              "`other` still shares its mount namespace and its PID namespace "
+              "with `host`.");
+  host.Run([] { CALL(open, kFile.c_str(), O_CREAT, 0600); });
+  host.Run([] { CALL(bind, DatagramSocket(), kSocket.c_str()); });
   const bool reached = other.Run([] {
-    const int fd = MUST(socket, AF_UNIX, SOCK_DGRAM, 0);
     return TRY(open, kFile.c_str(), O_RDONLY) == 0 &&
-           TRY(sendto, fd, "hello", kSocket.c_str()) == 0;
+           TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == 0;
   });
   host.Run([pid = other.pid()] {
     CALL(kill, pid, SIGKILL);
@@ -128,13 +122,12 @@ void Teach(Lesson& lesson) {
                reached);
 
   lesson.Step("The namespace of `other` ends with its last process",
-              "The mount of `other` is left, and its namespace is gone: that "
-              "is what EACCES means here, and no permission helps.");
+              "The mqueue mount is left, but the namespace behind it is gone. "
+              "EACCES means that here: no permission would help.");
   const int late =
       host.Run([] { return TRY(open, kLate.c_str(), O_CREAT, 0600); });
   lesson.Claim(
-      "An IPC namespace ends with its last process: an mqueue mount does not "
-      "hold it.",
+      "An IPC namespace ends with its last process, though its mount is left.",
       posix.holds ? Outcome{late == EACCES} : posix);
 
   lesson.Compare(before, made, after);

@@ -9,7 +9,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,9 +58,8 @@ auto DiffersFrom(pid_t pid) {
 
 // Whether this has the file and the socket of `host` end with `error`.
 bool Reach(int error) {
-  const int fd = MUST(socket, AF_UNIX, SOCK_DGRAM, 0);
   return TRY(open, kFile.c_str(), O_RDONLY) == error &&
-         TRY(sendto, fd, "hello", kSocket.c_str()) == error;
+         TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == error;
 }
 
 void Teach(Lesson& lesson) {
@@ -83,8 +81,8 @@ void Teach(Lesson& lesson) {
   lesson.Step("With all flags it shares no namespace, but the same machine");
   host.Run([] {
     MountTmpfs(kShm.c_str());
-    MUST(bind, MUST(socket, AF_UNIX, SOCK_DGRAM, 0), kSocket.c_str());
-    MUST(open, kFile.c_str(), O_CREAT, 0600);
+    CALL(bind, DatagramSocket(), kSocket.c_str());
+    CALL(open, kFile.c_str(), O_CREAT, 0600);
   });
   const auto home = NamespacesOf(host.pid());
   const int all = Agreement(home, home);  // The kinds that this kernel has.
@@ -102,8 +100,8 @@ void Teach(Lesson& lesson) {
   const Evidence made = inside.Ask(kKernel, kCpus, kMemory, kThreads);
   lesson.Answer(made[kMemory] == before[kMemory] ? "the memory in /proc/meminfo"
                                                  : made[kMemory],
-                "The others belong to a UTS, PID or network namespace. None "
-                "is for memory: a cgroup limits that, and hides nothing.");
+                "The others belong to a UTS, PID or network namespace. There "
+                "is none for memory: a cgroup limits it, and hides nothing.");
   lesson.Claim("Kernel, CPUs, memory and threads-max are still the machine's.",
                made == before);
 
@@ -113,19 +111,15 @@ void Teach(Lesson& lesson) {
   const Evidence earlier = host.Ask(kLoad, kDate);
   const Evidence now = inside.Ask(kLoad, kDate);
   const Evidence later = host.Ask(kLoad, kDate);
-  lesson.Claim(
-      "The load and CLOCK_REALTIME, which gives the date, are the machine's, "
-      "too.",
-      (now[kLoad] == earlier[kLoad] || now[kLoad] == later[kLoad]) &&
-          earlier[kDate] <= now[kDate] && now[kDate] <= later[kDate]);
+  lesson.Claim("The load and the date (CLOCK_REALTIME) are the machine's, too.",
+               (now[kLoad] == earlier[kLoad] || now[kLoad] == later[kLoad]) &&
+                   earlier[kDate] <= now[kDate] && now[kDate] <= later[kDate]);
 
   lesson.Step("A file and a socket with a path, on a mount of `host`",
               "A new mount namespace starts with a copy of the mounts, and "
               "these are the same file systems.");
-  lesson.Claim(
-      "A file and a socket with a path are reached through a mount that both "
-      "have.",
-      inside.Run([] { return Reach(0); }));
+  lesson.Claim("A mount that both sides have leads to its files and sockets.",
+               inside.Run([] { return Reach(0); }));
   inside.Run([] { MountTmpfs(kShm.c_str()); });
   lesson.Claim("Another mount in the same place hides them: ENOENT.",
                inside.Run([] { return Reach(ENOENT); }));

@@ -1,228 +1,149 @@
-// Mount namespace: a mount table of one's own.          mount_namespaces(7)
-//
-// Four children of one process mount a tmpfs each, and both sides look what
-// they have. A fifth mounts what a container needs: a tmpfs of its own, and
-// a proc that shows its own processes. The lesson claims:
-//
-//   1. Without CLONE_NEWNS, a child's new mount is its parent's.
-//   2. With it, a shared mount still passes on new ones, both ways.
-//   3. After MS_REC | MS_PRIVATE, it passes on none.
-//   4. After MS_REC | MS_SLAVE, new ones come in and do not go out.
-//   5. In another namespace, a tmpfs is mounted inside, not outside.
-//   6. In a new PID namespace alone, /proc shows the outside.
-//   7. A proc of its own lists the inside and nothing else.
-//   8. Outside, /mnt and /proc are what they were.
-//
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
-// Where a container engine masks /proc, it refuses a new one: 7 is skipped.
+// Mount namespaces: private mounts, and a /proc that fits. mount_namespaces(7)
 //
 //   bazel run //lessons:mount                the lesson
 //   bazel run //lessons:mount -- --shell     and a shell inside
-//   bazel run //lessons:mount -- --help      all options
+//
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
-#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <algorithm>
-#include <csignal>
-#include <filesystem>
-#include <string>
-#include <utility>
-
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/mounts.h"
-#include "common/namespaces.h"
-#include "common/program.h"
+#include "common/kernel/mounts.h"
+#include "common/program/program.h"
 
 namespace steps {
 namespace {
 
-constexpr const char* kMountProc =
-    "mount(\"proc\", \"/proc\", \"proc\", 0, NULL)";
+constexpr const char* kMountInfo = "/proc/self/mountinfo";
 
-// The evidence: which file system is mounted where.
-Evidence Look() {
-  return {FromMount("/mnt"), FromMount("/proc"),
-          FromLink("namespace", "/proc/self/ns/mnt")};
-}
+const Probe kChild{"on /mnt/child", kMountInfo,
+                   [] { return MountedOn("/mnt/child"); }};
+const Probe kHost{"on /mnt/host", kMountInfo,
+                  [] { return MountedOn("/mnt/host"); }};
+// A peer group has a number: mounts pass between its members.
+const Probe kTag{"tag of /mnt", kMountInfo, []() -> std::string {
+                   const auto mount = MountOn("/mnt");
+                   if (!mount || mount->tags.empty()) return "none (private)";
+                   return mount->tags + (mount->tags.starts_with("shared")
+                                             ? " (peers)"
+                                             : " (slave)");
+                 }};
+// All that is mounted there: something may have been before the lesson.
+const Probe kMnt{"on /mnt", kMountInfo, [] {
+                   std::string types;
+                   for (const Mount& mount : Mounts()) {
+                     if (mount.point != "/mnt") continue;
+                     types =
+                         mount.type + (types.empty() ? "" : " over ") + types;
+                   }
+                   return types.empty() ? "nothing" : types;
+                 }};
+const Probe kSelf{"PID in /proc", "/proc/self",
+                  [] { return ReadLink("/proc/self"); }};
+const Probe kNamespace{"mount namespace", "/proc/self/ns/mnt",
+                       [] { return ReadLink("/proc/self/ns/mnt"); }};
+const Probe kPs{"", "$ ps -e -o pid,comm", [] {
+                  const auto ps = RunTool({"ps", "-e", "-o", "pid,comm"});
+                  if (!IsMissing(ps)) return ps;
+                  return ps + ": /proc has " +
+                         std::to_string(ProcessesIn("/proc").size());
+                }};
 
-// The evidence: what ps(1) lists, or only how much where that is many
-// lines; and by which PID /proc knows this process: ps gives up where it is
-// not its own.
-Evidence List() {
-  const std::string count = fmt::to_string(ProcessesIn("/proc").size());
-  Finding listed = {"processes", count + " in all", "/proc"};
-  const Finding self = FromLink("own PID", "/proc/self");
-  if (self.value == fmt::to_string(getpid()))
-    listed = FromTool({"ps", "-e", "-o", "pid,comm"}, listed);
-  const auto lines = std::ranges::count(listed.value, '\n');
-  if (lines > 2) listed.value = fmt::format("{} in all", lines);
-  return {listed, self};
+void MountForChild() {
+  CALL(mount, "tmpfs", "/mnt/child", "tmpfs", 0, nullptr);
 }
-
-void Clone(Side& side, Child& child, int flags) {
-  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
-  side.Check(child.Started(pid), "clone({})", CloneFlags(flags));
-}
-
-// The act.
-void MountTmpfs(Side& side, const std::string& point) {
-  const int result = mount("tmpfs", point.c_str(), "tmpfs", 0, nullptr);
-  side.Check(result, "mount(\"tmpfs\", \"{}\", \"tmpfs\", 0, NULL)", point);
-}
-
-// A new mount namespace begins with a copy of every mount, and what is
-// mounted below a shared mount later passes from copy to copy. Here is
-// decided, for all mounts: MS_PRIVATE stops that in both directions,
-// MS_SLAVE outwards only.
-void SetPropagation(Side& side, unsigned long type) {
-  const int result = mount("none", "/", nullptr, MS_REC | type, nullptr);
-  side.Check(result, "mount(\"none\", \"/\", NULL, {}, NULL)",
-             MountFlags(MS_REC | type));
-}
-
-// Stands in for a host, in a mount namespace that is thrown away, and has
-// four children, one after the other. Each mounts on /mnt/NAME, then its
-// parent does on /mnt/outer, and both look.
-void Outer(Line& line) {
-  Side outer("outer", line);
-  SetPropagation(outer, MS_PRIVATE);
-  SetPropagation(outer, MS_SHARED);
-  MountTmpfs(outer, "/mnt");
-  std::filesystem::create_directory("/mnt/outer");
-  const auto add = [&](const std::string& name, int flags,
-                       unsigned long type) {
-    const std::string point = "/mnt/" + name;
-    std::filesystem::create_directory(point);
-    Child child([&](Line& to_parent) {
-      Side side(name, to_parent);
-      if (type != 0) SetPropagation(side, type);
-      MountTmpfs(side, point);
-      side.Show({FromPropagation("/mnt")});
-      to_parent.Checkpoint();
-      side.Show({FromMount(point), FromMount("/mnt/outer")});
-    });
-    Clone(outer, child, flags);
-    outer.Hear(child);
-    MountTmpfs(outer, "/mnt/outer");
-    child.Release();
-    outer.Hear(child);
-    child.Finish();
-    outer.Show({FromMount(point), FromMount("/mnt/outer")});
-    Check(umount("/mnt/outer"), "umount(\"/mnt/outer\")");
-  };
-  add("child", SIGCHLD, 0);
-  add("shared", CLONE_NEWNS | SIGCHLD, 0);
-  add("private", CLONE_NEWNS | SIGCHLD, MS_PRIVATE);
-  add("slave", CLONE_NEWNS | SIGCHLD, MS_SLAVE);
-}
-
-// The experiment, in a mount namespace and a PID namespace of its own. The
-// first call prevents the accident: on a host whose mounts are shared, the
-// new proc would be the host's, too.
-void Inside(Line& line) {
-  Side inside("inside", line);
-  SetPropagation(inside, MS_PRIVATE);
-  MountTmpfs(inside, "/mnt");
-  inside.Show(List());
-  const int result = mount("proc", "/proc", "proc", 0, nullptr);
-  const int refusal = inside.Try(result, "{}", kMountProc);
-  inside.Show(List());
-  inside.Show(Look());
-  line.Send(fmt::to_string(refusal));  // To be judged, not shown.
-  // For --shell, whose orphans come to PID 1: the kernel reaps the children
-  // of a process that ignores SIGCHLD.
-  std::signal(SIGCHLD, SIG_IGN);
-  line.Checkpoint();
-}
+void MountForHost() { CALL(mount, "tmpfs", "/mnt/host", "tmpfs", 0, nullptr); }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  Process& outside = lesson.outside();
 
-  lesson.Begin("Outside: what is mounted, and what ps lists");
-  outside.Show(List());
-  const Evidence before = outside.Show(Look());
-
-  lesson.Begin(
-      "Control: without CLONE_NEWNS a child mounts for its parent");
-  lesson.Note(
-      "The outer process plays a host whose mounts systemd shared.");
-  Child outer(Outer);
-  Clone(outside, outer, CLONE_NEWNS | SIGCHLD);
-  // Did the child's mount go out, and its parent's come in? Hear() passes
-  // on what a process tells, up to and with its next evidence.
-  std::string received;  // What the child has where its parent mounted.
-  const auto hear = [&](const std::string& point) {
-    outside.Hear(outer);
-    const Evidence child = outside.Hear(outer);
-    const Evidence parent = outside.Hear(outer);
-    received = child.Value("/mnt/outer");
-    return std::pair(child.Value(point) == parent.Value(point),
-                     received == parent.Value("/mnt/outer"));
-  };
-  const auto control = hear("/mnt/child");
-
-  lesson.Begin(
-      "The accident: CLONE_NEWNS, and the parent still has the mount");
-  const auto shared = hear("/mnt/shared");
-  lesson.Predict(
-      "Next, a child makes its mounts private (MS_PRIVATE). Then its "
-      "parent mounts a tmpfs on /mnt/outer. What has the child there?",
-      {"tmpfs", "no mount"});
-
-  lesson.Begin("The remedy: MS_PRIVATE; or MS_SLAVE, which only receives");
-  const auto isolated = hear("/mnt/private");
-  lesson.Answer(received,
-                "A private mount passes nothing on, and receives nothing.");
-  const auto slave = hear("/mnt/slave");
-  outer.Finish();
-
-  lesson.Begin(
-      "Inside: with CLONE_NEWNS and MS_PRIVATE it mounts for itself");
-  Child child(Inside);
-  Clone(outside, child, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD);
-  const Evidence old_proc = outside.Hear(child);
-  outside.Hear(child);
-  const Evidence inside = outside.Hear(child);
-  const Outcome new_proc = lesson.Attempt([&] {
-    const int refusal = std::stoi(child.Receive().value());
-    if (refusal != 0) throw CallError(refusal, kMountProc);
-    return ProcessesIn(fmt::format("/proc/{}/root/proc", child.pid()))
-               .size() == 1;
+  lesson.Step("Control: without CLONE_NEWNS, a child mounts for its parent",
+              "`host` stands in for your machine. Its /mnt is shared.");
+  const Evidence before = outside.Ask(kMnt, kSelf, kNamespace);
+  Process host = outside.StandIn("host", CLONE_NEWNS);
+  host.Run([] {
+    MountTmpfs("/mnt");
+    CALL(mount, "none", "/mnt", nullptr, MS_SHARED, nullptr);
+    MUST(mkdir, "/mnt/child", 0755);
+    MUST(mkdir, "/mnt/host", 0755);
   });
+  Process child = host.Clone("child", 0);
+  child.Run(MountForChild);
+  lesson.Claim("Without CLONE_NEWNS, a child's mount is its parent's, too.",
+               host.Ask(kChild) == "tmpfs");
+  child.Run([] { MUST(umount, "/mnt/child"); });
 
-  lesson.Begin("Outside again, with the mounts inside still there");
-  outside.Show(List());
-  const Evidence after = outside.Show(Look());
-  lesson.Compare(before, inside, after);
+  lesson.Predict(
+      "/mnt is shared. A child in a new mount namespace mounts a tmpfs on "
+      "/mnt/child. Does the host see it?",
+      {"yes", "no", "only root does", "only after the child ends"});
 
-  lesson.Claim("Without CLONE_NEWNS, a child's new mount is its parent's.",
-               control == std::pair(true, true));
+  lesson.Step("The accident: a copy of a shared mount passes new mounts on",
+              "shared:N is peer group N: all members get a mount made in one.");
+  Process copy = host.Clone("copy", CLONE_NEWNS);
+  copy.MustDiffer(host, CLONE_NEWNS);
+  const std::string peers = copy.Ask(kTag);
+  copy.Run(MountForChild);
+  const bool leaked = host.Ask(kChild) == "tmpfs";
+  lesson.Answer(leaked ? "yes" : "no",
+                "A new mount namespace is a copy, and copies of a shared mount "
+                "are peers.");
+  lesson.Claim("With CLONE_NEWNS alone, a shared mount still passes mounts on.",
+               leaked && peers == host.Run(kTag.read));
+  host.Run([] { MUST(umount, "/mnt/child"); });
+
+  lesson.Step("The remedy: MS_PRIVATE leaves the peer group");
+  Process isolated = host.Clone("private", CLONE_NEWNS);
+  isolated.Run(
+      [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr); });
+  isolated.Ask(kTag);
+  isolated.Run(MountForChild);
   lesson.Claim(
-      "With it, a shared mount still passes on new ones, both ways.",
-      shared == std::pair(true, true));
-  lesson.Claim("After MS_REC | MS_PRIVATE, it passes on none.",
-               isolated == std::pair(false, false));
+      "A private mount passes nothing on.",
+      isolated.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
+  host.Run(MountForHost);
   lesson.Claim(
-      "After MS_REC | MS_SLAVE, new ones come in and do not go out.",
-      slave == std::pair(false, true));
+      "A private mount receives nothing.",
+      host.Run(kHost.read) == "tmpfs" && isolated.Ask(kHost) == "nothing");
+  host.Run([] { MUST(umount, "/mnt/host"); });
+
+  lesson.Step("MS_SLAVE receives mounts, and passes none on",
+              "master:N means that mounts arrive from peer group N.");
+  Process slave = host.Clone("slave", CLONE_NEWNS);
+  slave.Run(
+      [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr); });
+  slave.Ask(kTag);
+  host.Run(MountForHost);
+  lesson.Claim("A slave receives what its master mounts.",
+               slave.Ask(kHost) == "tmpfs");
+  slave.Run(MountForChild);
   lesson.Claim(
-      "In another namespace, a tmpfs is mounted inside, not outside.",
-      inside.Value("namespace") != after.Value("namespace") &&
-          inside.Value("/mnt") != after.Value("/mnt"));
-  lesson.Claim("In a new PID namespace alone, /proc shows the outside.",
-               old_proc.Value("own PID") != "1");
-  lesson.Claim("A proc of its own lists the inside and nothing else.",
-               new_proc);
-  lesson.Claim("Outside, /mnt and /proc are what they were.",
-               after.Value("/mnt") == before.Value("/mnt") &&
-                   after.Value("/proc") == before.Value("/proc"));
-  lesson.Keep(std::move(child));
+      "A slave passes nothing on.",
+      slave.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
+
+  lesson.Step("A new PID namespace needs a new /proc");
+  Process inside = outside.StandIn("inside", CLONE_NEWNS | CLONE_NEWPID);
+  lesson.Claim("In a new PID namespace, the old /proc shows the outside.",
+               inside.Ask(kSelf) == std::to_string(inside.pid()));
+  const Outcome proc = lesson.Attempt([&] {
+    inside.Run([] { CALL(mount, "proc", "/proc", "proc", 0, nullptr); });
+    inside.Ask(kPs);
+    return inside.Run(kSelf.read) == "1";
+  });
+  lesson.Claim("A new proc lists the processes of its PID namespace only.",
+               proc);
+  inside.Run([] { MountTmpfs("/mnt"); });
+  const Evidence mounted = inside.Ask(kMnt, kSelf, kNamespace);
+  const Evidence after = outside.Ask(kMnt, kSelf, kNamespace);
+  lesson.Claim("A tmpfs mounted inside is not mounted outside.",
+               mounted[kMnt] != after[kMnt] && after == before);
+
+  lesson.Compare(before, mounted, after);
+  lesson.Remember(
+      "A mount namespace starts as a copy of all mounts. Make them private "
+      "before you mount anything.");
+  lesson.Keep(std::move(inside));
 }
 
 }  // namespace
@@ -231,8 +152,7 @@ void Teach(Lesson& lesson) {
 int main(int argc, char** argv) {
   return steps::RunLesson(
       argc, argv,
-      {.name = "mount",
-       .title = "Mount namespace: a mount table of one's own",
-       .man_page = "mount_namespaces(7)"},
+      {"mount", "Mount namespaces: private mounts, and a /proc that fits",
+       "mount_namespaces(7)"},
       steps::Teach);
 }

@@ -73,8 +73,9 @@ void BringUp(const char* name, const char* ip) {
 // What comes through a connection; "" where nothing comes.
 std::string Receive(int connection) {
   std::array<char, 64> text = {};
-  TRY(read, connection, text.data(), 63);
-  return text.data();
+  char* const buffer = text.data();
+  TRY(read, connection, buffer, 63);
+  return buffer;
 }
 
 void Teach(Lesson& lesson) {

@@ -1,237 +1,168 @@
 // setns: join a namespace that exists.                             setns(2)
 //
-// A child stays in a UTS and a PID namespace of its own; others join them
-// by the links in its /proc/PID/ns and by a pidfd. The lesson claims:
-//
-//   1. A child that does not join is outside, under the old name.
-//   2. setns(2) moves its caller inside, under the new name.
-//   3. Outside, nothing has changed.
-//   4. nstype 0 takes any kind; a wrong one, or no namespace, is EINVAL.
-//   5. A pidfd joins several kinds in one call.
-//   6. Joining a PID namespace moves the children, not the caller.
-//   7. A bind mount or descriptor keeps a namespace with no process.
-//
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
-//
 //   bazel run //lessons:setns                the lesson
 //   bazel run //lessons:setns -- --shell     and a shell inside
-//   bazel run //lessons:setns -- --help      all options
-//
-// It is a tool, too, which lessons/setns_join.cc has:
-//
 //   bazel run //lessons:setns -- /proc/4242/ns/uts [COMMAND…]
+//
+// The last form is a tool: lessons/setns_join.cc.
+//
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <functional>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/descriptor.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/namespaces.h"
-#include "common/program.h"
+#include "common/kernel/mounts.h"
+#include "common/program/program.h"
 #include "lessons/setns_join.h"
 
 namespace steps {
 namespace {
 
-// The evidence: a name, and two of the namespaces that this process is in.
-Evidence Ask() {
-  utsname names = {};
-  Check(uname(&names), "uname()");
-  return {{"hostname", names.nodename, "uname(2)"},
-          FromLink("UTS", "/proc/self/ns/uts"),
-          FromLink("PID", "/proc/self/ns/pid")};
+const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
+                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
+const Probe kUts{"UTS namespace", "/proc/self/ns/uts",
+                 [] { return ReadLink("/proc/self/ns/uts"); }};
+const Probe kPid{"PID namespace", "/proc/self/ns/pid",
+                 [] { return ReadLink("/proc/self/ns/pid"); }};
+
+// glibc 2.36 declares it for C only.
+int pidfd_open(pid_t pid, unsigned flags) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
 }
 
-// Whether both are in one UTS namespace, and know its name.
-bool Same(const Evidence& one, const Evidence& other) {
-  return one.Value("UTS") == other.Value("UTS") &&
-         one.Value("hostname") == other.Value("hostname");
+std::string Uts(pid_t pid) { return fmt::format("/proc/{}/ns/uts", pid); }
+
+int OpenFile(const std::string& path) {
+  return CALL(open, path.c_str(), O_RDONLY);
 }
 
-// Has a child, in no new namespace, do `act`, and gives what is found
-// there: by `count` processes, the child last.
-std::vector<Evidence> InChild(Side& parent, const std::string& name,
-                              const std::function<void(Side&)>& act,
-                              int count = 1) {
-  Child child([&](Line& line) {
-    Side side(name, line);
-    act(side);
-    side.Show(Ask());
+void Kill(Process& parent, pid_t pid) {
+  parent.Run([pid] {
+    CALL(kill, pid, SIGKILL);
+    CALL(waitpid, pid, nullptr, 0);
   });
-  child.Fork();
-  std::vector<Evidence> found;
-  for (; count > 0; --count) found.push_back(parent.Hear(child));
-  child.Finish();
-  return found;
-}
-
-// Whoever is inside: gives its UTS namespace a name, and stays.
-void Hold(Line& line, const std::string& name) {
-  Side inside("inside", line);
-  const int result = sethostname(name.data(), name.size());
-  inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
-  inside.Show(Ask());
-  line.Checkpoint();
-}
-
-Descriptor OpenLink(Side& side, const std::string& path) {
-  Descriptor link(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  side.Check(link.get(), "open(\"{}\", O_RDONLY)", path);
-  return link;
-}
-
-// The experiment. `nstype` says of which kind the link must be; 0: of any.
-void Join(Side& joiner, const std::string& path, int nstype) {
-  const Descriptor uts = OpenLink(joiner, path);
-  const int result = setns(uts.get(), nstype);
-  joiner.Check(result, "setns({}, {})", uts.get(),
-               nstype == 0 ? "0" : CloneFlags(nstype));
-}
-
-// A pidfd stands for all the namespaces of its process.
-void JoinTwo(Side& joiner, pid_t pid) {
-  // Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  joiner.Check(pidfd.get(), "pidfd_open({}, 0)", pid);
-  const int result = setns(pidfd.get(), CLONE_NEWUTS | CLONE_NEWPID);
-  joiner.Check(result, "setns({}, CLONE_NEWUTS | CLONE_NEWPID)",
-               pidfd.get());
-  InChild(joiner, "child", [](Side&) {});
-}
-
-// A namespace with no process in it is kept by a bind mount, and when that
-// is gone by a descriptor. All in a mount namespace that is thrown away.
-void Outlive(Side& keeper, const std::string& name) {
-  int result = unshare(CLONE_NEWNS);
-  keeper.Check(result, "unshare({})", CloneFlags(CLONE_NEWNS));
-  result = mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  keeper.Check(result,
-               "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL)");
-
-  const int flags = CLONE_NEWUTS | SIGCHLD;
-  Child holder([&](Line& line) { Hold(line, name); });
-  const pid_t pid = clone(Child::Main, holder.stack_top(), flags, &holder);
-  keeper.Check(holder.Started(pid), "clone({})", CloneFlags(flags));
-  keeper.Hear(holder);
-  const std::string path = fmt::format("/proc/{}/ns/uts", pid);
-  result = mount(path.c_str(), "/dev/tty", nullptr, MS_BIND, nullptr);
-  keeper.Check(result, "mount(\"{}\", \"/dev/tty\", NULL, MS_BIND, NULL)",
-               path);
-  holder.Finish();
-  keeper.Try(kill(pid, 0), "kill({}, 0)", pid);
-
-  const Descriptor uts = OpenLink(keeper, "/dev/tty");
-  // Lazily: the open file keeps its mount busy.
-  result = umount2("/dev/tty", MNT_DETACH);
-  keeper.Check(result, "umount2(\"/dev/tty\", MNT_DETACH)");
-  result = setns(uts.get(), CLONE_NEWUTS);
-  keeper.Check(result, "setns({}, CLONE_NEWUTS)", uts.get());
 }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  Process& outside = lesson.outside();
 
-  lesson.Begin("Outside: the name of this machine");
-  const Evidence before = outside.Show(Ask());
-  // A new name, even where this is the shell of another run of this lesson.
-  const bool taken = before.Value("hostname") == "container_001";
-  const std::string name = taken ? "container_002" : "container_001";
+  lesson.Step("Control: without setns, a child stays with its parent",
+              "`target` is in two new namespaces. `control` does not join "
+              "them.");
+  const Evidence before = outside.Ask(kHostname, kUts, kPid);
+  // A new name, even in the shell of another run of this lesson.
+  const bool taken = before[kHostname] == "container_001";
+  const char* name = taken ? "container_002" : "container_001";
+  Process target = outside.StandIn("target", CLONE_NEWUTS | CLONE_NEWPID);
+  const pid_t pid = target.pid();
+  target.Run([name] { CALL(sethostname, name, 13); });
+  const Evidence there = target.Ask(kHostname, kUts, kPid);
+  Process control = outside.Clone("control", 0);
+  lesson.Claim("A child that does not join has its parent's hostname.",
+               control.Ask(kHostname) == before[kHostname]);
 
-  lesson.Begin("Inside: a child stays in two namespaces of its own");
-  const int flags = CLONE_NEWUTS | CLONE_NEWPID | SIGCHLD;
-  Child holder([&](Line& line) { Hold(line, name); });
-  const pid_t pid = clone(Child::Main, holder.stack_top(), flags, &holder);
-  outside.Check(holder.Started(pid), "clone({})", CloneFlags(flags));
-  const Evidence inside = outside.Hear(holder);
+  lesson.Step("setns(2) moves its caller into a namespace that exists");
+  Process joiner = outside.Clone("joiner", 0);
+  joiner.Run([pid] { CALL(setns, OpenFile(Uts(pid)), CLONE_NEWUTS); });
+  const Evidence joined = joiner.Ask(kHostname, kUts, kPid);
+  lesson.Claim(
+      "setns(2) moves its caller into the namespace it names, and no other.",
+      joined[kUts] == there[kUts] && joined[kHostname] == name &&
+          joined[kPid] == before[kPid]);
 
-  lesson.Begin("Control: another child does not join, and is outside");
-  const Evidence control = InChild(outside, "control", [](Side&) {})[0];
+  lesson.Step("The second argument, nstype, checks the kind");
+  const int wrong = control.Run(
+      [pid] { return TRY(setns, OpenFile(Uts(pid)), CLONE_NEWIPC); });
+  const int none =
+      control.Run([] { return TRY(setns, OpenFile("/dev/null"), 0); });
+  lesson.Claim("A wrong nstype, or a file that is no namespace, is EINVAL.",
+               wrong == EINVAL && none == EINVAL);
+  control.Run([pid] { CALL(setns, OpenFile(Uts(pid)), 0); });
+  lesson.Claim("For a link in /proc/PID/ns, nstype 0 takes any kind.",
+               control.Ask(kUts) == there[kUts]);
 
-  lesson.Begin("With setns such a child is inside");
-  const std::string path = fmt::format("/proc/{}/ns/uts", pid);
-  const auto join = [&path](Side& side) { Join(side, path, CLONE_NEWUTS); };
-  const Evidence joined = InChild(outside, "joiner", join)[0];
-
-  lesson.Begin(
-      "nstype is a check: 0 takes any kind, a wrong one is refused");
-  const auto join_any = [&path](Side& side) { Join(side, path, 0); };
-  const Evidence any = InChild(outside, "joiner", join_any)[0];
-  const Descriptor uts = OpenLink(outside, path);
-  int result = setns(uts.get(), CLONE_NEWIPC);
-  const int other =
-      outside.Try(result, "setns({}, CLONE_NEWIPC)", uts.get());
-  const Descriptor null = OpenLink(outside, "/dev/null");
-  result = setns(null.get(), 0);
-  const int none = outside.Try(result, "setns({}, 0)", null.get());
-  lesson.Predict(
-      fmt::format("Next, a process joins the UTS and the PID namespace of "
-                  "the child inside, {}. Where does its own link "
-                  "/proc/self/ns/pid lead then?",
-                  inside.Value("PID")),
-      {inside.Value("PID"), before.Value("PID")});
-
-  lesson.Begin(
-      "A pidfd joins several kinds; a PID namespace takes children");
-  const auto join_two = [pid](Side& side) { JoinTwo(side, pid); };
-  const auto moved = InChild(outside, "joiner", join_two, 2);
-  lesson.Answer(moved[1].Value("PID"),
-                "A process never leaves its PID namespace: only its next "
-                "children are in the one that it joins.");
-
-  lesson.Begin(
-      "A bind mount or descriptor keeps a namespace with no process");
-  const Outcome outlives = lesson.Attempt([&] {
-    const auto outlive = [&](Side& side) { Outlive(side, name); };
-    const auto kept = InChild(outside, "keeper", outlive, 2);
-    return kept[0].Value("hostname") == name && Same(kept[0], kept[1]);
+  lesson.Step("A pidfd joins several kinds; a PID namespace takes children",
+              "A pidfd stands for a process, and nstype says which of its "
+              "namespaces to join.");
+  Process mover = outside.Clone("mover", 0);
+  const int zero = mover.Run([pid] {
+    const int fd = CALL(pidfd_open, pid, 0);
+    const int error = TRY(setns, fd, 0);
+    CALL(setns, fd, CLONE_NEWUTS | CLONE_NEWPID);
+    return error;
   });
-
-  lesson.Begin("Outside again, with the first child still inside");
-  const Evidence after = outside.Show(Ask());
-  lesson.Compare(before, joined, after);
-
-  lesson.Claim("A child that does not join is outside, under the old name.",
-               Same(control, before) && !Same(inside, before));
-  lesson.Claim("setns(2) moves its caller inside, under the new name.",
-               Same(joined, inside) && inside.Value("hostname") == name);
-  lesson.Claim("Outside, nothing has changed.", Same(after, before));
-  lesson.Claim(
-      "nstype 0 takes any kind; a wrong one, or no namespace, is EINVAL.",
-      Same(any, inside) && other == EINVAL && none == EINVAL);
-  const std::string& there = inside.Value("PID");
+  const Evidence moved = mover.Ask(kUts, kPid);
+  Process child = mover.Clone("child", 0);
+  const std::string born = child.Ask(kPid);
+  lesson.Claim("With a pidfd, nstype 0 is EINVAL.", zero == EINVAL);
   lesson.Claim("A pidfd joins several kinds in one call.",
-               Same(moved[0], inside) && moved[0].Value("PID") == there);
-  lesson.Claim(
-      "Joining a PID namespace moves the children, not the caller.",
-      moved[0].Value("PID") == there && moved[1].Value("PID") != there);
-  lesson.Claim(
-      "A bind mount or descriptor keeps a namespace with no process.",
-      outlives);
-  lesson.Keep(std::move(holder));
+               moved[kUts] == there[kUts] && born == there[kPid]);
+  lesson.Claim("Joining a PID namespace moves the children, not the caller.",
+               moved[kPid] == before[kPid] && born != before[kPid]);
+  // Its orphan would be left to the PID 1 of the mover's own PID namespace.
+  Kill(mover, child.pid());
+
+  lesson.Predict(
+      "A process has joined a UTS namespace. Then the process that made the "
+      "namespace ends. Which hostname does the first one see?",
+      {name, before[kHostname], "(none)", "none: it is killed, too"});
+
+  lesson.Step("A namespace outlives the process that made it");
+  Process maker = outside.StandIn("maker", CLONE_NEWUTS);
+  maker.Run([name] { CALL(sethostname, name, 13); });
+  Process guest = outside.Clone("guest", 0);
+  guest.Run([maker = maker.pid()] {
+    CALL(setns, OpenFile(Uts(maker)), CLONE_NEWUTS);
+  });
+  Kill(outside, maker.pid());
+  const std::string seen = guest.Ask(kHostname);
+  lesson.Answer(seen,
+                "A namespace ends when nothing holds it any more: no process, "
+                "descriptor or mount.");
+  lesson.Claim("A namespace lives on while a process is in it.", seen == name);
+
+  lesson.Step("A bind mount or a descriptor keeps it without a process",
+              "`ip netns add` leaves such a mount in /run/netns.");
+  const Outcome kept = lesson.Attempt([&] {
+    Process keeper = outside.StandIn("keeper", CLONE_NEWNS);
+    keeper.Run([guest = guest.pid()] {
+      MountTmpfs("/tmp");
+      CALL(open, "/tmp/uts", O_CREAT, 0600);
+      CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND, nullptr);
+    });
+    Kill(outside, guest.pid());
+    const bool joins = keeper.Run([] {
+      const int fd = OpenFile("/tmp/uts");
+      return TRY(umount2, "/tmp/uts", MNT_DETACH) == 0 &&
+             !MountOn("/tmp/uts") && TRY(setns, fd, CLONE_NEWUTS) == 0;
+    });
+    return joins && keeper.Ask(kHostname) == name;
+  });
+  lesson.Claim("A bind mount or descriptor keeps a namespace with no process.",
+               kept);
+
+  const Evidence after = outside.Ask(kHostname, kUts, kPid);
+  lesson.Claim("Outside, nothing has changed.", after == before);
+  lesson.Compare(before, joined, after, "joiner");
+  lesson.Remember(
+      "setns(2) moves its caller into a namespace that exists; of a PID "
+      "namespace, only its next children.");
+  lesson.Keep(std::move(joiner));
 }
 
 }  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {.name = "setns",
-                           .title = "setns: join a namespace that exists",
-                           .man_page = "setns(2)"},
-                          steps::Teach, steps::JoinTask());
+  return steps::RunLesson(
+      argc, argv, {"setns", "setns: join a namespace that exists", "setns(2)"},
+      steps::Teach, steps::JoinTask());
 }

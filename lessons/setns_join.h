@@ -1,7 +1,7 @@
 #ifndef LESSONS_SETNS_JOIN_H_
 #define LESSONS_SETNS_JOIN_H_
 
-#include "common/program.h"
+#include "common/program/program.h"
 
 namespace steps {
 

@@ -1,232 +1,168 @@
-// Time namespace: clocks of one's own.                   time_namespaces(7)
-//
-// A process makes a time namespace, puts its clocks ahead, and then has a
-// child there. The lesson claims:
-//
-//   1. Without CLONE_NEWTIME, a child has its parent's clocks.
-//   2. unshare(CLONE_NEWTIME) moves the next child, and not its caller.
-//   3. Inside, CLOCK_MONOTONIC, CLOCK_BOOTTIME and /proc/uptime are ahead.
-//   4. CLOCK_REALTIME, which gives the date, is the same on both sides.
-//   5. The clocks of the caller, and those outside, are not ahead.
-//   6. Once a child is inside, the offsets are fixed: EACCES.
-//
-// Needed: CAP_SYS_ADMIN and CAP_SYS_TIME. An ordinary user gets them in a
-// user namespace.
+// Time namespaces: private clocks.                       time_namespaces(7)
 //
 //   bazel run //lessons:time                the lesson
 //   bazel run //lessons:time -- --shell     and a shell inside
-//   bazel run //lessons:time -- --help      all options
+//
+// Needs CAP_SYS_ADMIN and CAP_SYS_TIME; an ordinary user gets them in a user
+// namespace.
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sched.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <csignal>
-#include <cstdint>
+#include <cerrno>
+#include <cstdlib>
 #include <ctime>
 #include <sstream>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/descriptor.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/program.h"
+#include "common/kernel/descriptor.h"
+#include "common/program/program.h"
 
 namespace steps {
 namespace {
 
 constexpr const char* kOffsets = "/proc/self/timens_offsets";
-constexpr std::int64_t kDay = 86400;  // In seconds.
-constexpr std::int64_t kAhead = 100 * kDay;
-
-// The clocks that a time namespace has of its own, as probes.
-constexpr std::array kClocks = {"monotonic", "boottime", "uptime"};
+constexpr long kDay = 86'400;  // In seconds.
+constexpr long kDays = 100;
 
 std::time_t Now(clockid_t clock) {
   timespec now = {};
-  Check(clock_gettime(clock, &now), "clock_gettime({})", clock);
+  MUST(clock_gettime, clock, &now);
   return now.tv_sec;
 }
 
-// As `date -u` writes it.
-std::string Date(std::time_t time) {
-  return fmt::format("{:%F %T}", fmt::gmtime(time));
+std::string Seconds(std::time_t time) { return std::to_string(time) + " s"; }
+
+const Probe kMonotonic{"monotonic", "CLOCK_MONOTONIC",
+                       [] { return Seconds(Now(CLOCK_MONOTONIC)); }};
+const Probe kBoottime{"boottime", "CLOCK_BOOTTIME",
+                      [] { return Seconds(Now(CLOCK_BOOTTIME)); }};
+const Probe kUptime{"uptime", "/proc/uptime", [] {
+                      return Seconds(std::stol(ReadText("/proc/uptime")));
+                    }};
+const Probe kDate{
+    "date (UTC)", "CLOCK_REALTIME",
+    [] { return fmt::format("{:%F %T}", fmt::gmtime(Now(CLOCK_REALTIME))); }};
+const Probe kNamespace{"time namespace", "/proc/self/ns/time",
+                       [] { return ReadLink("/proc/self/ns/time"); }};
+const Probe kNext{"next child", "…/ns/time_for_children",
+                  [] { return ReadLink("/proc/self/ns/time_for_children"); }};
+
+Evidence AskAll(Process& process) {
+  return process.Ask(kMonotonic, kBoottime, kUptime, kDate, kNamespace);
 }
 
-// The evidence: what the clocks say, in whole seconds.
-Evidence Ask() {
-  const std::string uptime = ReadFile("/proc/uptime");
-  return {
-      {"monotonic", fmt::format("{} s", Now(CLOCK_MONOTONIC)),
-       "clock_gettime(CLOCK_MONOTONIC)"},
-      {"boottime", fmt::format("{} s", Now(CLOCK_BOOTTIME)),
-       "clock_gettime(CLOCK_BOOTTIME)"},
-      {"uptime", uptime.substr(0, uptime.find('.')) + " s", "/proc/uptime"},
-      {"realtime", Date(Now(CLOCK_REALTIME)),
-       "clock_gettime(CLOCK_REALTIME)"},
-      FromLink("namespace", "/proc/self/ns/time")};
+// Whether the three clocks of `here` are `days` ahead of those of `there`,
+// which were read a moment before or after.
+bool AreAhead(const Evidence& here, const Evidence& there, long days) {
+  const auto ahead = [&](const auto& clock) {
+    const long seconds = std::stol(here[clock]) - std::stol(there[clock]);
+    return std::labs(seconds - days * kDay) < kDay;
+  };
+  return ahead(kMonotonic) && ahead(kBoottime) && ahead(kUptime);
 }
 
-// The same in days: what is left of it while the clocks go on.
+// Seconds go by while the lesson runs; days do not.
 Evidence InDays(const Evidence& evidence) {
-  std::vector<Finding> findings = evidence.findings();
-  for (Finding& finding : findings) {
-    std::string& value = finding.value;
-    value = value.ends_with(" s")
-                ? fmt::format("{} days", std::stoll(value) / kDay)
-                : value.substr(0, value.find(' '));
+  Evidence days;
+  for (Finding it : evidence.findings()) {
+    it.value = it.value.ends_with(" s")
+                   ? fmt::format("{} days", std::stol(it.value) / kDay)
+                   : it.value.substr(0, it.value.find(' '));
+    days.Add(nullptr, it);
   }
-  return Evidence(std::move(findings));
+  return days;
 }
 
-// Whether each clock says at least `seconds` more here than in `other`.
-bool IsAhead(const Evidence& here, const Evidence& other,
-             std::int64_t seconds) {
-  return std::ranges::all_of(kClocks, [&](const char* clock) {
-    return std::stoll(here.Value(clock)) >=
-           std::stoll(other.Value(clock)) + seconds;
-  });
-}
-
-// The lines for timens_offsets that put both clocks ahead of the caller's.
-// A new time namespace begins with the offsets of its maker's, and all
-// count from the clocks of the first one.
-std::vector<std::string> OffsetsAhead() {
-  std::vector<std::string> lines;
-  std::istringstream offsets(ReadFile(kOffsets));
+// Puts both clocks of the next child's namespace ahead of where they are.
+int PutAhead() {
+  std::string ahead;
+  std::istringstream offsets(ReadText(kOffsets));
   std::string clock;
-  std::int64_t seconds = 0;
-  std::int64_t nanoseconds = 0;
-  while (offsets >> clock >> seconds >> nanoseconds) {
-    lines.push_back(
-        fmt::format("{} {} {}", clock, seconds + kAhead, nanoseconds));
+  for (long s = 0, ns = 0; offsets >> clock >> s >> ns;) {
+    ahead += fmt::format("{} {} {}\n", clock, s + kDays * kDay, ns);
   }
-  return lines;
-}
-
-// What a child does: it tells what its clocks say, and stays there.
-void Look(Line& line, const std::string& name) {
-  Side(name, line).Show(Ask());
-  line.Checkpoint();
-}
-
-// The act. This process puts clocks ahead that are not its own, and then
-// has `child` there. CLONE_PARENT makes that one a child of the lesson
-// itself.
-void Caller(Line& line, Child& child) {
-  Side caller("caller", line);
-  const int result = unshare(CLONE_NEWTIME);
-  caller.Check(result, "unshare(CLONE_NEWTIME)");
-  caller.Show({FromLink("namespace", "/proc/self/ns/time"),
-               FromLink("next child", "/proc/self/ns/time_for_children")});
-
-  const std::vector<std::string> ahead = OffsetsAhead();
-  const std::string text = fmt::format("{}", fmt::join(ahead, "\n"));
-  const std::string words = fmt::format("{}", fmt::join(ahead, "\\n"));
-  const Descriptor early(open(kOffsets, O_WRONLY | O_CLOEXEC));
-  caller.Check(early.get(), "open(\"{}\", O_WRONLY)", kOffsets);
-  ssize_t written = write(early.get(), text.data(), text.size());
-  caller.Check(written, "write({}, \"{}\", {})", early.get(), words,
-               text.size());
-
-  const int flags = CLONE_PARENT | SIGCHLD;
-  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
-  caller.Check(child.Started(pid), "clone(CLONE_PARENT | SIGCHLD)");
-  caller.Show({{"child PID", fmt::to_string(pid), "clone(2)"}});
-  line.Checkpoint();
-
-  const Descriptor late(open(kOffsets, O_WRONLY | O_CLOEXEC));
-  caller.Check(late.get(), "open(\"{}\", O_WRONLY)", kOffsets);
-  written = write(late.get(), text.data(), text.size());
-  const int refusal = caller.Try(written, "write({}, \"{}\", {})",
-                                 late.get(), words, text.size());
-  caller.Show({{"errno", ErrnoName(refusal), "write(2)"},
-               FromFile("offsets", kOffsets)});
-
-  caller.Show(Ask());
-  line.Checkpoint();
+  const Descriptor file(CALL(open, kOffsets, O_WRONLY));
+  return TRY(write, file.get(), ahead.c_str(), ahead.size());
 }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  Process& outside = lesson.outside();
 
-  lesson.Begin("Outside: the clocks of this machine");
-  const Evidence before = outside.Show(Ask());
-
-  lesson.Begin(
-      "Control: without CLONE_NEWTIME a child has the same clocks");
-  Child control([](Line& line) { Look(line, "child"); });
-  const pid_t pid =
-      clone(Child::Main, control.stack_top(), SIGCHLD, &control);
-  outside.Check(control.Started(pid), "clone(SIGCHLD)");
-  const Evidence shared = outside.Hear(control);
-  control.Finish();
-  const Evidence between = outside.Show(Ask());
-
-  const std::time_t today = Now(CLOCK_REALTIME);
-  const auto day = [](const std::string& date) {
-    return date.substr(0, date.find(' '));
-  };
-  lesson.Predict(
-      "Next, a child gets clocks that are 100 days ahead. Which date is it "
-      "to that child?",
-      {day(Date(today)), day(Date(today + kAhead))});
-
-  lesson.Begin("Inside: a child in a time namespace that is ahead");
-  Child child([](Line& line) { Look(line, "inside"); });
-  Child caller([&](Line& line) { Caller(line, child); });
-  caller.Fork();
-  const Evidence moved = outside.Hear(caller);
-  child.Started(std::stoi(outside.Hear(caller).Value("child PID")));
-  const Evidence inside = outside.Hear(child);
-  lesson.Answer(day(inside.Value("realtime")),
-                "No namespace has a CLOCK_REALTIME of its own.");
-
-  lesson.Begin("Too late: with a child inside, the offsets are fixed");
-  caller.Release();
-  const Evidence refused = outside.Hear(caller);
-  const Evidence stayed = outside.Hear(caller);
-
-  lesson.Begin("Outside again, with the child still ahead");
-  const Evidence after = outside.Show(Ask());
-  lesson.Compare(InDays(before), InDays(inside), InDays(after));
-
-  const std::string& home = before.Value("namespace");
-  const std::string& date = inside.Value("realtime");
-  lesson.Claim("Without CLONE_NEWTIME, a child has its parent's clocks.",
-               shared.Value("namespace") == home &&
-                   IsAhead(shared, before, 0) &&
-                   IsAhead(between, shared, 0));
+  lesson.Step("Control: without CLONE_NEWTIME, a child has the same clocks");
+  const Evidence before = AskAll(outside);
+  Process child = outside.Clone("child", 0);
+  const Evidence same = AskAll(child);
   lesson.Claim(
-      "unshare(CLONE_NEWTIME) moves the next child, and not its caller.",
-      moved.Value("namespace") == home &&
-          stayed.Value("namespace") == home &&
-          moved.Value("next child") != home &&
-          moved.Value("next child") == inside.Value("namespace"));
+      "Without CLONE_NEWTIME, a child has its parent's clocks.",
+      same[kNamespace] == before[kNamespace] && AreAhead(same, before, 0));
+
+  lesson.Step("unshare(CLONE_NEWTIME): a namespace for the next child");
+  Process caller = outside.Clone("caller", 0);
+  caller.Run([] { CALL(unshare, CLONE_NEWTIME); });
+  const Evidence moved = caller.Ask(kNamespace, kNext);
+  lesson.Claim("unshare(CLONE_NEWTIME) moves the next child, not the caller.",
+               moved[kNamespace] == before[kNamespace] &&
+                   moved[kNext] != before[kNamespace]);
+
+  lesson.Predict(
+      "The next child's CLOCK_MONOTONIC will be 100 days ahead. And its date, "
+      "CLOCK_REALTIME?",
+      {"unchanged", "100 days ahead, too", "1970-01-01", "EPERM"});
+
+  lesson.Step("Its clocks are put ahead before that child exists",
+              "An offset is in seconds and nanoseconds, added to the clock of "
+              "the machine.");
+  if (const int error = caller.Run(PutAhead)) {
+    throw CallError(error, fmt::format("write(\"{}\")", kOffsets));
+  }
+  Process inside = caller.Clone("inside", 0);
+  const Evidence ahead = AskAll(inside);
+  const Evidence after = AskAll(outside);
+  // As text, dates of this form sort by time.
+  const bool same_date =
+      before[kDate] <= ahead[kDate] && ahead[kDate] <= after[kDate];
+  lesson.Answer(same_date ? "unchanged" : "100 days ahead, too",
+                "No namespace has a CLOCK_REALTIME of its own.");
   lesson.Claim(
       "Inside, CLOCK_MONOTONIC, CLOCK_BOOTTIME and /proc/uptime are ahead.",
-      IsAhead(inside, between, kAhead) && IsAhead(after, inside, -kAhead));
-  // As text, dates of this form sort by time.
-  lesson.Claim(
-      "CLOCK_REALTIME, which gives the date, is the same on both sides.",
-      between.Value("realtime") <= date && date <= after.Value("realtime"));
-  lesson.Claim(
-      "The clocks of the caller, and those outside, are not ahead.",
-      IsAhead(stayed, between, 0) && IsAhead(after, stayed, 0) &&
-          IsAhead(inside, after, 1));
-  lesson.Claim("Once a child is inside, the offsets are fixed: EACCES.",
-               refused.Value("errno") == "EACCES");
-  caller.Finish();
-  lesson.Keep(std::move(child));
+      ahead[kNamespace] == moved[kNext] && AreAhead(ahead, after, kDays));
+  lesson.Claim("CLOCK_REALTIME, the date, is the same inside and outside.",
+               same_date);
+
+  lesson.Step("With a child inside, the offsets are fixed");
+  const int refused = caller.Run(PutAhead);
+  lesson.Claim("Once a process is inside, the offsets cannot be changed.",
+               refused == EACCES);
+
+  lesson.Step("setns(2) moves its caller at once, and back",
+              "`visitor` starts in a time namespace that it may return to; its "
+              "clocks are those of outside.");
+  Process visitor = outside.Clone("visitor", CLONE_NEWTIME);
+  const int home =
+      visitor.Run([] { return CALL(open, "/proc/self/ns/time", O_RDONLY); });
+  const int there = visitor.Run([pid = inside.pid()] {
+    const std::string link = fmt::format("/proc/{}/ns/time", pid);
+    return CALL(open, link.c_str(), O_RDONLY);
+  });
+  visitor.Run([there] { CALL(setns, there, CLONE_NEWTIME); });
+  const Evidence joined = visitor.Ask(kMonotonic, kNamespace);
+  lesson.Claim("setns(2) moves its caller at once.",
+               joined[kNamespace] == ahead[kNamespace]);
+  visitor.Run([home] { CALL(setns, home, CLONE_NEWTIME); });
+  const Evidence back = visitor.Ask(kMonotonic, kNamespace);
+  lesson.Claim("A process that goes back sees CLOCK_MONOTONIC go back.",
+               std::stol(back[kMonotonic]) < std::stol(joined[kMonotonic]));
+
+  lesson.Compare(InDays(before), InDays(ahead), InDays(after));
+  lesson.Remember(
+      "A time namespace adds an offset to the clocks that count from boot. The "
+      "date is the machine's.");
+  // Not `inside`: that ends with its parent, `caller`.
+  visitor.Run([there] { MUST(setns, there, CLONE_NEWTIME); });
+  lesson.Keep(std::move(visitor));
 }
 
 }  // namespace
@@ -234,8 +170,9 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(argc, argv,
-                          {.name = "time",
-                           .title = "Time namespace: clocks of one's own",
-                           .man_page = "time_namespaces(7)"},
+                          {"time",
+                           "Time namespaces: private clocks",
+                           "time_namespaces(7)",
+                           {CAP_SYS_ADMIN, CAP_SYS_TIME}},
                           steps::Teach);
 }

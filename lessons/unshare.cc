@@ -1,235 +1,158 @@
 // unshare: the caller itself moves.                              unshare(2)
 //
-// A process leaves the UTS namespace that it shares with a sibling, and
-// takes a new name in another. Then the exception: a PID namespace takes in
-// only the caller's children. The lesson claims:
-//
-//   1. clone(2) puts the child in a new namespace; its caller stays.
-//   2. unshare(2) puts the caller in a new namespace; it keeps its PID.
-//   3. Its sibling does not follow.
-//   4. After unshare(CLONE_NEWPID) the caller stays; its next child is
-//      PID 1.
-//   5. When PID 1 has ended, the caller can have no more children (ENOMEM).
-//   6. A process with two threads may not unshare its user namespace
-//      (EINVAL).
-//
-// Needed: CAP_SYS_ADMIN. An ordinary user gets it in a user namespace.
-//
 //   bazel run //lessons:unshare                the lesson
 //   bazel run //lessons:unshare -- --shell     and a shell inside
-//   bazel run //lessons:unshare -- --help      all options
+//
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <string>
+#include <filesystem>
 #include <thread>
-#include <utility>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/namespaces.h"
-#include "common/program.h"
-#include "common/user_namespace.h"
+#include "common/program/program.h"
 
 namespace steps {
 namespace {
 
-// The evidence: which process this is, where it is, and its name there.
-Finding Pid() { return {"PID", fmt::to_string(getpid()), "getpid(2)"}; }
+const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
+const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
+                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
+// Where a link of this process in /proc leads.
+auto Link(const char* label, const char* path) {
+  return Probe{label, path, [path] { return ReadLink(path); }};
+}
+const auto kUts = Link("UTS namespace", "/proc/self/ns/uts");
+const auto kPids = Link("PID namespace", "/proc/self/ns/pid");
+const Probe kNext{"its children's", "pid_for_children",
+                  [] { return ReadLink("/proc/self/ns/pid_for_children"); }};
+const Probe kThreads{
+    "of each thread", "/proc/self/task/TID/ns/uts", [] {
+      std::string links;
+      for (const auto& task :
+           std::filesystem::directory_iterator("/proc/self/task")) {
+        links += "\n" + ReadLink(task.path() / "ns/uts");
+      }
+      return links.substr(1);
+    }};
 
-Finding Link(const std::string& kind) {
-  return FromLink("namespace", "/proc/self/ns/" + kind);
+int TryToClone(Process& caller) {
+  try {
+    caller.Clone("third", 0);
+    return 0;
+  } catch (const CallError& error) {
+    return error.error();
+  }
 }
 
-Finding Hostname() {
-  return FromFile("hostname", "/proc/sys/kernel/hostname");
-}
-
-Finding NextChild() {
-  return FromLinkForChildren("next child",
-                             "/proc/self/ns/pid_for_children");
-}
-
-Finding Threads() { return FromField("Threads", "/proc/self/status"); }
-
-// A child that looks where it is, and stays there.
-void Look(Line& line, const std::string& name, const std::string& kind) {
-  Side(name, line).Show({Pid(), Link(kind)});
-  line.Checkpoint();
-}
-
-// Starts a child and passes on what it finds. A Side shows the calls that
-// it checks: here is what they returned.
-Evidence Start(Side& side, Child& child, int flags) {
-  const pid_t pid = clone(Child::Main, child.stack_top(), flags, &child);
-  side.Check(child.Started(pid), "clone({})", CloneFlags(flags));
-  return side.Hear(child);
-}
-
-// The act: a plain child moves itself.
-void Inside(Line& line, const std::string& name) {
-  Side inside("inside", line);
-  inside.Show({Pid(), Link("uts")});
-  int result = unshare(CLONE_NEWUTS);
-  inside.Check(result, "unshare(CLONE_NEWUTS)");
-  result = sethostname(name.data(), name.size());
-  inside.Check(result, "sethostname(\"{}\", {})", name, name.size());
-  inside.Show({Pid(), Link("uts"), Hostname()});
-  line.Checkpoint();
-}
-
-// The exception: the caller stays, and its children go.
-void Exception(Line& line) {
-  Side caller("caller", line);
-  caller.Show({Pid(), Link("pid"), NextChild()});
-  const int result = unshare(CLONE_NEWPID);
-  caller.Check(result, "unshare(CLONE_NEWPID)");
-  caller.Show({NextChild()});
-
-  Child first([](Line& to_parent) { Look(to_parent, "first", "pid"); });
-  Start(caller, first, SIGCHLD);
-  // The control for what follows: while PID 1 lives, there may be more.
-  Child second([](Line& to_parent) { Look(to_parent, "second", "pid"); });
-  Start(caller, second, SIGCHLD);
-  second.Finish();
-  caller.Show({Pid(), Link("pid"), NextChild()});
-
-  first.Release();
-  caller.Show({{"PID 1", DescribeStatus(first.Wait()), "waitpid(2)"}});
-  Child third([](Line&) {});
-  const pid_t pid = clone(Child::Main, third.stack_top(), SIGCHLD, &third);
-  const int error = caller.Try(third.Started(pid), "clone(SIGCHLD)");
-  caller.Show({{"errno", ErrnoName(error), "clone(2)"}});
-}
-
-// One process, before and after it has a second thread. Not after the end
-// of that thread: for a moment after join() the kernel may still count it.
-void User(Line& line) {
-  const Ids ids = Ids::OfCaller();
-  Side process("process", line);
-  int result = unshare(CLONE_NEWUSER);
-  process.Check(result, "unshare(CLONE_NEWUSER)");
-  process.Show({Threads()});
-  // Or the next one would be refused even without a thread.
-  MapToRoot(ids);
-
-  std::thread(pause).detach();  // It ends with the process.
-  result = unshare(CLONE_NEWUSER);
-  const int error = process.Try(result, "unshare(CLONE_NEWUSER)");
-  process.Show({Threads(), {"errno", ErrnoName(error), "unshare(2)"}});
+void Kill(Process& parent, pid_t pid) {
+  parent.Run([pid] {
+    CALL(kill, pid, SIGKILL);
+    CALL(waitpid, pid, nullptr, 0);
+  });
 }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  Process& outside = lesson.outside();
 
-  lesson.Begin("Outside: the UTS namespace of this process");
-  const Evidence before = outside.Show({Link("uts"), Hostname()});
-  const std::string& home = before.Value("namespace");
+  lesson.Step("Control: clone(2) moves the child, and its caller stays");
+  const Evidence before = outside.Ask(kUts, kHostname);
+  Process child = outside.Clone("child", CLONE_NEWUTS);
+  const std::string cloned = child.Ask(kUts);
+  lesson.Claim("clone(2) puts the child in a new namespace; its caller stays.",
+               cloned != before[kUts] && outside.Ask(kUts) == before[kUts]);
 
-  lesson.Begin("Control: clone(2) moves the child, and the caller stays");
-  Child elsewhere([](Line& line) { Look(line, "child", "uts"); });
-  const Evidence cloned = Start(outside, elsewhere, CLONE_NEWUTS | SIGCHLD);
-  const Evidence stayed = outside.Show({Link("uts")});
-
-  lesson.Begin(
-      "Inside: unshare(2) moves the caller, and its sibling stays");
-  // A new name, even where this is the shell of another run of this lesson.
-  const bool taken = before.Value("hostname") == "container_001";
-  const std::string name = taken ? "container_002" : "container_001";
-  Child sibling([](Line& line) {
-    line.Checkpoint();  // Until the caller has moved.
-    Side("sibling", line).Show({Pid(), Link("uts"), Hostname()});
-  });
-  sibling.Fork();
-  Child caller([&](Line& line) { Inside(line, name); });
-  caller.Fork();
-  const Evidence at_first = outside.Hear(caller);
-  const Evidence inside = outside.Hear(caller);
-  sibling.Release();
-  const Evidence left = outside.Hear(sibling);
-  lesson.Predict(
-      "Next, a process calls unshare(CLONE_NEWPID), and its first child "
-      "comes and ends. Which errno has its next clone(2), or is it 0?",
-      {ErrnoName(0), ErrnoName(EPERM), ErrnoName(ENOMEM)});
-
-  lesson.Begin("The exception: CLONE_NEWPID is for the caller's children");
-  Child exception(Exception);
-  exception.Fork();
-  const Evidence was = outside.Hear(exception);
-  outside.Hear(exception);  // There is no next child yet.
-  const Evidence first = outside.Hear(exception);
-  const Evidence second = outside.Hear(exception);
-  const Evidence is = outside.Hear(exception);
-  outside.Hear(exception);  // PID 1 has ended.
-  const Evidence third = outside.Hear(exception);
-  exception.Finish();
-  lesson.Answer(
-      third.Value("errno"),
-      "The first child is PID 1, and without its PID 1 a namespace "
-      "takes nobody in.");
-
-  lesson.Begin("A process with a second thread keeps its user namespace");
-  const Outcome thread_decides = lesson.Attempt([&] {
-    Child process(User);
-    process.Fork();
-    const Evidence alone = outside.Hear(process);
-    const Evidence threaded = outside.Hear(process);
-    process.Finish();
-    return alone.Value("Threads") == "1" &&
-           threaded.Value("Threads") == "2" &&
-           threaded.Value("errno") == "EINVAL";
-  });
-
-  lesson.Begin("Outside again, with the caller still where it went");
-  const Evidence after = outside.Show({Link("uts"), Hostname()});
-  lesson.Compare(before, inside, after);
-
-  lesson.Claim(
-      "clone(2) puts the child in a new namespace; its caller stays.",
-      cloned.Value("namespace") != home &&
-          stayed.Value("namespace") == home);
+  lesson.Step("unshare(2) moves the caller, and its sibling stays",
+              "Two plain children start in the same namespace. `inside` calls "
+              "unshare(2).");
+  Process sibling = outside.Clone("sibling", 0);
+  Process inside = outside.Clone("inside", 0);
+  const Evidence first_at = inside.Ask(kPid, kUts);
+  inside.Run([] { CALL(unshare, CLONE_NEWUTS); });
+  const Evidence then_at = inside.Ask(kPid, kUts);
   lesson.Claim(
       "unshare(2) puts the caller in a new namespace; it keeps its PID.",
-      inside.Value("namespace") != at_first.Value("namespace") &&
-          inside.Value("PID") == at_first.Value("PID"));
+      then_at[kUts] != first_at[kUts] && then_at[kPid] == first_at[kPid]);
+  inside.Run([] { CALL(sethostname, "container_001", 13); });
+  const Evidence renamed = inside.Ask(kUts, kHostname);
   lesson.Claim("Its sibling does not follow.",
-               left.Value("namespace") == at_first.Value("namespace") &&
-                   left.Value("hostname") == before.Value("hostname"));
-  lesson.Claim(
-      "After unshare(CLONE_NEWPID) the caller stays; its next child is "
-      "PID 1.",
-      is.Value("namespace") == was.Value("namespace") &&
-          is.Value("PID") == was.Value("PID") &&
-          first.Value("PID") == "1" &&
-          first.Value("namespace") == is.Value("next child") &&
-          is.Value("next child") != was.Value("next child"));
-  lesson.Claim(
-      "When PID 1 has ended, the caller can have no more children "
-      "(ENOMEM).",
-      second.Value("PID") == "2" && third.Value("errno") == "ENOMEM");
-  lesson.Claim(
-      "A process with two threads may not unshare its user namespace "
-      "(EINVAL).",
-      thread_decides);
+               sibling.Ask(kUts, kHostname) == before &&
+                   renamed[kHostname] == "container_001");
 
-  elsewhere.Finish();
-  sibling.Finish();
-  lesson.Keep(std::move(caller));
+  // In a namespace that the lesson owns: it goes back there in the end.
+  Process host = outside.Clone("host", CLONE_NEWPID);
+  Process caller = host.Clone("caller", 0);
+  const Evidence was = caller.Ask(kPid, kPids);
+  lesson.Predict(
+      "A process calls unshare(CLONE_NEWPID), then getpid(2). What is the "
+      "answer?",
+      {was[kPid], "1", "0", "-1, and errno is EINVAL"});
+
+  lesson.Step("The exception: CLONE_NEWPID is for the caller's children");
+  caller.Run([] { CALL(unshare, CLONE_NEWPID); });
+  const Evidence is = caller.Ask(kPid, kPids);
+  lesson.Answer(is[kPid],
+                "A process keeps its PID, and so its PID namespace, for life. "
+                "Only its next children go.");
+  Process first = caller.Clone("first", 0);
+  const Evidence born = first.Ask(kPid, kPids);
+  lesson.Claim(
+      "After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.",
+      is == was && born[kPid] == "1" && caller.Ask(kNext) == born[kPids] &&
+          born[kPids] != was[kPids]);
+
+  lesson.Step("A PID namespace without its PID 1 takes in no child",
+              "While PID 1 lives, there may be a second child. When PID 1 has "
+              "ended, there is no third.");
+  Process second = caller.Clone("second", 0);
+  const bool joined = second.Ask(kPid) == "2";
+  Kill(caller, 4);
+  Kill(caller, 3);
+  lesson.Claim("When PID 1 has ended, clone(2) fails in its parent (ENOMEM).",
+               joined && TryToClone(caller) == ENOMEM);
+  caller.Run([] {
+    const int own = CALL(open, "/proc/self/ns/pid", O_RDONLY);
+    CALL(setns, own, CLONE_NEWPID);
+  });
+  lesson.Claim("Back in its own PID namespace, by setns(2), it succeeds.",
+               TryToClone(caller) == 0);
+
+  lesson.Step("Each thread has its own namespaces, but for the user namespace",
+              "A process with two threads unshares, and one without: `alone`.");
+  Process process = outside.Clone("process", 0);
+  process.Run([] { std::thread(pause).detach(); });
+  process.Run([] { CALL(unshare, CLONE_NEWUTS); });
+  const std::string each = process.Ask(kThreads);
+  lesson.Claim(
+      "unshare(2) moves the thread that calls it; the other one stays.",
+      !each.starts_with(before[kUts]) && each.ends_with("\n" + before[kUts]));
+  const int error = process.Run([] { return TRY(unshare, CLONE_NEWUSER); });
+  const Outcome threads = lesson.Attempt([&] {
+    Process alone = outside.Clone("alone", 0);
+    alone.Run([] { CALL(unshare, CLONE_NEWUSER); });
+    return error == EINVAL;
+  });
+  lesson.Claim(
+      "A process with two threads may not unshare its user namespace (EINVAL).",
+      threads);
+
+  lesson.Compare(before, renamed, outside.Ask(kUts, kHostname));
+  lesson.Remember(
+      "clone(2) puts a child in a new namespace, unshare(2) its caller; but "
+      "of a PID namespace only the caller's next children.");
+  lesson.Keep(std::move(inside));
 }
 
 }  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {.name = "unshare",
-                           .title = "unshare: the caller itself moves",
-                           .man_page = "unshare(2)"},
-                          steps::Teach);
+  return steps::RunLesson(
+      argc, argv, {"unshare", "unshare: the caller itself moves", "unshare(2)"},
+      steps::Teach);
 }

@@ -1,23 +1,9 @@
-// User namespace: root that is nobody.                   user_namespaces(7)
-//
-// Two children ask to be called root: one shares the user namespace of its
-// parent, the other has one of its own. The lesson claims:
-//
-//   1. Without CLONE_NEWUSER, a child may not write its uid map: EPERM.
-//   2. With it, it is in another user namespace, with all capabilities.
-//   3. Its uid is the overflow uid until a map is written; then it is 0.
-//   4. An unprivileged gid map is refused until setgroups is denied.
-//   5. A map is written once: the second write is refused.
-//   6. Outside, the same process has its own uid, and so has its file.
-//   7. All capabilities inside, and EPERM on what the outside owns.
-//   8. The kernel names its parent, its owner, and what it owns itself.
-//   9. Outside, ids and capabilities are as before.
-//
-// Needed: nothing. Root becomes an ordinary user for it.
+// User namespaces: root inside, not outside.             user_namespaces(7)
 //
 //   bazel run //lessons:user                the lesson
 //   bazel run //lessons:user -- --shell     and a shell inside
-//   bazel run //lessons:user -- --help      all options
+//
+// Needs no capability: root becomes an ordinary user first.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -28,290 +14,225 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <csignal>
-#include <cstdint>
-#include <optional>
-#include <set>
-#include <string>
-#include <utility>
+#include <bit>
+#include <cerrno>
+#include <climits>
 
-#include "common/call_error.h"
-#include "common/child.h"
-#include "common/descriptor.h"
-#include "common/evidence.h"
-#include "common/lesson.h"
-#include "common/namespaces.h"
-#include "common/program.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/user_namespace.h"
+#include "common/program/program.h"
 
 namespace steps {
 namespace {
 
-// The evidence: who a process is, and what it may do.
-Evidence Ask() {
-  const Finding uid = {"uid", fmt::to_string(geteuid()), "geteuid(2)"};
-  return {uid,
-          FromTool({"id", "-u"}, uid),
-          {"gid", fmt::to_string(getegid()), "getegid(2)"},
-          FromField("CapEff", "/proc/self/status"),
-          FromLink("namespace", "/proc/self/ns/user")};
+// Of all capabilities that the kernel knows, those in `mask`: CapEff of
+// /proc/PID/status, in hexadecimal.
+std::string Share(const std::string& mask) {
+  const int set = std::popcount(std::stoull(mask, nullptr, 16));
+  const int last = std::stoi(ReadText("/proc/sys/kernel/cap_last_cap"));
+  return set == 0 ? "none" : set > last ? "all" : "some";
 }
 
-// All capabilities, up to the `last` that the kernel knows, as CapEff shows
-// them.
-std::string All(const std::string& last) {
-  return fmt::format("{:016x}", (std::uint64_t{2} << std::stoi(last)) - 1);
+const Probe kUid{
+    "uid", "geteuid(2), " + ToolSource("id"), [] {
+      return Agreed({std::to_string(geteuid()), RunTool({"id", "-u"})});
+    }};
+const Probe kGid{"gid", "getegid(2)", [] { return std::to_string(getegid()); }};
+const Probe kCapabilities{
+    "capabilities", "CapEff in /proc/self/status",
+    [] { return Share(ReadField("/proc/self/status", "CapEff")); }};
+const Probe kNamespace{"user namespace", "/proc/self/ns/user",
+                       [] { return ReadLink("/proc/self/ns/user"); }};
+const Probe kOverflow{"overflow uid", "/proc/sys/kernel/overflowuid",
+                      [] { return ReadText("/proc/sys/kernel/overflowuid"); }};
+const Probe kSetgroups{"setgroups", "/proc/self/setgroups",
+                       [] { return ReadText("/proc/self/setgroups"); }};
+// grep(1) reads its own status: what execve(2) has left.
+const Probe kAfterExec{
+    "after execve", "$ grep CapEff /proc/self/status", [] {
+      const std::string line = RunTool({"grep", "CapEff", "/proc/self/status"});
+      return IsMissing(line) ? line : Share(line.substr(line.find(':') + 1));
+    }};
+
+const Probe kHostname{"hostname", "gethostname(2)", [] {
+                        char name[HOST_NAME_MAX + 1] = {};
+                        MUST(gethostname, name, sizeof name);
+                        return std::string(name);
+                      }};
+
+Evidence AskWho(Process& process) {
+  return process.Ask(kUid, kGid, kCapabilities, kNamespace);
 }
 
-bool Same(const Evidence& one, const Evidence& other) {
-  return std::ranges::equal(one.findings(), other.findings(), {},
-                            &Finding::value, &Finding::value);
+// The owner of a file that the process `pid` has open.
+auto OwnerOf(pid_t pid, int fd) {
+  return Probe{"file's uid", fmt::format("/proc/{}/fd/{}", pid, fd), [pid, fd] {
+                 struct stat file = {};
+                 const auto path = fmt::format("/proc/{}/fd/{}", pid, fd);
+                 MUST(stat, path.c_str(), &file);
+                 return std::to_string(file.st_uid);
+               }};
 }
 
-// The map in which the `id` outside, a uid or gid, is 0 inside.
-std::string ToRoot(const std::string& id) {
-  return fmt::format("0 {} 1", id);
+// The namespace that a descriptor of this process refers to.
+auto LinkOf(const char* label, int fd) {
+  return Probe{label, fmt::format("/proc/self/fd/{}", fd),
+               [fd] { return ReadLink(fmt::format("/proc/self/fd/{}", fd)); }};
 }
 
-// Root becomes an ordinary user, of whom the machine need not have heard.
-// In a user namespace that has no such user, it stays what it is.
-void BecomeOrdinary(Side& side) {
-  const uid_t id = 1000;
-  int on_end =
-      0;  // The signal that tells of the end of its parent, if any.
-  Check(prctl(PR_GET_PDEATHSIG, &on_end), "prctl(PR_GET_PDEATHSIG)");
-  int result = setresgid(id, id, id);
-  if (side.Try(result, "setresgid({0}, {0}, {0})", id) != 0) return;
-  result = setgroups(0, nullptr);
-  side.Check(result, "setgroups(0, NULL)");
-  result = setresuid(id, id, id);
-  side.Check(result, "setresuid({0}, {0}, {0})", id);
-  // Which a new uid takes away.
-  Check(prctl(PR_SET_PDEATHSIG, on_end), "prctl(PR_SET_PDEATHSIG)");
-  // Or its folder in /proc, and its children's, would remain root's.
-  Check(prctl(PR_SET_DUMPABLE, 1), "prctl(PR_SET_DUMPABLE, 1)");
+// Root becomes an ordinary user, whom the machine need not know. In a user
+// namespace that has no such user, it stays what it is.
+void BecomeOrdinary() {
+  const unsigned id = 1000;
+  if (TRY(setresgid, id, id, id) != 0) return;
+  int on_end = 0;
+  MUST(prctl, PR_GET_PDEATHSIG, &on_end);
+  CALL(setgroups, 0, nullptr);
+  CALL(setresuid, id, id, id);
+  // A change of uid clears the one, and makes /proc/self root's by the other.
+  MUST(prctl, PR_SET_PDEATHSIG, on_end);
+  MUST(prctl, PR_SET_DUMPABLE, 1);
 }
 
-Descriptor OpenLink(Side& side, const std::string& path) {
-  Descriptor link(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  side.Check(link.get(), "open(\"{}\", O_RDONLY)", path);
-  return link;
+// The kernel takes a map in one write(2). Gives its errno.
+int Write(const char* name, const std::string& text) {
+  const std::string path = fmt::format("/proc/self/{}", name);
+  const Descriptor file(CALL(open, path.c_str(), O_WRONLY));
+  return TRY(write, file.get(), text.c_str(), text.size());
 }
 
-// The act. A map is taken in one write(2), whose errno is given.
-int TryWrite(Side& side, const std::string& name, const std::string& text) {
-  const std::string path = "/proc/self/" + name;
-  const Descriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  side.Check(file.get(), "open(\"{}\", O_WRONLY)", path);
-  const ssize_t result = write(file.get(), text.data(), text.size());
-  return side.Try(result, "write({}, \"{}\", {})", file.get(), text,
-                  text.size());
-}
-
-void Write(Side& side, const std::string& name, const std::string& text) {
-  const int error = TryWrite(side, name, text);
-  if (error == 0) return;
-  throw CallError(
-      error, fmt::format("write(\"/proc/self/{}\", \"{}\")", name, text));
-}
-
-// The control.
-void Control(Line& line, const Evidence& before) {
-  Side child("child", line);
-  const int error = TryWrite(child, "uid_map", ToRoot(before.Value("uid")));
-  child.Show({{"uid map", ErrnoName(error), "write(2)"}});
-  child.Show(Ask());
-}
-
-void WriteMaps(Side& inside, const Evidence& before) {
-  const std::string uids = ToRoot(before.Value("uid"));
-  const std::string gids = ToRoot(before.Value("gid"));
-  const Finding setgroups = FromFile("at first", "/proc/self/setgroups");
-  const int early = TryWrite(inside, "gid_map", gids);
-  // It is denied already inside of a user namespace that has denied it.
-  if (setgroups.value == "allow") {
-    Write(inside, "setgroups", "deny");
-    Write(inside, "gid_map", gids);
+void MustWrite(const char* name, const std::string& text) {
+  if (const int error = Write(name, text)) {
+    throw CallError(
+        error, fmt::format("write(\"/proc/self/{}\", \"{}\")", name, text));
   }
-  Write(inside, "uid_map", uids);
-  const int again = TryWrite(inside, "uid_map", uids);
-  inside.Show({setgroups,
-               {"too early", ErrnoName(early), "write(2) to gid_map"},
-               {"once more", ErrnoName(again), "write(2) to uid_map"}});
 }
 
-// The owner of the process `pid` and of its file, by the names that the
-// user namespace of whoever asks has for them.
-Evidence OwnersOf(pid_t pid, const std::string& file) {
-  struct stat status = {};
-  Check(stat(file.c_str(), &status), "stat(\"{}\")", file);
-  return {FromField("Uid", fmt::format("/proc/{}/status", pid)),
-          {"file's uid", fmt::to_string(status.st_uid), file}};
-}
-
-// The name that the host has already is refused; in a UTS namespace of its
-// own it may take any.
-void Rename(Side& inside, const std::string& old) {
-  int result = sethostname(old.data(), old.size());
-  const int refusal =
-      inside.Try(result, "sethostname(\"{}\", {})", old, old.size());
-  result = unshare(CLONE_NEWUTS);
-  inside.Check(result, "unshare({})", CloneFlags(CLONE_NEWUTS));
-  result = sethostname("container_001", 13);
-  inside.Check(result, "sethostname(\"container_001\", 13)");
-  inside.Show({{"at first", ErrnoName(refusal), "sethostname(2)"},
-               FromField("CapEff", "/proc/self/status")});
-}
-
-// The experiment, in a user namespace of its own.
-void Inside(Line& line, const Evidence& before) {
-  Side inside("inside", line);
-  inside.Show(Ask());
-  line.Checkpoint();
-
-  WriteMaps(inside, before);
-  inside.Show(Ask());
-  line.Checkpoint();
-
-  const Descriptor fd(memfd_create("file", MFD_CLOEXEC));
-  inside.Check(fd.get(), "memfd_create(\"file\", MFD_CLOEXEC)");
-  const std::string file =
-      fmt::format("/proc/{}/fd/{}", getpid(), fd.get());
-  inside.Show({{"file", file, "memfd_create(2)"}});
-  inside.Show(OwnersOf(getpid(), file));
-  line.Checkpoint();
-
-  utsname names = {};
-  Check(uname(&names), "uname()");
-  Rename(inside, names.nodename);
-  line.Checkpoint();
-}
-
-// What the kernel tells the outside of the namespaces that `pid` is in.
-Evidence AskKernel(Side& outside, pid_t pid) {
-  const std::string links = fmt::format("/proc/{}/ns/", pid);
-  const Descriptor user = OpenLink(outside, links + "user");
-  const Descriptor parent(ioctl(user.get(), NS_GET_PARENT));
-  outside.Check(parent.get(), "ioctl({}, NS_GET_PARENT)", user.get());
-  uid_t uid = 0;
-  const int result = ioctl(user.get(), NS_GET_OWNER_UID, &uid);
-  outside.Check(result, "ioctl({}, NS_GET_OWNER_UID)", user.get());
-
-  const Descriptor uts = OpenLink(outside, links + "uts");
-  const Descriptor owner(ioctl(uts.get(), NS_GET_USERNS));
-  outside.Check(owner.get(), "ioctl({}, NS_GET_USERNS)", uts.get());
-  const std::string fds = "/proc/self/fd/";
-  return outside.Show(
-      {FromLink("parent", fds + fmt::to_string(parent.get())),
-       {"owner's uid", fmt::to_string(uid), "NS_GET_OWNER_UID"},
-       FromLink("UTS owner", fds + fmt::to_string(owner.get()))});
-}
+// The map in which `id` outside is 0 inside.
+std::string ToRoot(unsigned id) { return fmt::format("0 {} 1", id); }
 
 void Teach(Lesson& lesson) {
-  Side& outside = lesson.outside();
+  Process& outside = lesson.outside();
+  const Machine& machine = lesson.machine();
 
-  lesson.Begin("Outside: who this process is, and what it may do");
-  // Where ordinary users may make no user namespace, root has to.
-  if (lesson.machine().privileged && lesson.machine().unprivileged_clone &&
-      !lesson.machine().apparmor_restricts) {
-    lesson.Note(
-        "Root becomes an ordinary user first, where the uid 1000 is "
-        "mapped.");
-    BecomeOrdinary(outside);
+  lesson.Step("Before: an ordinary user, without a capability");
+  // Where ordinary users may make no user namespace, root stays root.
+  if (machine.privileged && machine.unprivileged_clone &&
+      !machine.apparmor_restricts) {
+    outside.Run(BecomeOrdinary);
   }
-  const Evidence before = outside.Show(Ask());
-  const std::string& uid = before.Value("uid");
+  const Evidence before = AskWho(outside);
+  const Ids ids = Ids::OfCaller();
+  const std::string overflow = kOverflow.read();
+  const bool usual = before[kUid] != overflow && before[kUid] != "0";
 
-  lesson.Begin("Control: without CLONE_NEWUSER a child stays who it is");
-  Child control([&](Line& line) { Control(line, before); });
-  pid_t pid = clone(Child::Main, control.stack_top(), SIGCHLD, &control);
-  outside.Check(control.Started(pid), "clone(SIGCHLD)");
-  const Evidence refused = outside.Hear(control);
-  const Evidence same = outside.Hear(control);
-  control.Finish();
+  lesson.Step("Control: without CLONE_NEWUSER, a child cannot become root",
+              "It asks for a uid map in which its uid is 0.");
+  Process child = outside.Clone("child", 0);
+  const int denied =
+      child.Run([ids] { return Write("uid_map", ToRoot(ids.uid)); });
+  lesson.Claim("Without CLONE_NEWUSER, a child may not write its uid map.",
+               denied == EPERM && AskWho(child) == before);
 
-  lesson.Begin("Inside: with CLONE_NEWUSER it has all capabilities");
-  const int flags = CLONE_NEWUSER | SIGCHLD;
-  Child child([&](Line& line) { Inside(line, before); });
-  pid = clone(Child::Main, child.stack_top(), flags, &child);
-  outside.Check(child.Started(pid), "clone({})", CloneFlags(flags));
-  const Evidence unmapped = outside.Hear(child);
-  const Evidence kernel = outside.Show(
-      {FromFile("overflow uid", "/proc/sys/kernel/overflowuid"),
-       FromFile("last cap", "/proc/sys/kernel/cap_last_cap")});
-  const std::string& overflow = kernel.Value("overflow uid");
-  const std::set<std::string> answers = {"0", uid, overflow};
-
-  lesson.Begin(
-      "The maps: setgroups is denied first, and each is written once");
-  child.Release();
-  const Evidence refusals = outside.Hear(child);
-  const Evidence inside = outside.Hear(child);
   lesson.Predict(
-      "Next, the child, root inside, makes a file. Whose is it, outside?",
-      {answers.begin(), answers.end()});
+      "A process is in a new user namespace that has no uid map yet. What "
+      "does getuid(2) return?",
+      {overflow, "0", usual ? before[kUid] : "1000", "-1"});
 
-  lesson.Begin("The same process and its file, seen from both sides");
-  child.Release();
-  const std::string file = outside.Hear(child).Value("file");
-  const Evidence there = outside.Hear(child);
-  const Evidence here = outside.Show(OwnersOf(pid, file));
-  lesson.Answer(here.Value("file's uid"),
-                "A map gives a user another number, not another's rights.");
+  lesson.Step("With CLONE_NEWUSER, it has all capabilities, and no uid");
+  Process inside = outside.Clone("inside", CLONE_NEWUSER);
+  const Evidence unmapped = AskWho(inside);
+  lesson.Answer(unmapped[kUid],
+                "A uid that is not mapped reads as the overflow uid. The "
+                "process is root only once a map says so.");
+  lesson.Claim("With CLONE_NEWUSER, a child is in a new user namespace.",
+               unmapped[kNamespace] != before[kNamespace]);
+  lesson.Claim("A new user namespace gives its first process all capabilities.",
+               unmapped[kCapabilities] == "all");
+  lesson.Claim("Without a map, its uid is the overflow uid.",
+               unmapped[kUid] == outside.Ask(kOverflow));
+  lesson.Claim("execve(2) drops the capabilities of a process without a map.",
+               inside.Ask(kAfterExec) == "none");
 
-  lesson.Begin("All capabilities, and EPERM on what the outside owns");
-  child.Release();
-  const Evidence renamed = outside.Hear(child);
-
-  lesson.Begin("Parent and owner: what ioctl_ns(2) tells the outside");
-  const Evidence shown = AskKernel(outside, pid);
-
-  lesson.Begin("Outside again, with the child still root inside");
-  const Evidence after = outside.Show(Ask());
-  lesson.Compare(before, inside, after);
-
-  lesson.Claim(
-      "Without CLONE_NEWUSER, a child may not write its uid map: EPERM.",
-      refused.Value("uid map") == "EPERM" && Same(same, before));
-  lesson.Claim(
-      "With it, it is in another user namespace, with all capabilities.",
-      inside.Value("namespace") != before.Value("namespace") &&
-          unmapped.Value("CapEff") == All(kernel.Value("last cap")));
-  lesson.Claim(
-      "Its uid is the overflow uid until a map is written; then it is 0.",
-      unmapped.AllSay("uid", overflow) && inside.AllSay("uid", "0"));
-  Outcome refused_early = {std::nullopt,
-                           "It was denied further out already."};
-  if (refusals.Value("at first") == "allow") {
-    refused_early = {refusals.Value("too early") == "EPERM" &&
-                         inside.Value("gid") == "0",
-                     ""};
+  lesson.Step("A map makes it root; setgroups(2) is denied first",
+              "Each map line: the first ID inside, the first ID outside, how "
+              "many.");
+  const std::string setgroups = inside.Ask(kSetgroups);
+  const int early =
+      inside.Run([ids] { return Write("gid_map", ToRoot(ids.gid)); });
+  // An outer user namespace may have denied it already.
+  Outcome order = {std::nullopt, "An outer user namespace denied it already."};
+  if (setgroups == "allow") {
+    inside.Run([ids] {
+      MustWrite("setgroups", "deny");
+      MustWrite("gid_map", ToRoot(ids.gid));
+    });
+    order = {early == EPERM};
   }
+  inside.Run([ids] { MustWrite("uid_map", ToRoot(ids.uid)); });
+  const int again =
+      inside.Run([ids] { return Write("uid_map", ToRoot(ids.uid)); });
+  const Evidence root = AskWho(inside);
   lesson.Claim(
-      "An unprivileged gid map is refused until setgroups is denied.",
-      refused_early);
+      "An ordinary user may write no gid map before denying setgroups.", order);
   lesson.Claim("A map is written once: the second write is refused.",
-               refusals.Value("once more") == "EPERM");
-  lesson.Claim(
-      "Outside, the same process has its own uid, and so has its file.",
-      there.Value("Uid") == "0 0 0 0" && there.Value("file's uid") == "0" &&
-          here.Value("Uid") == fmt::format("{0} {0} {0} {0}", uid) &&
-          here.Value("file's uid") == uid);
-  lesson.Claim(
-      "All capabilities inside, and EPERM on what the outside owns.",
-      renamed.Value("CapEff") == All(kernel.Value("last cap")) &&
-          renamed.Value("at first") == "EPERM");
-  lesson.Claim(
-      "The kernel names its parent, its owner, and what it owns itself.",
-      shown.Value("parent") == before.Value("namespace") &&
-          shown.Value("owner's uid") == uid &&
-          shown.Value("UTS owner") == inside.Value("namespace"));
-  lesson.Claim("Outside, ids and capabilities are as before.",
-               Same(after, before));
-  lesson.Keep(std::move(child));
+               again == EPERM);
+  lesson.Claim("With both maps, its uid and gid are 0.",
+               root[kUid] == "0" && root[kGid] == "0");
+
+  lesson.Step("Outside, the same process and its file are an ordinary user's",
+              "Both sides read the same two paths.");
+  const int fd = inside.Run([] { return CALL(memfd_create, "file", 0); });
+  const auto process = StatusOf(inside.pid(), "Uid");
+  const auto file = OwnerOf(inside.pid(), fd);
+  const Evidence here = inside.Ask(process, file);
+  const Evidence there = outside.Ask(process, file);
+  lesson.Claim("Root inside, and its files, are an ordinary user's outside.",
+               here[process] == "0 0 0 0" && here[file] == "0" &&
+                   there[process] == fmt::format("{0} {0} {0} {0}", ids.uid) &&
+                   there[file] == before[kUid]);
+
+  lesson.Step("Its capabilities count only in its own user namespace");
+  const int refused = inside.Run([] {
+    const std::string name = kHostname.read();  // The one that it has already.
+    return TRY(sethostname, name.c_str(), name.size());
+  });
+  lesson.Claim("Root inside may not rename the machine.", refused == EPERM);
+  inside.Run([] { CALL(unshare, CLONE_NEWUTS); });
+  inside.MustDiffer(outside, CLONE_NEWUTS);
+  inside.Run([] { CALL(sethostname, "container_001", 13); });
+  lesson.Claim("Root inside may rename a UTS namespace that it made.",
+               inside.Ask(kHostname) == "container_001");
+  const Evidence after = AskWho(outside);
+  lesson.Claim("Outside, IDs and capabilities are as before.", after == before);
+
+  lesson.Step("ioctl_ns(2) tells the parent and the owner of a namespace");
+  const std::string links = fmt::format("/proc/{}/ns/", inside.pid());
+  const Descriptor user(CALL(open, (links + "user").c_str(), O_RDONLY));
+  const Descriptor parent(CALL(ioctl, user.get(), NS_GET_PARENT));
+  uid_t uid = 0;
+  CALL(ioctl, user.get(), NS_GET_OWNER_UID, &uid);
+  const Probe creator{"owner's uid", "NS_GET_OWNER_UID",
+                      [uid] { return std::to_string(uid); }};
+  const Descriptor uts(CALL(open, (links + "uts").c_str(), O_RDONLY));
+  const Descriptor owner(CALL(ioctl, uts.get(), NS_GET_USERNS));
+  const auto parent_link = LinkOf("parent", parent.get());
+  const auto owner_link = LinkOf("UTS owner", owner.get());
+  const Evidence tree = outside.Ask(parent_link, creator, owner_link);
+  lesson.Claim("The parent of the new user namespace is the one outside.",
+               tree[parent_link] == before[kNamespace]);
+  lesson.Claim("The owner of the new user namespace is the user that made it.",
+               tree[creator] == before[kUid]);
+  lesson.Claim("The new user namespace owns the UTS namespace made in it.",
+               tree[owner_link] == root[kNamespace]);
+
+  lesson.Compare(before, root, after);
+  lesson.Remember(
+      "A user namespace gives a user another number and all capabilities, over "
+      "what that namespace owns.");
+  lesson.Keep(std::move(inside));
 }
 
 }  // namespace
@@ -319,9 +240,9 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(argc, argv,
-                          {.name = "user",
-                           .title = "User namespace: root that is nobody",
-                           .man_page = "user_namespaces(7)",
-                           .needs_root = false},
+                          {"user",
+                           "User namespaces: root inside, nobody outside",
+                           "user_namespaces(7)",
+                           {}},
                           steps::Teach);
 }

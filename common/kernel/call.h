@@ -111,6 +111,9 @@ class CallWriter {
   }
 
   void Add(const char* value);
+  void Add(char* buffer) {  // The call writes to it.
+    Add(static_cast<const void*>(buffer));
+  }
   void Add(std::nullptr_t) { AddShown("NULL"); }
   void Add(const void* value) {
     AddShown(value == nullptr ? "NULL" : NextText());

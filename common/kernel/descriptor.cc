@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 
 #include "common/kernel/call.h"
 
@@ -36,6 +37,14 @@ void WriteAll(int fd, std::string_view bytes) {
   }
 }
 
+void Complain(std::string_view text) noexcept {
+  try {
+    WriteAll(STDERR_FILENO, text);
+  } catch (const std::exception&) {
+    // There is nowhere left to say so.
+  }
+}
+
 std::string ReadAll(int fd) {
   std::string bytes;
   std::array<char, 4096> buffer;
@@ -53,6 +62,7 @@ std::string ReadFile(const std::string& path) {
 
 std::vector<char*> ExecArguments(const std::vector<std::string>& argv) {
   std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
   for (const std::string& argument : argv) {
     pointers.push_back(const_cast<char*>(argument.c_str()));
   }

@@ -36,6 +36,10 @@ Descriptor Open(const std::string& path, int flags, mode_t mode = 0);
 /// Writes all of `bytes`. Throws CallError. write(2).
 void WriteAll(int fd, std::string_view bytes);
 
+/// Says `text` on stderr. What cannot be written is lost: that must not change
+/// how a program ends.
+void Complain(std::string_view text) noexcept;
+
 /// Reads to the end of the file. Throws CallError. read(2).
 std::string ReadAll(int fd);
 

@@ -20,8 +20,8 @@ struct Kind {
   std::string_view flag_name;  // "CLONE_NEWNS"
   std::string_view proc_name;  // Its link in /proc/PID/ns: "mnt".
   std::string_view isolates;   // What each namespace has of its own.
-  std::string_view since;      // The first kernel in which it isolated all that.
-  std::string_view man_page;   // "mount_namespaces(7)"
+  std::string_view since;     // The first kernel in which it isolated all that.
+  std::string_view man_page;  // "mount_namespaces(7)"
 };
 
 /// All eight kinds, the oldest first.

@@ -110,7 +110,8 @@ std::string ToolSource(const std::string& tool) {
   const char* path = getenv("PATH");
   std::istringstream directories(path == nullptr ? "" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    if (access((directory + "/" + tool).c_str(), X_OK) == 0) {
+    directory += "/" + tool;
+    if (access(directory.c_str(), X_OK) == 0) {
       return tool + "(1)";
     }
   }

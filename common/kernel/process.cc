@@ -33,7 +33,7 @@ constexpr char kTold = 'c';       // A call that it made.
 constexpr char kCallError = 'e';  // A call that failed, which ended it.
 constexpr char kError = 'x';      // The what() of any other exception.
 
-constexpr std::size_t kMaxMessage = 192 * 1024;
+constexpr std::size_t kMaxMessage = std::size_t{192} * 1024;
 
 // The descriptor that came with the last message, if any.
 int received_descriptor = -1;
@@ -62,6 +62,10 @@ class Packer {
     Put(static_cast<std::int64_t>(text.size()));
     bytes_ += text;
   }
+  // The file's name is a literal, which every child has at the same address.
+  void Put(const Place& place) {
+    bytes_.append(reinterpret_cast<const char*>(&place), sizeof place);
+  }
   const std::string& bytes() const { return bytes_; }
 
  private:
@@ -77,9 +81,15 @@ class Unpacker {
     rest_.remove_prefix(sizeof number);
     return number;
   }
+  Place ThePlace() {
+    Place place;
+    std::memcpy(&place, rest_.data(), sizeof place);
+    rest_.remove_prefix(sizeof place);
+    return place;
+  }
   std::string Text() {
     const auto size = static_cast<std::size_t>(Number());
-    const std::string text(rest_.substr(0, size));
+    std::string text(rest_.substr(0, size));
     rest_.remove_prefix(size);
     return text;
   }
@@ -92,11 +102,10 @@ std::string Pack(const Call& call) {
   Packer packer;
   for (const std::int64_t number :
        {std::int64_t{call.namespaces}, std::int64_t{call.result},
-        std::int64_t{call.error}, std::int64_t{call.place.line},
-        static_cast<std::int64_t>(
-            reinterpret_cast<std::intptr_t>(call.place.file))}) {
+        std::int64_t{call.error}}) {
     packer.Put(number);
   }
+  packer.Put(call.place);
   packer.Put(call.name);
   packer.Put(call.text);
   packer.Put(static_cast<std::int64_t>(call.strings.size()));
@@ -112,10 +121,7 @@ Call UnpackCall(std::string_view bytes) {
   call.namespaces = static_cast<int>(unpacker.Number());
   call.result = unpacker.Number();
   call.error = static_cast<int>(unpacker.Number());
-  call.place.line = static_cast<int>(unpacker.Number());
-  // A literal, which every child has at the same address.
-  call.place.file = reinterpret_cast<const char*>(
-      static_cast<std::intptr_t>(unpacker.Number()));
+  call.place = unpacker.ThePlace();
   call.name = unpacker.Text();
   call.text = unpacker.Text();
   call.strings.resize(static_cast<std::size_t>(unpacker.Number()));
@@ -179,10 +185,10 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
 }
 
 // In a child: closes what it has inherited, but for the standard streams and
-// its socket, which becomes 3. Otherwise no process would see the end of the
-// others' sockets.
+// its socket, which becomes 3 and is closed by an exec. Otherwise no process
+// would see the end of the others' sockets.
 void KeepOnly(int socket) {
-  if (socket != kSocket) MUST(dup2, socket, kSocket);
+  if (socket != kSocket) MUST(dup3, socket, kSocket, O_CLOEXEC);
   if (syscall(SYS_close_range, kSocket + 1, ~0U, 0) == 0) return;
   const long limit = sysconf(_SC_OPEN_MAX);
   for (int fd = kSocket + 1; fd < limit; ++fd) close(fd);
@@ -326,7 +332,13 @@ std::optional<pid_t> Process::Find(const std::string& name) {
 
 bool Process::Ends() const {
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (process.get() == -1) return errno == ESRCH;
+  if (process.get() == -1 && errno != ESRCH) {
+    // A filter may refuse it, and before Linux 5.3 there is none.
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info,
+                  WEXITED | WNOWAIT | __WALL) == 0;
+  }
+  if (process.get() == -1) return true;
   pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
   int count = 0;
   while ((count = poll(&ended, 1, static_cast<int>(kPatience.count()))) == -1 &&
@@ -414,7 +426,7 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
   while (true) {
     const std::string message = Await(socket_.get(), name_, patience);
     if (message.empty()) throw ProcessError(DescribeEnd());
-    const std::string bytes = message.substr(1);
+    std::string bytes = message.substr(1);
     switch (message[0]) {
       case kValue:
         return bytes;

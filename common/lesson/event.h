@@ -88,6 +88,7 @@ struct Comparison {
     std::string verdict;  // "private", "shared", or "changed" outside
   };
   std::vector<Row> rows;
+  std::string who = "inside";  // Whose the middle column is.
 };
 
 /// What is best seen in rows and columns.

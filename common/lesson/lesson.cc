@@ -78,7 +78,7 @@ void Lesson::Claim(std::string text, Outcome outcome) {
     verdict_.exit_status = 1;
   }
   Say(steps::Claim{text, outcome.holds, std::move(outcome.reason)});
-  if (outcome.holds == false) throw Contradiction(std::move(text));
+  if (outcome.holds == false) throw Contradiction(text);
 }
 
 Outcome Lesson::Attempt(const std::function<bool()>& experiment) {
@@ -109,8 +109,9 @@ void Lesson::Answer(std::string found, std::string because) {
 void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
-                     const Evidence& after) {
+                     const Evidence& after, const std::string& who) {
   Comparison comparison;
+  comparison.who = who;
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const Finding& first = before.findings()[i];
     Comparison::Row row = {first.label, first.value,

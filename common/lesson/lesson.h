@@ -77,9 +77,9 @@ class Lesson : private Observer {
   void Note(std::string text);
 
   /// Shows in one table, a row for each probe, what differs inside and that
-  /// outside nothing changed.
+  /// outside nothing changed. `who` was asked there.
   void Compare(const Evidence& before, const Evidence& inside,
-               const Evidence& after);
+               const Evidence& after, const std::string& who = "inside");
 
   /// Shows what is best seen in rows and columns.
   void Show(Table table);

@@ -8,12 +8,12 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string_view>
 
 #include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
 #include "common/show/renderer.h"
 
 namespace steps {
@@ -56,12 +56,12 @@ void OnInterrupt(int) {
 
 int RunProgram(const std::string& name, const std::function<int()>& work) {
   const auto report = [&name](const std::exception& error) {
-    fmt::print(stderr, "{}: {}\n", name, error.what());
+    Complain(fmt::format("{}: {}\n", name, error.what()));
     return kFailed;
   };
   const auto misused = [&](const std::exception& error) {
     report(error);
-    fmt::print(stderr, "Try: bazel run //lessons:{} -- --help\n", name);
+    Complain(fmt::format("Try: bazel run //lessons:{} -- --help\n", name));
     return kUsage;
   };
   program_pid = getpid();

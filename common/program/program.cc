@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -225,7 +224,7 @@ class Run {
     verdict.error = error.what();
     verdict.advice = std::move(advice);
     output_.Render(verdict);
-    fmt::print(stderr, "{}", Report(about_.name, verdict));
+    Complain(Report(about_.name, verdict));
     return verdict.exit_status;
   }
 

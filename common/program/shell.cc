@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -53,7 +52,7 @@ pid_t Fork(const Body& body) {
     Check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG)");
     body();
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    Complain(fmt::format("{}\n", error.what()));
   }
   _exit(EXIT_FAILURE);
 }
@@ -137,11 +136,11 @@ int BecomeCommand(const std::vector<std::string>& command,
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
   if (error == ENOENT) {
-    fmt::print(stderr, "{}: there is no such command\n", command[0]);
+    Complain(fmt::format("{}: there is no such command\n", command[0]));
     return 127;
   }
-  fmt::print(stderr, "{}: cannot be run: {} ({})\n", command[0],
-             strerror(error), ErrnoName(error));
+  Complain(fmt::format("{}: cannot be run: {} ({})\n", command[0],
+                       strerror(error), ErrnoName(error)));
   return 126;
 }
 

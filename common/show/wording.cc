@@ -27,8 +27,8 @@ std::string Found(const Answer& answer) {
 }
 
 Table TableOf(const Comparison& comparison) {
-  Table table = {{"", "outside before", "inside", "outside after", "verdict"},
-                 {}};
+  Table table = {
+      {"", "outside before", comparison.who, "outside after", "verdict"}, {}};
   for (const Comparison::Row& row : comparison.rows) {
     table.rows.push_back(
         {row.probe, row.before, row.inside, row.after, row.verdict});

@@ -9,10 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -20,16 +24,18 @@
 #include <vector>
 
 #include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
 #include "common/kernel/process.h"
 #include "common/program/command_line.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/probe.h"
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
 
 namespace steps {
 namespace {
 
+using nlohmann::json;
+using std::chrono::milliseconds;
+using testing::_;
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -39,171 +45,204 @@ using testing::Not;
 using testing::StartsWith;
 
 using Teach = std::function<void(Lesson&)>;
+using Words = std::vector<std::string>;
+using Before = std::function<void()>;
+using Text = testing::Matcher<const std::string&>;
 
 const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
+const Probe kPid{"PID", "getpid(2)", [] { return fmt::to_string(getpid()); }};
+
+void Nothing() {}
+
+// Words as they are typed; '' is an empty one.
+Words Split(const std::string& text) {
+  Words words;
+  std::istringstream in(text);
+  for (std::string word; in >> word;) {
+    words.push_back(word == "''" ? "" : word);
+  }
+  return words;
+}
+
+const Text kTry = EndsWith("\nTry: bazel run //lessons:example -- --help\n");
 
 void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 
+void Fails(Lesson&) { throw CallError(EBADF, "close(-1)"); }
+
+void IsRefused(Lesson&) {
+  throw CallError({.name = "unshare",
+                   .text = "unshare(CLONE_NEWUSER)",
+                   .namespaces = CLONE_NEWUSER,
+                   .result = -1,
+                   .error = ENOSPC});
+}
+
+// A lesson with a step before it has an inside, and one behind.
+void HasInside(Lesson& lesson) {
+  lesson.Step("One");
+  Process inside = lesson.outside().Clone("inside", CLONE_NEWUTS);
+  inside.Ask(kPid);
+  lesson.Keep(std::move(inside));
+  lesson.Step("Two");
+  lesson.Claim("Yes.", true);
+}
+
 // The command that runs `teach` as a lesson's main() would.
-Command LessonCommand(
-    const Teach& teach, const std::vector<std::string>& arguments = {},
-    const std::function<void()>& before = [] {}) {
+Command LessonCommand(const Teach& teach, const Words& arguments = {},
+                      const Before& before = Nothing,
+                      const std::optional<Task>& task = std::nullopt,
+                      const About& about = kAbout) {
   return {.function = [=] {
     before();
-    std::vector<std::string> argv = {"example"};
+    Words argv = {"example"};
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     return RunLesson(static_cast<int>(argv.size()), ExecArguments(argv).data(),
-                     kAbout, teach);
+                     about, teach, task);
   }};
 }
 
-Result RunIt(
-    const Teach& teach, const std::vector<std::string>& arguments = {},
-    const std::function<void()>& before = [] {}) {
+Result RunIt(const Teach& teach, const Words& arguments = {},
+             const Before& before = Nothing) {
   return RunCommand(LessonCommand(teach, arguments, before));
 }
 
-TEST(RunLesson, ExitsWith0WhenEveryClaimHolds) {
-  const Result result = RunIt(Holds);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
-  EXPECT_THAT(result.output,
-              AllOf(StartsWith("Example: a lesson "),
-                    HasSubstr("namespaces(7)\nLinux "),
-                    HasSubstr("1 of 1 claims hold.\nLook around inside: "
-                              "bazel run //lessons:example -- --shell\n")));
-  EXPECT_THAT(result.errors, IsEmpty());
+// What takes the place of a standard stream: "/dev/full", or nothing.
+Before Replace(const Words& files, int first = STDOUT_FILENO) {
+  return [=] {
+    for (int fd = first; const std::string& file : files) {
+      if (file.empty()) {
+        close(fd++);
+      } else {
+        Check(dup2(open(file.c_str(), O_WRONLY), fd++), "dup2()");
+      }
+    }
+  };
 }
 
-TEST(RunLesson, ExitsWith1WhenAClaimDoesNotHold) {
-  const Result result = RunIt([](Lesson& lesson) {
-    lesson.Claim("Yes.", true);
-    lesson.Claim("No.", false);
-  });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.output, HasSubstr("1 of 2 claims hold."));
+// stdout is a pipe that nobody reads any more, as behind `| head -1`.
+void BreakPipe() {
+  std::array<int, 2> ends = {};
+  Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
+  Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
+  close(ends[0]);
 }
 
-TEST(RunLesson, ExitsWith1WhenTheLessonFails) {
-  const Result result =
-      RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_EQ(result.errors, "example: close(-1): Bad file descriptor (EBADF)\n");
-  EXPECT_THAT(result.output, Not(HasSubstr("claims hold")));
+void ExpectExit(const Result& result, int status, const Text& output = _,
+                const Text& errors = _) {
+  EXPECT_EQ(ExitStatus(result.status), status)
+      << result.errors << result.output;
+  EXPECT_THAT(result.output, output);
+  EXPECT_THAT(result.errors, errors);
 }
 
-TEST(RunLesson, ExitsWith1WhenItsChildFails) {
-  const Result result = RunIt([](Lesson& lesson) {
-    Child child([](Line&) { raise(SIGTERM); });
-    child.Fork();
-    lesson.outside().Hear(child);
-  });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.errors, HasSubstr("killed by SIGTERM"));
+void IsContradicted(Lesson& lesson) {
+  lesson.Claim("Yes.", true);
+  lesson.Claim("No.", false);
+  kill(getpid(), SIGKILL);  // What follows may rest on it.
 }
 
-TEST(RunLesson, ExitsWith1WhenTheChildThatItKeepsFails) {
-  const Result result = RunIt([](Lesson& lesson) {
-    Child child([](Line& line) {
-      line.Checkpoint();
-      _exit(9);
-    });
-    child.Fork();
-    lesson.Claim("Yes.", true);
-    lesson.Keep(std::move(child));
-  });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.errors, HasSubstr("exit status 9"));
+// Lessons that end as the process does that they have cloned.
+template <typename Body>
+Teach WithInside(Body body) {
+  return [body](Lesson& lesson) {
+    Process inside = lesson.outside().Clone("inside", 0);
+    inside.Run([&lesson, body] { body(lesson); }, milliseconds(1000));
+  };
 }
 
-TEST(RunLesson, ExitsWith1WhenACallFailsBecauseAChildWasKilled) {
-  for (const bool keep : {false, true}) {
-    const Result result = RunIt([keep](Lesson& lesson) {
-      Child child([](Line&) { raise(SIGKILL); });
-      child.Fork();
-      Check(waitid(P_PID, child.pid(), nullptr, WEXITED | WNOWAIT), "waitid()");
-      if (keep) lesson.Keep(std::move(child));
-      throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)");
-    });
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-    EXPECT_THAT(result.errors, HasSubstr("killed by SIGKILL"));
+TEST(RunLesson, EndsAsItsStoryDoes) {
+  struct Case {
+    Teach teach;
+    int status;
+    std::string claims;  // What is shown of them,
+    std::string errors;  // and all that stands on stderr.
+  };
+  const std::string ended = "example: inside ended early: ";
+  for (const Case& each : std::vector<Case>{
+           {Holds, 0, "     holds    Yes.\n1 of 1 claims hold.\n", ""},
+           {IsContradicted, 1, "     FAILS    No.\n1 of 2 claims hold.\n", ""},
+           {Fails, 1, "", "example: close(-1): Bad file descriptor (EBADF)\n"},
+           {WithInside([](Lesson& lesson) { lesson.Claim("Yes.", true); }), 1,
+            "",
+            "example: inside: told in a child: only the lesson itself may\n"},
+           {WithInside([](Lesson&) { raise(SIGKILL); }), 1, "",
+            ended + "killed by SIGKILL\n"},
+           {WithInside([](Lesson&) { _exit(9); }), 1, "",
+            ended + "exit status 9\n"},
+           {WithInside([](Lesson&) { pause(); }), 1, "",
+            "example: inside has given no answer for 1 s\n"}}) {
+    const Result result = RunIt(each.teach);
+    ExpectExit(
+        result, each.status,
+        AllOf(StartsWith("Example: a lesson "),
+              HasSubstr("namespaces(7)\nLinux "), HasSubstr(each.claims)),
+        each.errors);
+    EXPECT_EQ(result.output.find("hold") != std::string::npos,
+              !each.claims.empty());
   }
+  EXPECT_THAT(RunIt(Holds).output,
+              EndsWith("Look around inside: bazel run //lessons:example -- "
+                       "--shell\n"));
+  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
-  const auto refused = [](Lesson&) {
-    throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)");
-  };
-  const Result result = RunIt(refused);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
-  EXPECT_THAT(
-      result.errors,
+  const Result result = RunIt(IsRefused);
+  ExpectExit(
+      result, 77, _,
       MatchesRegex("example: unshare\\(CLONE_NEWUSER\\): No space left on "
                    "device \\(ENOSPC\\)\n  cause   .+\n  remedy  .+\n"));
-  const Result json = RunIt(refused, {"--json"});
-  EXPECT_EQ(DescribeStatus(json.status), "exit status 77");
-  EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
-  const Result markdown = RunIt(refused, {"--markdown"});
-  EXPECT_EQ(DescribeStatus(markdown.status), "exit status 77");
-  EXPECT_EQ(markdown.errors, result.errors);
-  EXPECT_THAT(
-      markdown.output,
-      AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No space left "
-                      "on device (ENOSPC)\n\n- **cause** "),
-            HasSubstr("\n- **remedy** ")));
+  const Result document = RunIt(IsRefused, {"--json"});
+  ExpectExit(document, 77);
+  EXPECT_EQ(json::parse(document.output)["verdict"], "cannot run");
+  ExpectExit(
+      RunIt(IsRefused, {"--markdown"}), 77,
+      AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No space "
+                      "left on device (ENOSPC)\n\n- **cause** "),
+            HasSubstr("\n- **remedy** ")),
+      result.errors);
 }
 
 TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
-  const auto run = [](const std::vector<std::string>& arguments) {
-    return RunCommand({.function = [&] {
-      Child child(
-          [&](Line&) { _exit(LessonCommand(Holds, arguments).function()); });
-      const int flags = CLONE_NEWUSER | CLONE_NEWPID | SIGCHLD;
-      child.Started(clone(Child::Main, child.stack_top(), flags, &child));
-      return WEXITSTATUS(child.Wait());
+  for (const char* form : {"--color=never", "--json"}) {
+    const Result result = RunCommand({.function = [form] {
+      Process inside =
+          Process::Quiet().Clone("inside", CLONE_NEWUSER | CLONE_NEWPID);
+      inside.Run([form] { _exit(LessonCommand(Holds, {form}).function()); });
+      return EXIT_SUCCESS;
     }});
-  };
-  const Result result = run({});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
-  EXPECT_THAT(result.errors,
-              MatchesRegex("example: /proc does not know this process by its "
-                           "PID\n  cause   .+\n  remedy  .+\n"));
-  const Result json = run({"--json"});
-  EXPECT_EQ(nlohmann::json::parse(json.output)["verdict"], "cannot run");
+    EXPECT_THAT(result.errors,
+                MatchesRegex("example: /proc does not know this process by its "
+                             "PID\n  cause   .+\n  remedy  .+\n"
+                             "inside ended early: exit status 77\n"));
+    const bool is_json =
+        result.output.find("\"verdict\": \"cannot run\"") != std::string::npos;
+    EXPECT_EQ(is_json, form == std::string("--json"));
+  }
 }
 
+// The last is for a terminal.
+constexpr const char* kWrong = R"(
+  --nonsense| extra| --color| --color=blue| --auto| --auto -1| --auto soon|
+  --auto nan| --auto 0,5| --auto ''| --save ''| --save /nonexistent/file|
+  --cast ''| --cast /nonexistent/file| --json --shell| --json --step|
+  --json --auto 1| --markdown --json| --markdown --step| --markdown --auto 0|
+  --markdown --shell| --dot --svg| --dot --json| --svg --json| --dot --shell|
+  --svg --shell| --dot --auto 1| --svg --step| --step)";
+
 TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
-  for (const std::vector<std::string>& wrong :
-       std::vector<std::vector<std::string>>{{"--nonsense"},
-                                             {"extra"},
-                                             {"--color"},
-                                             {"--color=blue"},
-                                             {"--json", "--shell"},
-                                             {"--json", "--step"},
-                                             {"--json", "--auto", "1"},
-                                             {"--auto"},
-                                             {"--auto", "-1"},
-                                             {"--auto", "soon"},
-                                             {"--auto", "nan"},
-                                             {"--auto", "0,5"},
-                                             {"--auto", ""},
-                                             {"--save", ""},
-                                             {"--cast", ""},
-                                             {"--markdown", "--json"},
-                                             {"--markdown", "--step"},
-                                             {"--markdown", "--auto", "0"},
-                                             {"--markdown", "--shell"}}) {
-    const Result result = RunIt(Holds, wrong);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
-    EXPECT_THAT(result.errors,
-                AllOf(StartsWith("example: "),
-                      HasSubstr("bazel run //lessons:example -- --help\n")));
-    EXPECT_THAT(result.output, IsEmpty());
+  std::istringstream all(kWrong);
+  for (std::string wrong; std::getline(all, wrong, '|');) {
+    SCOPED_TRACE(wrong);
+    ExpectExit(RunIt(Holds, Split(wrong)), 2, IsEmpty(),
+               AllOf(StartsWith("example: "), kTry));
   }
 }
 
 TEST(RunLesson, HelpsWithExamplesFirst) {
   const Result result = RunIt(Holds, {"--help"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
+  ExpectExit(result, 0);
   EXPECT_LT(result.output.find("bazel run //lessons:example -- --shell"),
             result.output.find("Usage:"));
   for (const char* option :
@@ -215,178 +254,133 @@ TEST(RunLesson, HelpsWithExamplesFirst) {
               MatchesRegex("example [0-9.]+ \\(Namespaces, step by step\\)\n"));
 }
 
-TEST(RunLesson, PrintsNothingButTheDocumentForAProgram) {
-  const Result result = RunIt(Holds, {"--json"});
-  const nlohmann::json json = nlohmann::json::parse(result.output);
-  EXPECT_EQ(json["lesson"], "example");
-  EXPECT_EQ(json["verdict"], "holds");
-  EXPECT_THAT(result.errors, IsEmpty());
-}
-
-TEST(RunLesson, PrintsNothingButMarkdownForAnArticle) {
-  const Result result = RunIt(Holds, {"--markdown", "--color=always"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
-  EXPECT_THAT(result.output,
+TEST(RunLesson, PrintsNothingButTheFormThatIsAskedFor) {
+  const Result document = RunIt(Holds, {"--json"});
+  EXPECT_EQ(json::parse(document.output)["lesson"], "example");
+  EXPECT_EQ(json::parse(document.output)["verdict"], "holds");
+  const Result markdown = RunIt(Holds, {"--markdown", "--color=always"});
+  EXPECT_THAT(markdown.output,
               AllOf(StartsWith("# Example: a lesson\n\nnamespaces(7). Linux "),
                     EndsWith("\n- **holds** Yes.\n\n"
                              "**1 of 1 claims hold.**\n\n"
                              "Look around inside:\n\n```sh\n"
                              "bazel run //lessons:example -- --shell\n```\n"),
                     Not(HasSubstr("\x1b"))));
-  EXPECT_THAT(result.errors, IsEmpty());
-}
-
-TEST(RunLesson, SavesTheDocumentBesideWhatItShows) {
-  std::string file = "/tmp/program_test.XXXXXX";
-  const Descriptor saved(mkstemp(file.data()));
-  const Result shown = RunIt(Holds, {"--save", file});
-  EXPECT_THAT(shown.output, HasSubstr("1 of 1 claims hold."));
-  EXPECT_EQ(ReadFile(file), RunIt(Holds, {"--json"}).output);
-  RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); }, {"--save", file});
-  EXPECT_EQ(nlohmann::json::parse(ReadFile(file))["verdict"], "failed");
-  std::filesystem::remove(file);
-
-  const Result nowhere = RunIt(Holds, {"--save", "/nonexistent/file"});
-  EXPECT_EQ(DescribeStatus(nowhere.status), "exit status 2");
-  EXPECT_THAT(nowhere.errors, HasSubstr("/nonexistent/file"));
-  const Result full = RunIt(Holds, {"--save", "/dev/full"});
-  EXPECT_EQ(DescribeStatus(full.status), "exit status 1");
-  EXPECT_THAT(full.errors, HasSubstr("No space left on device"));
-}
-
-TEST(RunLesson, PrintsNothingButTheDrawingForGraphviz) {
-  const Result result = RunIt(
-      [](Lesson& lesson) {
-        lesson.Begin("One");
-        lesson.Claim("No.", false);
-      },
-      {"--dot"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.output,
+  const Result graph = RunIt(HasInside, {"--dot"});
+  EXPECT_THAT(graph.output,
               AllOf(StartsWith("graph lesson {"), HasSubstr("<B>before</B>"),
                     HasSubstr("<B>after</B>")));
-  EXPECT_THAT(result.errors, IsEmpty());
-}
-
-TEST(RunLesson, DrawsNothingWhenTheLessonFails) {
-  const Teach fails = [](Lesson&) { throw CallError(EBADF, "close(-1)"); };
-  const Result result = RunIt(fails, {"--dot"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.output, IsEmpty());
-  EXPECT_THAT(result.errors, HasSubstr("close(-1)"));
+  for (const Result& result : {document, markdown, graph}) {
+    ExpectExit(result, 0);
+    EXPECT_THAT(result.errors, IsEmpty());
+  }
+  ExpectExit(RunIt(Fails, {"--dot"}), 1, IsEmpty(), HasSubstr("close(-1)"));
 }
 
 TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
   const Teach never = [](Lesson&) { throw std::logic_error("it has run"); };
-  const Result result =
-      RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
-  EXPECT_THAT(result.output, IsEmpty());
-  EXPECT_EQ(result.errors,
-            "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
-            "  cause   Graphviz, which draws, is not installed.\n"
-            "  remedy  sudo apt-get install graphviz\n");
-}
-
-TEST(RunLesson, ExitsWith1WhenGraphvizFails) {
-  std::string folder = "/tmp/program_test.XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  WriteAll(Open(folder + "/dot", O_WRONLY | O_CREAT, 0755).get(),
+  ExpectExit(RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); }),
+             77, IsEmpty(),
+             "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
+             "  cause   Graphviz, which draws, is not installed.\n"
+             "  remedy  sudo apt-get install graphviz\n");
+  std::string directory = "/tmp/program_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
            "#!/bin/sh\nexit 3\n");
-  const Result result =
-      RunIt(Holds, {"--svg"}, [&] { setenv("PATH", folder.c_str(), 1); });
-  std::filesystem::remove_all(folder);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.output, IsEmpty());
-  EXPECT_THAT(result.errors, AllOf(StartsWith("example: dot -Tsvg "),
-                                   HasSubstr("exit status 3")));
+  const std::string path = directory + ":/usr/bin:/bin";
+  ExpectExit(RunIt(never, {"--svg"}, [&] { setenv("PATH", path.c_str(), 1); }),
+             1, IsEmpty(), "example: dot -Tsvg failed\n");
+  std::filesystem::remove_all(directory);
 }
 
-TEST(RunLesson, HasOneFormAtATime) {
-  for (const std::vector<std::string>& forms :
-       std::vector<std::vector<std::string>>{{"--dot", "--svg"},
-                                             {"--dot", "--json"},
-                                             {"--svg", "--json"},
-                                             {"--dot", "--shell"},
-                                             {"--svg", "--shell"},
-                                             {"--dot", "--auto", "1"},
-                                             {"--svg", "--step"}}) {
-    const Result result = RunIt(Holds, forms);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << forms[0];
-    EXPECT_THAT(result.errors, HasSubstr("excludes"));
-    EXPECT_THAT(result.output, IsEmpty());
+// A file, and its path for --save and --cast.
+class Saved {
+ public:
+  Saved() : file_(Check(memfd_create("saved", 0), "memfd_create()")) {}
+  std::string path() const {
+    return fmt::format("/proc/self/fd/{}", file_.get());
   }
-}
+  std::string Read() const { return ReadFile(path()); }
 
-TEST(RunLesson, RecordsWhatATerminalWouldShow) {
-  const Descriptor file(memfd_create("cast", 0));
-  const std::string path = fmt::format("/proc/self/fd/{}", file.get());
-  const auto played = [&] {
-    std::istringstream cast(ReadFile(path));
+  // What a recording in it shows.
+  std::string Play() const {
+    std::istringstream cast(Read());
     std::string line;
     std::getline(cast, line);
-    EXPECT_EQ(nlohmann::json::parse(line)["title"], kAbout.title);
+    EXPECT_EQ(json::parse(line)["title"], kAbout.title);
     std::string text;
     while (std::getline(cast, line)) {
-      const auto event = nlohmann::json::parse(line);
+      const json event = json::parse(line);
       if (event[1] == "o") text += event[2].get<std::string>();
     }
     std::erase(text, '\r');
     return text;
-  };
-  const std::string shown = RunIt(Holds, {"--color=always"}).output;
-  for (const std::vector<std::string>& beside :
-       std::vector<std::vector<std::string>>{
-           {}, {"--json"}, {"--markdown"}, {"--auto", "0"}}) {
-    std::vector<std::string> arguments = {"--cast", path};
-    arguments.insert(arguments.end(), beside.begin(), beside.end());
-    const Result result = RunIt(Holds, arguments);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-    EXPECT_EQ(result.output, RunIt(Holds, beside).output);
-    EXPECT_EQ(played(), shown);
   }
-  const Result failed =
-      RunIt([](Lesson&) { throw CallError(EBADF, "close(-1)"); },
-            {"--cast", path, "--color=always"});
-  EXPECT_EQ(DescribeStatus(failed.status), "exit status 1");
-  EXPECT_EQ(played(), failed.output + failed.errors);
 
-  const Result nowhere = RunIt(Holds, {"--cast", "/nonexistent/file"});
-  EXPECT_EQ(DescribeStatus(nowhere.status), "exit status 2");
-  EXPECT_THAT(nowhere.errors,
-              StartsWith("example: --cast: open(\"/nonexistent/file\"): "));
-  const Result full = RunIt(Holds, {"--cast", "/dev/full"});
-  EXPECT_EQ(DescribeStatus(full.status), "exit status 1");
-  EXPECT_THAT(full.errors, HasSubstr("No space left on device"));
+ private:
+  Descriptor file_;
+};
+
+TEST(RunLesson, SavesTheDocumentBesideWhatItShows) {
+  const Saved saved;
+  const Result shown = RunIt(Holds, {"--save", saved.path()});
+  EXPECT_EQ(shown.output, RunIt(Holds).output);
+  EXPECT_EQ(saved.Read(), RunIt(Holds, {"--json"}).output);
+  RunIt(Fails, {"--save", saved.path()});
+  EXPECT_EQ(json::parse(saved.Read())["verdict"], "failed");
 }
 
-TEST(RunLesson, EntersAUserNamespaceOnlyWhereItNeedsRoot) {
+TEST(RunLesson, RecordsWhatATerminalWouldShow) {
+  const Saved saved;
+  const std::string shown = RunIt(Holds, {"--color=always"}).output;
+  for (const Words& beside :
+       std::vector<Words>{{}, {"--json"}, {"--markdown"}, {"--auto", "0"}}) {
+    Words arguments = {"--cast", saved.path()};
+    arguments.insert(arguments.end(), beside.begin(), beside.end());
+    const Result result = RunIt(Holds, arguments);
+    ExpectExit(result, 0);
+    EXPECT_EQ(result.output, RunIt(Holds, beside).output);
+    EXPECT_EQ(saved.Play(), shown);
+  }
+  const Result failed =
+      RunIt(Fails, {"--cast", saved.path(), "--color=always"});
+  ExpectExit(failed, 1);
+  EXPECT_EQ(saved.Play(), failed.output + failed.errors);
+}
+
+TEST(RunLesson, EntersAUserNamespaceOnlyWhereItNeedsRootAndSaysSo) {
   for (const bool needs_root : {true, false}) {
     About about = kAbout;
-    about.needs_root = needs_root;
+    if (!needs_root) about.needs.clear();
     const auto teach = [needs_root](Lesson& lesson) {
       lesson.Claim("Root.", (geteuid() == 0) == needs_root);
     };
-    const Result result = RunCommand({.function = [&] {
-      if (IsRoot()) BecomeNobody();
-      std::vector<std::string> argv = {"example", "--json"};
-      return RunLesson(static_cast<int>(argv.size()),
-                       ExecArguments(argv).data(), about, teach);
-    }});
-    const nlohmann::json json = nlohmann::json::parse(result.output);
-    EXPECT_EQ(json["verdict"], "holds");
-    EXPECT_EQ(json["privilege"], needs_root ? "user namespace" : "none");
+    const auto run = [&](const Words& arguments) {
+      return RunCommand(LessonCommand(
+          teach, arguments,
+          [] {
+            if (IsRoot()) BecomeNobody();
+          },
+          std::nullopt, about));
+    };
+    const json document = json::parse(run({"--json"}).output);
+    EXPECT_EQ(document["verdict"], "holds");
+    EXPECT_EQ(document["privilege"], needs_root ? "user namespace" : "none");
+    const bool says_so = run({}).output.find("root in a new user namespace") !=
+                         std::string::npos;
+    EXPECT_EQ(says_so, needs_root);
   }
 }
 
 // A lesson that has a task as well: it shows the reader's words.
-Result RunTask(const std::vector<std::string>& arguments,
-               bool runs_command = false) {
+Result RunTask(const Words& arguments, bool runs_command = false,
+               const Before& before = Nothing) {
   const Task task = {.words = "WORD…",
                      .help = "show the words",
                      .example = "one two",
                      .runs_command = runs_command,
-                     .run = [](Lesson& lesson, const auto& words) {
+                     .run = [](Lesson& lesson, const Words& words) {
                        if (words[0] == "bad") throw UsageError("a bad word");
                        Table table = {{"word"}, {}};
                        for (const auto& word : words) {
@@ -395,149 +389,103 @@ Result RunTask(const std::vector<std::string>& arguments,
                        lesson.Show(table);
                        return 5;
                      }};
-  return RunCommand({.function = [=] {
-    std::vector<std::string> argv = {"example"};
-    argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return RunLesson(static_cast<int>(argv.size()), ExecArguments(argv).data(),
-                     kAbout, Holds, task);
-  }});
+  return RunCommand(LessonCommand(Holds, arguments, before, task));
 }
 
 TEST(RunLesson, HasATaskForTheReadersWords) {
   const Result result = RunTask({"one"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 5") << result.errors;
+  ExpectExit(result, 5);
   EXPECT_THAT(result.output,
               AllOf(HasSubstr("\n  word\n  one\n"), Not(HasSubstr("hold"))));
   EXPECT_THAT(RunTask({}).output, HasSubstr("1 of 1 claims hold."));
   EXPECT_THAT(RunTask({"--help"}).output,
               HasSubstr("//lessons:example -- one two    show the words\n"));
-  EXPECT_EQ(nlohmann::json::parse(
-                RunTask({"--json", "one"}).output)["tables"][0]["rows"][0][0],
-            "one");
+  EXPECT_EQ(
+      json::parse(RunTask({"--json", "one"}).output)["tables"][0]["rows"][0][0],
+      "one");
 }
 
-TEST(RunLesson, LeavesTheOptionsOfACommandAlone) {
-  const Result result = RunTask({"one", "--json", "-x"}, true);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 5");
-  EXPECT_THAT(result.output, IsEmpty()) << "that is the command's";
-  EXPECT_THAT(result.errors, HasSubstr("\n  one\n  --json\n  -x\n"));
+TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
+  ExpectExit(RunTask({"one", "--json", "-x"}, true), 5, IsEmpty(),
+             HasSubstr("\n  one\n  --json\n  -x\n"));
 }
 
 TEST(RunLesson, RefusesWordsThatItCannotUse) {
-  for (const std::vector<std::string>& wrong :
-       std::vector<std::vector<std::string>>{{"bad"},
-                                             {"--nonsense"},
-                                             {"--shell", "one"},
-                                             {"--step", "one"},
-                                             {"--code", "one"},
-                                             {"--json", "one"},
-                                             {"--save", "file", "one"}}) {
-    const Result result = RunTask(wrong, true);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong[0];
-    EXPECT_THAT(result.errors,
-                AllOf(HasSubstr("example: "),
-                      HasSubstr("bazel run //lessons:example -- --help\n")));
-  }
-}
-
-TEST(RunLesson, LeavesNoDocumentOfACommand) {
-  for (const std::vector<std::string>& wrong :
-       std::vector<std::vector<std::string>>{{"--json", "one"},
-                                             {"--markdown", "one"},
-                                             {"--cast", "/dev/null", "one"},
-                                             {"--save", "file", "one"}}) {
-    EXPECT_THAT(RunTask(wrong, true).errors, HasSubstr("leaves no document"));
-  }
-}
-
-TEST(RunLesson, LeavesNoDrawingOfACommand) {
-  for (const char* form : {"--dot", "--svg"}) {
-    const Result result = RunTask({form, "one"}, true);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
-    EXPECT_THAT(result.errors, HasSubstr("leaves no drawing"));
+  const std::string document = "what runs a command leaves no document";
+  const std::string drawing = "what runs a command leaves no drawing";
+  for (const auto& [words, error] : std::map<std::string, std::string>{
+           {"bad", "a bad word"},
+           {"--nonsense", "there is no option --nonsense"},
+           {"--shell one", "--shell takes no WORD…"},
+           {"--step one", "--step takes no WORD…"},
+           {"--code one", "--code takes no WORD…"},
+           {"--json one", document},
+           {"--markdown one", document},
+           {"--cast /dev/null one", document},
+           {"--save file one", document},
+           {"--dot one", drawing},
+           {"--svg one", drawing}}) {
+    ExpectExit(RunTask(Split(words), true), 2, _,
+               AllOf(HasSubstr("example: " + error + "\n"), kTry));
   }
 }
 
 TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {
-  const auto wait = [](Lesson& lesson) {
-    Child child([](Line& line) {
-      Side("inside", line).Show({});
-      while (true) pause();
-    });
-    child.Fork();
-    lesson.outside().Hear(child);
+  const Result result = RunIt([](Lesson& lesson) {
+    Process inside = lesson.outside().Clone("inside", 0);
+    inside.Ask(kPid);
     kill(getpid(), SIGINT);
-  };
-  const Result result = RunIt(wait);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 130");
-  EXPECT_EQ(result.errors, "\ninterrupted\n");
+    pause();
+  });
+  ExpectExit(result, 130, _, "\ninterrupted\n");
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
-  const auto full = [] {
-    Check(dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO), "dup2()");
-  };
-  for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{
-           {}, {"--json"}, {"--markdown"}, {"--help"}, {"--version"}}) {
-    const Result result = RunIt(Holds, arguments, full);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+  const Text full = HasSubstr("No space left on device");
+  for (const char* form :
+       {"", "--json", "--markdown", "--dot", "--help", "--version"}) {
+    ExpectExit(RunIt(HasInside, Split(form), Replace({"/dev/full"})), 1, _,
+               full);
   }
-  const Result closed = RunIt(Holds, {}, [] { close(STDOUT_FILENO); });
-  EXPECT_EQ(DescribeStatus(closed.status), "exit status 1");
-  EXPECT_THAT(closed.errors, HasSubstr("Bad file descriptor"));
-  // What takes the place of a closed stderr must not become stdout.
-  const Result both = RunIt(Holds, {}, [] {
-    close(STDOUT_FILENO);
-    close(STDERR_FILENO);
-  });
-  EXPECT_EQ(DescribeStatus(both.status), "exit status 1");
+  for (const char* option : {"--save", "--cast"}) {
+    ExpectExit(RunIt(Holds, {option, "/dev/full"}), 1, _, full);
+  }
+  ExpectExit(RunIt(Holds, {}, Replace({""})), 1, _,
+             HasSubstr("Bad file descriptor"));
 }
 
-// stdout is a pipe that nobody reads any more, as behind `| head -1`.
-void BreakPipe() {
-  std::array<int, 2> ends = {};
-  Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
-  Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
-  close(ends[0]);
+// Nor is the status another one where nobody can be told of it.
+TEST(RunLesson, KeepsItsStatusWhereStderrCannotBeWritten) {
+  for (const std::string stderr_file : {"/dev/full", ""}) {
+    const Before replace = Replace({stderr_file}, STDERR_FILENO);
+    SCOPED_TRACE(stderr_file);
+    ExpectExit(RunIt(Holds, {}, replace), 0);
+    ExpectExit(RunIt(Fails, {}, replace), 1);
+    ExpectExit(RunIt(Holds, {"--nonsense"}, replace), 2);
+    ExpectExit(RunTask({"bad"}, false, replace), 2);
+    ExpectExit(RunIt(IsRefused, {}, replace), 77);
+    ExpectExit(RunIt([](Lesson&) { kill(getpid(), SIGINT); }, {}, replace),
+               130);
+    // What takes the place of a closed stderr must not become stdout.
+    for (const std::string stdout_file : {"/dev/full", ""}) {
+      ExpectExit(RunIt(Holds, {}, Replace({stdout_file, stderr_file})), 1);
+    }
+  }
+  ExpectExit(RunTask({"one"}, true, Replace({"/dev/full"}, STDERR_FILENO)), 1);
+}
+
+TEST(RunLesson, RunsWithoutStdin) {
+  ExpectExit(RunIt(Holds, {}, Replace({""}, STDIN_FILENO)), 0);
 }
 
 TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
-  const Result result = RunIt(Holds, {}, BreakPipe);
-  EXPECT_EQ(DescribeStatus(result.status), "killed by SIGPIPE");
-  EXPECT_THAT(result.errors, IsEmpty());
-  const Result ignoring = RunIt(Holds, {}, [] {
+  ExpectExit(RunIt(Holds, {}, BreakPipe), 128 + SIGPIPE, _, IsEmpty());
+  const auto ignore = [] {
     signal(SIGPIPE, SIG_IGN);
     BreakPipe();
-  });
-  EXPECT_EQ(DescribeStatus(ignoring.status), "exit status 1");
-  EXPECT_THAT(ignoring.errors, IsEmpty());
-}
-
-TEST(RunLesson, RunsWithoutStdinAndStderr) {
-  const Result result = RunIt(Holds, {}, [] {
-    close(STDIN_FILENO);
-    close(STDERR_FILENO);
-  });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
-}
-
-// A lesson with a step and an inside.
-void HasInside(Lesson& lesson) {
-  lesson.Begin("One");
-  Child child([](Line& line) {
-    Side("inside", line).Show({{"PID", "1", "getpid(2)"}});
-    line.Checkpoint();
-  });
-  Check(child.Started(clone(Child::Main, child.stack_top(),
-                            CLONE_NEWUTS | SIGCHLD, &child)),
-        "clone()");
-  lesson.outside().Hear(child);
-  lesson.Keep(std::move(child));
-  lesson.Begin("Two");
-  lesson.Claim("Yes.", true);
+  };
+  ExpectExit(RunIt(Holds, {}, ignore), 1, _, IsEmpty());
 }
 
 TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
@@ -557,60 +505,39 @@ TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
   EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
 }
 
-TEST(RunLesson, ExitsWith130WhenTheReaderQuits) {
-  Terminal terminal(LessonCommand(HasInside, {"--step"}));
-  terminal.Type("\nq");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
-  EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
-  EXPECT_THAT(Survivors(), IsEmpty());
+TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
+  for (const char* keys : {"\nq", "\n\x03"}) {
+    Terminal terminal(LessonCommand(HasInside, {"--step"}));
+    for (const char* key = keys; *key != '\0'; ++key) {
+      terminal.ReadTo("q: quit");
+      terminal.AwaitKeys();
+      terminal.Type({key, 1});
+    }
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+    EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
+    EXPECT_TRUE(terminal.IsUsual());
+    EXPECT_THAT(Survivors(), IsEmpty());
+  }
 }
 
-TEST(RunLesson, StopsForATerminalOnly) {
-  const Result result = RunIt(HasInside, {"--step"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
-  EXPECT_THAT(result.errors, HasSubstr("--step is for a terminal"));
-  EXPECT_THAT(result.output, IsEmpty());
-  const Result automatic = RunIt(HasInside, {"--auto", "0"});
-  EXPECT_EQ(DescribeStatus(automatic.status), "exit status 0");
-  EXPECT_EQ(automatic.output, RunIt(HasInside).output);
+TEST(RunLesson, GoesOnByItselfWithAuto) {
+  ExpectExit(RunIt(Holds, {"--auto", "0"}), 0, RunIt(Holds).output);
 }
 
-TEST(RunLesson, IsCalledByItsNameInPs) {
-  const Result result = RunIt([](Lesson& lesson) {
-    lesson.Note(ReadFile("/proc/self/comm"));
-    lesson.Claim("Yes.", true);
-  });
-  EXPECT_THAT(result.output, HasSubstr("     example\n"));
-}
-
-TEST(RunLesson, GoesWhereTheReaderTypedIt) {
+TEST(RunLesson, IsCalledByItsNameInPsAndStandsWhereTheReaderTypedIt) {
   const Result result = RunIt(
       [](Lesson& lesson) {
+        lesson.Claim("Named.", ReadFile("/proc/self/comm") == "example\n");
         lesson.Claim("Here.", std::filesystem::current_path() == "/usr");
       },
       {}, [] { setenv("BUILD_WORKING_DIRECTORY", "/usr", 1); });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.output;
+  ExpectExit(result, 0);
 }
 
 TEST(RunLesson, HasNoColorWhereItIsNotOnATerminal) {
   EXPECT_THAT(RunIt(Holds).output, Not(HasSubstr("\x1b")));
   EXPECT_THAT(RunIt(Holds, {"--color=never"}).output, Not(HasSubstr("\x1b")));
   EXPECT_THAT(RunIt(Holds, {"--color=always"}).output, HasSubstr("\x1b["));
-}
-
-TEST(RunLesson, MakesAnOrdinaryUserRootAndSaysSo) {
-  Command command = LessonCommand([](Lesson& lesson) {
-    lesson.Claim("It is root.", geteuid() == 0);
-    lesson.outside().Check(unshare(CLONE_NEWUTS), "unshare(CLONE_NEWUTS)");
-  });
-  const std::function<int()> run = command.function;
-  command.function = [&] {
-    if (IsRoot()) BecomeNobody();
-    return run();
-  };
-  const Result result = RunCommand(command);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_THAT(result.output, HasSubstr("root in a user namespace of its own"));
 }
 
 }  // namespace

@@ -131,6 +131,10 @@ constexpr Call kCalls[] = {
     {"readlink", SYS_readlink, "s"},
 #endif
     {"readlink", SYS_readlinkat, "ds"},
+#ifdef SYS_stat
+    {"stat", SYS_stat, "s"},
+#endif
+    {"stat", SYS_newfstatat, "ds"},
     {"uname", SYS_uname, ""},
 };
 

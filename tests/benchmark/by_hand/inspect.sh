@@ -1,9 +1,18 @@
 # The evidence of the lesson inspect, by hand.
-look='ls -l /proc/self/ns'
+look='cd /proc/self/ns && stat -L -c "%n %d %i" *'
+rename='echo container_001 >/proc/sys/kernel/hostname; hostname'
+# With $kind: a caller's own link and that of its next child.
+links='readlink /proc/$$/ns/$kind /proc/$$/ns/${kind}_for_children'
 
-sh -c "$look"
+ls -l /proc/self/ns
 sh -c "$look"
 unshare --uts sh -c "$look"
-unshare --pid --fork readlink /proc/self/ns/pid /proc/self/ns/pid_for_children
-unshare --time --fork readlink /proc/self/ns/time /proc/self/ns/time_for_children
-sh -c "$look"
+hostname
+unshare --uts sh -c "$rename; $look; sh -c 'hostname; $look'"
+hostname
+for kind in pid time; do
+  export kind
+  sh -c "$links"
+  unshare --$kind --fork sh -c "$links; $links; readlink /proc/self/ns/$kind"
+done
+ls -l /proc/self/ns

@@ -1,13 +1,13 @@
-#ifndef LESSONS_DIAGNOSIS_H_
-#define LESSONS_DIAGNOSIS_H_
+#ifndef LESSONS_DOCTOR_DIAGNOSIS_H_
+#define LESSONS_DOCTOR_DIAGNOSIS_H_
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "common/advice.h"
-#include "common/event.h"
-#include "lessons/visit.h"
+#include "common/lesson/advice.h"
+#include "common/lesson/event.h"
+#include "lessons/tour/visit.h"
 
 namespace steps {
 
@@ -57,4 +57,4 @@ void ShowJson(const Diagnosis& diagnosis);
 
 }  // namespace steps
 
-#endif  // LESSONS_DIAGNOSIS_H_
+#endif  // LESSONS_DOCTOR_DIAGNOSIS_H_

@@ -9,19 +9,23 @@
 //   bazel run //lessons:tour -- --help     all options
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "common/command_line.h"
-#include "common/renderer.h"
-#include "lessons/visit.h"
+#include "common/kernel/descriptor.h"
+#include "common/program/command_line.h"
+#include "common/show/renderer.h"
+#include "lessons/lesson_names.h"
+#include "lessons/tour/visit.h"
 
 namespace steps {
 namespace {
@@ -29,7 +33,7 @@ namespace {
 using nlohmann::ordered_json;
 
 struct Options {
-  std::vector<std::string> lessons = {kLessons.begin(), kLessons.end()};
+  std::vector<std::string> lessons = {kLessonNames.begin(), kLessonNames.end()};
   std::vector<std::string> handed_on = {};  // To each lesson.
   bool json = false;
   bool markdown = false;
@@ -47,7 +51,7 @@ bool ParseOptions(int argc, char** argv, Options& options) {
       "bazel run //lessons:tour --");
   app.footer(
       "Exit status: 0 no lesson failed, 1 one did, 2 wrong usage,\n"
-      "130 interrupted.");
+      "77 this machine allows none of them, 130 interrupted.");
   const auto flag = [&app](const std::string& name, bool& value,
                            const std::string& help) {
     return app.add_flag(name, value, help)->option_text(" ");
@@ -90,24 +94,64 @@ ordered_json Document(const std::string& lesson, const Visit& visit) {
   return {{"lesson", lesson}, {"exit_status", visit.exit_status}};
 }
 
-// The table, and the line below it.
-void SumUp(const Options& options, const Table& table,
-           const std::string& sentence) {
-  if (options.markdown) {
-    MakeMarkdownRenderer(To(STDOUT_FILENO))->Render(table);
-    WriteOutput(STDOUT_FILENO, "\n");
-  } else {
-    MakeTextRenderer(To(STDOUT_FILENO), options.color)->Render(table);
+// How the lessons of a tour went.
+class Tally {
+ public:
+  void Add(const std::string& lesson, const Visit& visit) {
+    table_.rows.push_back({lesson, visit.Text("title"), Summary(visit),
+                           fmt::format("{} ms", visit.time.count())});
+    total_ += visit.time;
+    if (visit.exit_status == kCannotRun) {
+      ++refused_;
+      refused_by_[visit.Text("cause")].push_back(lesson);
+    } else if (visit.exit_status != EXIT_SUCCESS) {
+      ++failed_;
+    }
   }
-  WriteOutput(STDOUT_FILENO, sentence);
-}
+
+  int exit_status() const {
+    if (failed_ > 0) return kFailed;
+    return refused_ == count() && refused_ > 0 ? kCannotRun : EXIT_SUCCESS;
+  }
+
+  // The table, a line for each cause that kept lessons from running, and one
+  // for the whole.
+  void Show(const Options& options) const {
+    const std::unique_ptr<Renderer> renderer =
+        options.markdown ? MakeMarkdownRenderer(To(STDOUT_FILENO))
+                         : MakeTextRenderer(To(STDOUT_FILENO), options.color);
+    renderer->Render(table_);
+    for (const auto& [cause, lessons] : refused_by_) {
+      const bool all = lessons.size() > 1 && lessons.size() == count();
+      renderer->Render(Item{
+          "refused", false,
+          fmt::format("{}: {}",
+                      all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
+                      cause)});
+    }
+    WriteOutput(
+        STDOUT_FILENO,
+        fmt::format("{}{} lesson{} in {} ms: {} ran, {} could not, {} "
+                    "failed.\n",
+                    options.markdown || !refused_by_.empty() ? "\n" : "",
+                    count(), count() == 1 ? "" : "s", total_.count(),
+                    count() - refused_, refused_, failed_));
+  }
+
+ private:
+  std::size_t count() const { return table_.rows.size(); }
+
+  Table table_ = {{"lesson", "what it is about", "claims that hold", "time"},
+                  {}};
+  std::map<std::string, std::vector<std::string>> refused_by_;  // By cause.
+  std::size_t refused_ = 0;
+  int failed_ = 0;
+  std::chrono::milliseconds total_{0};
+};
 
 int Tour(const Options& options) {
-  Table table = {{"lesson", "what it is about", "claims that hold", "time"},
-                 {}};
+  Tally tally;
   ordered_json document = {{"lessons", ordered_json::array()}};
-  int failed = 0;
-  std::chrono::milliseconds total{0};
   for (const std::string& lesson : options.lessons) {
     const Visit visit =
         options.json ? TakeUnseen(lesson) : Take(lesson, options.handed_on);
@@ -115,28 +159,18 @@ int Tour(const Options& options) {
     if (visit.exit_status == kInterrupted || visit.exit_status == kUsage) {
       return visit.exit_status;
     }
-    if (visit.error) fmt::print(stderr, "tour: {}\n", visit.error->what());
-    if (visit.exit_status != 0 && visit.exit_status != kCannotRun) ++failed;
-    total += visit.time;
+    if (visit.error) Complain(fmt::format("tour: {}\n", visit.error->what()));
+    tally.Add(lesson, visit);
     document["lessons"].push_back(Document(lesson, visit));
-    const std::string title =
-        visit.HasDocument() ? visit.document["title"].get<std::string>()
-                            : "";
-    table.rows.push_back({lesson, title, Summary(visit),
-                          fmt::format("{} ms", visit.time.count())});
     if (!options.json) WriteOutput(STDOUT_FILENO, "\n\n");
   }
-  const int status = failed == 0 ? EXIT_SUCCESS : kFailed;
   if (options.json) {
-    document["exit_status"] = status;
+    document["exit_status"] = tally.exit_status();
     WriteOutput(STDOUT_FILENO, document.dump(2) + "\n");
   } else {
-    SumUp(options, table,
-          fmt::format("{} lesson{} in {} ms, {} failed.\n",
-                      table.rows.size(), table.rows.size() == 1 ? "" : "s",
-                      total.count(), failed));
+    tally.Show(options);
   }
-  return status;
+  return tally.exit_status();
 }
 
 }  // namespace

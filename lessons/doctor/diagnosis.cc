@@ -1,4 +1,4 @@
-#include "lessons/diagnosis.h"
+#include "lessons/doctor/diagnosis.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,18 +11,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "common/command_line.h"
-#include "common/renderer.h"
+#include "common/program/command_line.h"
+#include "common/show/renderer.h"
 
 namespace steps {
 namespace {
 
 using nlohmann::ordered_json;
-
-// What a lesson's document has for `member`, or nothing.
-std::string Told(const Visit& visit, const char* member) {
-  return visit.HasDocument() ? visit.document.value(member, "") : "";
-}
 
 // The claims that the lesson had to skip.
 ordered_json Skipped(const Visit& visit) {
@@ -47,10 +42,9 @@ class Causes {
 
   // The same for why a claim was skipped, which ends with the cause.
   std::string NameIn(const std::string& reason) {
-    const auto known =
-        std::ranges::find_if(all_, [&](const Advice& advice) {
-          return reason.ends_with(advice.cause);
-        });
+    const auto known = std::ranges::find_if(all_, [&](const Advice& advice) {
+      return reason.ends_with(advice.cause);
+    });
     return Name(known == all_.end() ? Advice{reason, ""} : *known);
   }
 
@@ -62,7 +56,7 @@ class Causes {
 
 void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
                 Causes& causes) {
-  renderer.Render(Step{1, "Operations that lessons need, each tried here"});
+  renderer.Render(Step{1, "Operations that lessons need, each tried here", ""});
   std::map<std::string, std::vector<std::string>> not_tried;
   for (const Trial& trial : diagnosis.trials) {
     if (trial.result == "works") {
@@ -76,9 +70,8 @@ void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
                            fmt::format("{}: {}, {}", trial.operation, what,
                                        causes.Name(*trial.advice))});
     } else if (trial.result == "failed") {
-      renderer.Render(
-          Item{"FAILS", false,
-               fmt::format("{}: {}", trial.operation, trial.error)});
+      renderer.Render(Item{
+          "FAILS", false, fmt::format("{}: {}", trial.operation, trial.error)});
     } else {
       not_tried[trial.needs].push_back(trial.operation);
     }
@@ -91,13 +84,12 @@ void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
 }
 
 void ShowTools(const Diagnosis& diagnosis, Renderer& renderer) {
-  renderer.Render(Step{2, "Tools that lessons show; they can do without"});
+  renderer.Render(Step{2, "Tools that lessons show; they can do without", ""});
   for (const ToolOnPath& tool : diagnosis.tools) {
-    renderer.Render(tool.found
-                        ? Item{"found", true, tool.name}
-                        : Item{"missing", std::nullopt,
-                               fmt::format("{}: in Debian's package {}",
-                                           tool.name, tool.package)});
+    renderer.Render(tool.found ? Item{"found", true, tool.name}
+                               : Item{"missing", std::nullopt,
+                                      fmt::format("{}: in Debian's package {}",
+                                                  tool.name, tool.package)});
   }
 }
 
@@ -107,12 +99,12 @@ Item ItemOf(const LessonVisit& each, Causes& causes) {
   std::string text = fmt::format("{:<9} {}", each.lesson, Summary(visit));
   if (visit.exit_status == kCannotRun) {
     const std::string cause =
-        causes.Name({Told(visit, "cause"), Told(visit, "remedy")});
+        causes.Name({visit.Text("cause"), visit.Text("remedy")});
     return {"refused", false, text + ": " + cause};
   }
   if (visit.exit_status != EXIT_SUCCESS) {
     const std::string error =
-        visit.error ? visit.error->what() : Told(visit, "error");
+        visit.error ? visit.error->what() : visit.Text("error");
     return {"FAILS", false, error.empty() ? text : text + ": " + error};
   }
   std::set<std::string> names;
@@ -126,11 +118,11 @@ Item ItemOf(const LessonVisit& each, Causes& causes) {
 void ShowCauses(const Causes& causes, Renderer& renderer) {
   if (causes.all().empty()) return;
   renderer.Render(
-      Step{4, "What stands in the way, and the least that helps"});
+      Step{4, "What stands in the way, and the least that helps", ""});
   int number = 0;
   for (const Advice& advice : causes.all()) {
-    renderer.Render(Item{fmt::format("cause {}", ++number), std::nullopt,
-                         advice.cause});
+    renderer.Render(
+        Item{fmt::format("cause {}", ++number), std::nullopt, advice.cause});
     if (!advice.remedy.empty()) {
       renderer.Render(Item{"remedy", std::nullopt, advice.remedy});
     }
@@ -165,7 +157,7 @@ ordered_json Document(const LessonVisit& each) {
         {{"claim", claim["text"]}, {"reason", claim["reason"]}});
   }
   for (const char* member : {"error", "cause", "remedy"}) {
-    const std::string told = Told(visit, member);
+    const std::string told = visit.Text(member);
     if (!told.empty()) document[member] = told;
   }
   if (visit.error) document["error"] = visit.error->what();
@@ -195,15 +187,15 @@ void ShowText(const Diagnosis& diagnosis, bool color) {
   ShowTrials(diagnosis, *renderer, causes);
   ShowTools(diagnosis, *renderer);
   renderer->Render(
-      Step{3, "Lessons, each run here: which of its claims hold"});
+      Step{3, "Lessons, each run here: which of its claims hold", ""});
   int run = 0;
   for (const LessonVisit& each : diagnosis.lessons) {
     renderer->Render(ItemOf(each, causes));
     if (each.visit.exit_status == EXIT_SUCCESS) ++run;
   }
   ShowCauses(causes, *renderer);
-  WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
-                                         run, diagnosis.lessons.size()));
+  WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n", run,
+                                         diagnosis.lessons.size()));
 }
 
 void ShowJson(const Diagnosis& diagnosis) {
