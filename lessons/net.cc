@@ -61,7 +61,7 @@ int Connect() {
 }
 
 int SendTo(const char* path) {
-  return TRY(sendto, OpenSocket(AF_UNIX, SOCK_DGRAM), "hello", path);
+  return TRY(sendto, DatagramSocket(), "hello", path);
 }
 
 void BringUp(const char* name, const char* ip) {
@@ -71,11 +71,13 @@ void BringUp(const char* name, const char* ip) {
 }
 
 // What comes through a connection; "" where nothing comes.
-std::string Receive(int connection) {
-  std::array<char, 64> text = {};
-  char* const buffer = text.data();
-  TRY(read, connection, buffer, 63);
-  return buffer;
+auto MessageFrom(int connection) {
+  return Probe{"message", "read(2)", [connection] {
+                 std::array<char, 64> text = {};
+                 return read(connection, text.data(), 63) > 0
+                            ? std::string(text.data())
+                            : std::string();
+               }};
 }
 
 void Teach(Lesson& lesson) {
@@ -89,8 +91,8 @@ void Teach(Lesson& lesson) {
   host.Run([] {
     MountTmpfs("/tmp");
     BringUp("lo", "127.0.0.1");
-    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), "@outside");
-    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), "/tmp/outside");
+    CALL(bind, DatagramSocket(), "@outside");
+    CALL(bind, DatagramSocket(), "/tmp/outside");
     Listen();
   });
   const Evidence before = host.Ask(kUp, kNamespace);
@@ -160,13 +162,13 @@ void Teach(Lesson& lesson) {
       CALL(write, fd, "from outside", 12);
       return fd;
     });
-    const std::string came = inside.Run([own] {
-      const int here = CALL(accept, own);
-      CALL(write, here, "from inside", 11);
-      return Receive(here);
+    const int here = inside.Run([own] {
+      const int fd = CALL(accept, own);
+      CALL(write, fd, "from inside", 11);
+      return fd;
     });
-    return came == "from outside" &&
-           host.Run([there] { return Receive(there); }) == "from inside";
+    return inside.Ask(MessageFrom(here)) == "from outside" &&
+           host.Ask(MessageFrom(there)) == "from inside";
   });
   lesson.Claim("Messages cross a veth pair, in both directions.", crossed);
 
