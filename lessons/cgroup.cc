@@ -73,9 +73,10 @@ void LookWhereItIs() {
 void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
-  lesson.Step("Control: without CLONE_NEWCGROUP, a child reads the same paths",
-              "`upper` is in the cgroup …/a, `inside` in …/a/b: the … is the "
-              "lesson's cgroup on this machine.");
+  lesson.Step(
+      "Control: without CLONE_NEWCGROUP, a child reads the same paths",
+      "A cgroup is a directory in a tree. /proc/PID/cgroup has the path "
+      "of a process there.");
   Outcome limit = {std::nullopt, "No cgroup here has children with pids."};
   if (const auto place = FindCgroupPlace("pids")) {
     limit = lesson.Attempt([&] {
@@ -86,6 +87,7 @@ void Teach(Lesson& lesson) {
     group_path = (place->cgroup == "/" ? "" : place->cgroup);
   }
   if (group) {
+    lesson.Note("`…` is the lesson's cgroup, which ends with it.");
     directory = group->path();
     group_path += directory.substr(directory.rfind('/'));
   } else {
@@ -121,9 +123,6 @@ void Teach(Lesson& lesson) {
   lesson.Step("With CLONE_NEWCGROUP, its own cgroup is the root");
   inside.Run([] { CALL(unshare, CLONE_NEWCGROUP); });
   const Evidence made = inside.Ask(upper, lower, kNamespace);
-  lesson.Answer(made[group ? upper : lower],
-                "Paths begin at the root of the reader's cgroup namespace; "
-                "what is above it is not hidden, only its name is.");
   lesson.Claim("With CLONE_NEWCGROUP, it is in a new cgroup namespace.",
                made[kNamespace] != before[kNamespace]);
   lesson.Claim("Inside, the cgroup in which it was is the root: \"/\".",
@@ -132,12 +131,15 @@ void Teach(Lesson& lesson) {
                    : Outcome{made[lower] == "/"});
   lesson.Claim("Inside, the path of a process above begins with \"/..\".",
                group ? Outcome{made[upper] == "/.."} : limit);
+  lesson.Answer(made[group ? upper : lower],
+                "Paths begin at the root of the reader's cgroup namespace; "
+                "what is above it is not hidden, only its name is.");
   const Evidence after = outside.Ask(upper, lower, kNamespace);
   lesson.Claim("Outside, all paths are the same as before.", after == before);
 
   lesson.Step("A limit that was set outside holds inside",
-              "pids.max counts tasks, threads too: `upper` and `inside` are "
-              "two.");
+              "pids.max counts tasks, threads too. Outside sets it to the two "
+              "that there are.");
   if (group) {
     limit = lesson.Attempt([&] {
       outside.Run([] { WriteTo("pids.max", "2"); });

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 #include "common/kernel/interfaces.h"
@@ -60,7 +61,7 @@ int Connect() {
 }
 
 int SendTo(const char* path) {
-  return TRY(sendto, OpenSocket(AF_UNIX, SOCK_DGRAM), "hello", path);
+  return TRY(sendto, DatagramSocket(), "hello", path);
 }
 
 void BringUp(const char* name, const char* ip) {
@@ -69,13 +70,14 @@ void BringUp(const char* name, const char* ip) {
   CALL(ioctl, fd, SIOCSIFFLAGS, name, IFF_UP);
 }
 
-// What came through a connection, up to its end.
-std::string Receive(int connection) {
-  std::string text(64, '\0');
-  char* const buffer = text.data();
-  const auto size = CALL(read, connection, buffer, 64);
-  text.resize(static_cast<std::size_t>(size));
-  return text;
+// What comes through a connection; "" where nothing comes.
+auto MessageFrom(int connection) {
+  return Probe{"message", "read(2)", [connection] {
+                 std::array<char, 64> text = {};
+                 return read(connection, text.data(), 63) > 0
+                            ? std::string(text.data())
+                            : std::string();
+               }};
 }
 
 void Teach(Lesson& lesson) {
@@ -86,11 +88,11 @@ void Teach(Lesson& lesson) {
               "at an abstract name (@) and at a path.");
   const Evidence machine = outside.Ask(kMachine, kNamespace);
   Process host = outside.StandIn("host", CLONE_NEWNET | CLONE_NEWNS);
-  host.Run([] { MountTmpfs("/tmp"); });
   host.Run([] {
+    MountTmpfs("/tmp");
     BringUp("lo", "127.0.0.1");
-    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), "@outside");
-    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), "/tmp/outside");
+    CALL(bind, DatagramSocket(), "@outside");
+    CALL(bind, DatagramSocket(), "/tmp/outside");
     Listen();
   });
   const Evidence before = host.Ask(kUp, kNamespace);
@@ -135,12 +137,11 @@ void Teach(Lesson& lesson) {
   lesson.Step("An abstract name is isolated, a path is not",
               "Abstract names belong to the network namespace, paths to the "
               "mount namespace, which both share.");
-  const int name = inside.Run([] { return SendTo("@outside"); });
-  const int path = inside.Run([] { return SendTo("/tmp/outside"); });
-  const Evidence after = host.Ask(kUp, kNamespace);
   lesson.Claim("A socket with an abstract name is out of reach.",
-               name == ECONNREFUSED);
-  lesson.Claim("A socket with a path is not.", path == 0);
+               inside.Run([] { return SendTo("@outside"); }) == ECONNREFUSED);
+  lesson.Claim("A socket with a path is not.",
+               inside.Run([] { return SendTo("/tmp/outside"); }) == 0);
+  const Evidence after = host.Ask(kUp, kNamespace);
 
   lesson.Step("A veth pair is a cable between two namespaces",
               "The same as: ip link add outer type veth peer name inner netns "
@@ -161,13 +162,13 @@ void Teach(Lesson& lesson) {
       CALL(write, fd, "from outside", 12);
       return fd;
     });
-    const int here = inside.Run([own] { return CALL(accept, own); });
-    const std::string came = inside.Run([here] {
-      CALL(write, here, "from inside", 11);
-      return Receive(here);
+    const int here = inside.Run([own] {
+      const int fd = CALL(accept, own);
+      CALL(write, fd, "from inside", 11);
+      return fd;
     });
-    return came == "from outside" &&
-           host.Run([there] { return Receive(there); }) == "from inside";
+    return inside.Ask(MessageFrom(here)) == "from outside" &&
+           host.Ask(MessageFrom(there)) == "from inside";
   });
   lesson.Claim("Messages cross a veth pair, in both directions.", crossed);
 
@@ -180,12 +181,11 @@ void Teach(Lesson& lesson) {
     CALL(unshare, CLONE_NEWNET);
     return fd;
   });
-  mover.MustDiffer(host, CLONE_NEWNET);
-  lesson.Claim("A socket stays in the namespace in which it was made.",
-               mover.Run([socket] {
-                 return TRY(connect, socket, "127.0.0.1", kPort);
-               }) == 0 &&
-                   mover.Run(Connect) == ENETUNREACH);
+  const bool kept = mover.Run([socket] {
+    return TRY(connect, socket, "127.0.0.1", kPort) == 0 &&
+           Connect() == ENETUNREACH;
+  });
+  lesson.Claim("A socket stays in the namespace in which it was made.", kept);
   lesson.Claim("This machine has neither end of the pair.",
                outside.Ask(kMachine, kNamespace) == machine);
 

@@ -254,7 +254,8 @@ std::optional<CgroupPlace> FindCgroupPlace(
 }
 
 Cgroup::Cgroup(const CgroupPlace& place, const std::vector<std::string>& below)
-    : home_(Open(place.home + "/cgroup.procs", O_WRONLY)) {
+    : home_(MUST(open, (place.home + "/cgroup.procs").c_str(),
+                 O_WRONLY | O_CLOEXEC)) {
   const std::string mark = Mark("self");
   RemoveLeftBehind(place.folder, mark);
   path_ = fs::path(place.folder) / (std::string(kCgroupPrefix) + mark);

@@ -70,6 +70,8 @@ int OpenSocket(int domain, int type) {
   return fd;
 }
 
+int DatagramSocket() { return OpenSocket(AF_UNIX, SOCK_DGRAM); }
+
 int bind(int fd, const char* ip, int port) {
   return WithIpv4(ip, port, [fd](const sockaddr* address, socklen_t size) {
     return ::bind(fd, address, size);

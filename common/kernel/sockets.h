@@ -14,6 +14,9 @@ namespace steps {
 /// socket(7).
 int OpenSocket(int domain, int type);
 
+/// An AF_UNIX one for datagrams. unix(7).
+int DatagramSocket();
+
 /// Gives the AF_INET socket `fd` an address. ip(7).
 int bind(int fd, const char* ip, int port);
 

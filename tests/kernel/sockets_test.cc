@@ -26,7 +26,7 @@ std::string Receive(int fd) {
 }
 
 TEST(Sockets, DatagramsGoToAPathAndToAnAbstractName) {
-  const std::string path = testing::TempDir() + "sockets";
+  const std::string path = "/tmp/sockets_test." + std::to_string(getpid());
   const std::string abstract = "@sockets_test." + std::to_string(getpid());
   unlink(path.c_str());
   const Descriptor sender(OpenSocket(AF_UNIX, SOCK_DGRAM));

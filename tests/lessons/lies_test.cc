@@ -213,6 +213,30 @@ constexpr Case kCases[] = {
      "After pivot_root(2), the same calls end where they began."},
     {"chroot", "fchdir:2",
      "After pivot_root(2), the same calls end where they began."},
+    {"net", "bind:4",
+     "Without CLONE_NEWNET, a child shares its parent's ports and names."},
+    {"net", "clone:2-CLONE_NEWNET",
+     "With CLONE_NEWNET, a child is in a new network namespace."},
+    {"net", "connect:2", "Inside, no interface is up, not even lo."},
+    {"net", "connect:3",
+     "Once lo is up, inside reaches itself, not the outside."},
+    {"net", "bind:10",
+     "The same TCP port is bound inside and outside at once."},
+    {"net", "sendto:9=-13", "A socket with an abstract name is out of reach."},
+    {"net", "sendto:10=-13", "A socket with a path is not."},
+    {"net",
+     "write:1@socket:", "Messages cross a veth pair, in both directions."},
+    {"net", "unshare", "A socket stays in the namespace in which it was made."},
+    {"net", "readlink:10=1", "This machine has neither end of the pair."},
+    {"cgroup", "readlink:2=1",
+     "Without CLONE_NEWCGROUP, a child reads the paths that its parent reads."},
+    {"cgroup", "unshare",
+     "With CLONE_NEWCGROUP, it is in a new cgroup namespace."},
+    {"cgroup", "write:1@cgroup.procs",
+     "Inside, the path of a process above begins with \"/..\"."},
+    {"cgroup", "readlink:5=1", "Outside, all paths are the same as before."},
+    {"cgroup", "write:1@pids.max",
+     "A limit that was set outside holds inside (EAGAIN)."},
 };
 
 // Claims that no lie of this kind can reach, and why.
@@ -241,6 +265,9 @@ constexpr Beyond kBeyond[] = {
      "clock_gettime(2) is read in the vDSO, without a call"},
     {"setns", "A child that does not join has its parent's hostname.",
      "the child only reads a file, and no lie is told about read(2)"},
+    {"cgroup", "Inside, the cgroup in which it was is the root: \"/\".",
+     "unshare(2) itself makes it the root, and without it the claim before "
+     "fails"},
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
