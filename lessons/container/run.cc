@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "common/kernel/descriptor.h"
+#include "common/kernel/interfaces.h"
 #include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -171,6 +172,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
     return true;
   });
   inside.Run(BringUpLink);
+  if (connected.holds) gateway->Run([] { AwaitOperational("veth0"); });
   inside.Run(DropPrivileges);
   lesson.Show(Parts(outside, inside, image, limits.text(), kProcesses));
   for (const Outcome& outcome : {limited, connected}) {
