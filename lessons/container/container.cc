@@ -105,6 +105,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   });
   inside.Run(BringUpLink);
   if (connected.holds) {
+    gateway->Run([] { AwaitOperational("veth0"); });
     connected.holds =
         inside.Ask(kLoopback) == "works" && inside.Ask(kSeen) == kAddress;
   }
