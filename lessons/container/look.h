@@ -40,7 +40,7 @@ inline const Probe kInterfaces{"interfaces", "getifaddrs(3)", [] {
                                  return std::to_string(Interfaces().size());
                                }};
 inline const Probe kWritten{
-    kFile, "access(2)",
+    "file in /usr", "access(2)",
     [] { return std::string(access(kFile, F_OK) == 0 ? "there" : "absent"); }};
 inline const Probe kBounding{"can ever have", "prctl(PR_CAPBSET_READ)", [] {
                                return CountOf(BoundingSet()) + " capabilities";

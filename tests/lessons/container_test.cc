@@ -438,7 +438,7 @@ TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
           Run({"--rootfs", folder.path(), "sh", "-c", "echo out"});
       EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
       EXPECT_THAT(result.output, IsEmpty());
-      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\")"));
+      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\""));
     }
   }
 }
@@ -448,7 +448,7 @@ TEST_P(ContainerTest, RefusesARootThatIsNoFolder) {
     const Result result = Run({"--rootfs", path, "true"});
     EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
     EXPECT_THAT(result.errors,
-                HasSubstr(fmt::format("--rootfs: open(\"{}\")", path)));
+                HasSubstr(fmt::format("--rootfs: open(\"{}\"", path)));
   }
   EXPECT_EQ(DescribeStatus(Run({"--rootfs"}).status), "exit status 2");
   EXPECT_EQ(DescribeStatus(Run({"--shell", "--rootfs", "/usr"}).status),
