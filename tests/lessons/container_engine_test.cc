@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "common/kernel/cgroups.h"
-#include "common/kernel/process.h"
-#include "common/kernel/probe.h"
+#include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "tests/support/podman.h"
 #include "tests/support/program.h"
 
@@ -88,18 +88,18 @@ std::uint64_t Set(const Facts& facts, const std::string& name) {
 // where that is given. Skips the test where podman cannot run here.
 void AskTheirs(const std::string& probe, std::vector<std::string> options,
                const std::string& parent, Facts& theirs) {
-  Child child([&](Line& line) {
-    options.emplace_back("--hostname=container_001");
-    options.emplace_back("--security-opt=no-new-privileges");
-    const Result result = Podman(parent).Run(options, {"sh", "-c", probe});
-    line.Send(DescribeStatus(result.status));
-    line.Send(result.output + result.errors);
-  });
-  StartForPodman(child);
-  const std::string status = child.Receive().value();
-  const std::string shown = child.Receive().value();
-  child.Finish();
-  if (status != "exit status 0") {
+  options.emplace_back("--hostname=container_001");
+  options.emplace_back("--security-opt=no-new-privileges");
+  Process child = StartForPodman();
+  const std::string shown = child.Run(
+      [parent = &parent, probe = &probe, options = &options] {
+        const Result result =
+            Podman(*parent).Run(*options, {"sh", "-c", *probe});
+        return DescribeStatus(result.status) + "\n" + result.output +
+               result.errors;
+      },
+      std::nullopt);
+  if (!shown.starts_with("exit status 0\n")) {
     GTEST_SKIP() << "podman cannot run: " << shown;
   }
   theirs = Parse(shown);
@@ -118,7 +118,7 @@ class ContainerBesidePodman : public testing::Test {
   void SetUp() override {
     if (!IsRoot()) GTEST_SKIP() << "only root can be root";
     for (const char* tool : {"podman", "crun", "runc"}) {
-      if (!RunTool({tool, "--version"})) {
+      if (IsMissing(RunTool({tool, "--version"}))) {
         GTEST_SKIP() << tool << " is not installed";
       }
     }
@@ -132,14 +132,14 @@ class ContainerBesidePodman : public testing::Test {
 // with all that it leaves there.
 std::list<Cgroup> MakeCgroups() {
   std::list<Cgroup> cgroups;
-  for (const auto& [controllers, cgroup] : MembershipsOf(getpid())) {
+  for (const auto& [controllers, cgroup] :
+       MembershipsIn(ReadFile("/proc/self/cgroup"))) {
     const std::string first = controllers.substr(0, controllers.find(','));
     const std::string below = cgroup == "/" ? "" : cgroup;
     std::string home = "/sys/fs/cgroup/unified" + below;
     if (const auto place = FindCgroupPlace(first)) home = place->home;
     const std::string root = home.substr(0, home.size() - below.size());
-    cgroups.emplace_back(CgroupPlace{controllers, "/", root, home},
-                         std::vector<std::string>());
+    cgroups.emplace_back(CgroupPlace{controllers, "/", root, home});
   }
   return cgroups;
 }
@@ -165,7 +165,7 @@ TEST_F(ContainerBesidePodman, IsLimitedAsMuch) {
   // The shell that was refused a hundredth has ended.
   EXPECT_EQ(One(ours_, "processes"), "99");
   EXPECT_EQ(One(ours_, "processes"), One(theirs_, "processes"));
-  if (FromField("SwapTotal", "/proc/meminfo").value != "0 kB") return;
+  if (ReadField("/proc/meminfo", "SwapTotal") != "0 kB") return;
   EXPECT_EQ(One(ours_, "memory"), "137");
   EXPECT_EQ(One(ours_, "memory"), One(theirs_, "memory"));
 }

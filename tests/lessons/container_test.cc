@@ -20,10 +20,10 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/program.h"
@@ -67,98 +67,59 @@ bool Holds(const json& run, const std::string& part) {
   return false;
 }
 
-// The lesson.
-
-TEST_P(ContainerTest, ControlSeesWhatItsParentSees) {
-  const json run = RunJson();
-  for (const char* probe : {"hostname", "root", "interfaces", "bounding",
-                            "effective", "no_new_privs", "new file"}) {
-    EXPECT_FALSE(Values(run, "child", probe).empty()) << probe;
-    EXPECT_EQ(Values(run, "child", probe), Values(run, "outside", probe));
-  }
-}
-
 TEST_P(ContainerTest, ComparisonIsIsolatedInEveryRow) {
-  ExpectIsolated(RunJson(), {"hostname", "root", "interfaces", "bounding",
-                             "effective", "no_new_privs", "new file"});
-}
-
-TEST_P(ContainerTest, RootInsideMayNotRename) {
   const json run = RunJson();
-  EXPECT_THAT(Calls(run, "inside"),
-              Contains("sethostname(\"renamed\", 7) = EPERM"));
-  EXPECT_EQ(Found(run), "EPERM");
-}
-
-TEST_P(ContainerTest, ReapsTheOrphanThatItAdopts) {
-  const json run = RunJson();
-  EXPECT_THAT(Values(run, "orphan", "PPID"), ElementsAre("1"));
-  EXPECT_EQ(Values(run, "init", "reaped"), Values(run, "orphan", "PID"));
-}
-
-TEST_P(ContainerTest, PassesTheSignalOnToTheCommand) {
-  EXPECT_THAT(Values(RunJson(), "inside", "signal"),
-              ElementsAre("SIGUSR1 from PID 1"));
-}
-
-TEST_P(ContainerTest, GatewaySeesTheAddressInside) {
-  EXPECT_THAT(Values(RunJson(), "inside", "seen as"), ElementsAre("192.0.2.2"));
+  ExpectIsolated(run,
+                 {"hostname", "entries in /", "interfaces", "file in /usr"});
+  EXPECT_EQ(Found(run), "yes, with another PID");
+  EXPECT_THAT(Values(run, "orphan", "parent's PID"), ElementsAre("1"));
+  EXPECT_THAT(Values(run, "inside", "seen as"), ElementsAre("192.0.2.2"));
+  EXPECT_THAT(Calls(run, "inside"), Contains("kill(2, SIGUSR1) = 0"));
 }
 
 TEST_P(ContainerTest, ForksUpToTheLimit) {
   if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
-  const json run = RunJson();
-  // With PID 1 and the command they are 100.
-  EXPECT_THAT(Values(run, "inside", "children"), ElementsAre("98"));
-  EXPECT_THAT(Calls(run, "inside"), Contains("clone(SIGCHLD) = EAGAIN"));
+  // With PID 1 and the command they are 20.
+  EXPECT_THAT(Values(RunJson(), "command", "children"), ElementsAre("18"));
 }
 
-// Where a file system is mounted below /usr, the kernel refuses an overlay to
-// whoever did not mount that: one could see what it hides.
+// A throwaway mount namespace of an outer user namespace, in which something is
+// mounted on `point`: then the kernel refuses to show what lies below.
+void MountOver(const std::string& point) {
+  EnterUserNamespaceAsRoot();
+  MUST(unshare, CLONE_NEWNS);
+  MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  MUST(mount, "tmpfs", point.c_str(), "tmpfs", 0, nullptr);
+  EnterUserNamespaceAsRoot();
+}
+
+TEST_P(ContainerTest, DoesWithoutAnOverlay) {
+  const json run = RunJson([] { MountOver("/usr/share"); });
+  EXPECT_THAT(Values(run, "inside", "file in /usr"), ElementsAre("absent"));
+  EXPECT_FALSE(Holds(run, "What is written to /usr"));
+}
+
+// As container engines mask it. Then no new proc may be mounted.
+TEST_P(ContainerTest, DoesWithoutProc) {
+  const json run = RunJson([] { MountOver("/proc/tty"); });
+  EXPECT_THAT(Calls(run, "inside"),
+              Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
+  EXPECT_TRUE(Holds(run, "all namespaces"));
+}
+
 TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
   const auto place = as_nobody() ? std::nullopt : FindCgroupPlace("pids");
   if (!place || place->controllers.empty()) {
     GTEST_SKIP() << "no cgroup may be made between";
   }
-  const Cgroup group(*place, {});
-  const auto write_to = [&group](const char* file, const char* text) {
-    const Descriptor fd(openat(group.folder(), file, O_WRONLY | O_CLOEXEC));
-    WriteAll(fd.get(), text);
+  const Cgroup group(*place);
+  const auto write_to = [&group](const std::string& file, const char* text) {
+    WriteAll(Open(group.path() + "/" + file, O_WRONLY).get(), text);
   };
-  write_to("pids.max", "40");
+  write_to("pids.max", "14");
   const json run = RunJson([&] { write_to("cgroup.procs", "0"); });
   EXPECT_FALSE(Holds(run, "limit on its processes"));
   EXPECT_EQ(run["verdict"], "holds");
-}
-
-TEST_P(ContainerTest, DoesWithoutAnOverlay) {
-  const json run = RunJson([] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
-    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-          "mount(MS_PRIVATE)");
-    Check(mount("tmpfs", "/usr/share", "tmpfs", 0, nullptr), "mount()");
-    EnterUserNamespaceAsRoot();
-  });
-  EXPECT_THAT(Values(run, "inside", "programs"),
-              ElementsAre("/usr, read-only"));
-  EXPECT_THAT(Values(run, "inside", "new file"), ElementsAre("absent"));
-  EXPECT_FALSE(Holds(run, "What is written to /usr"));
-}
-
-// As container engines do. Then no new proc may be mounted.
-TEST_P(ContainerTest, DoesWithoutProc) {
-  const json run = RunJson([] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
-    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-          "mount(MS_PRIVATE)");
-    Check(mount("tmpfs", "/proc/tty", "tmpfs", 0, nullptr), "mount()");
-    EnterUserNamespaceAsRoot();
-  });
-  EXPECT_THAT(Calls(run, "inside"),
-              Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
-  EXPECT_TRUE(Holds(run, "every namespace"));
 }
 
 TEST_P(ContainerTest, ShellIsInside) {
@@ -168,20 +129,6 @@ TEST_P(ContainerTest, ShellIsInside) {
   terminal.ReadTo("[inside container] root@container_001:/# ");
   terminal.Type("test -e /usr/written_inside && echo in $(echo /*)\n");
   terminal.ReadTo("\nin /bin /dev /etc ");
-  terminal.Type("exit\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST_P(ContainerTest, OrphansOfTheShellAreReapedWithoutAWord) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"--shell"},
-                     .as_nobody = as_nobody()});
-  terminal.ReadTo("[inside container] ");
-  // As long as it is a zombie, a signal finds it.
-  terminal.Type(
-      "orphan=$(sh -c 'true & echo $!')\n"
-      "while kill -0 $orphan 2>&-; do :; done; echo re\"\"aped\n");
-  terminal.ReadTo("reaped");
   terminal.Type("exit\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 }
@@ -215,7 +162,7 @@ TEST_P(ContainerTest, NamesTheLessonAndTheOptionOfEachPart) {
   for (const char* line :
        {"\n  hostname +container_001 +uts +--hostname container_001\n",
         "\n  root +/usr, an overlay +chroot +IMAGE\n",
-        "\n  capabilities +0xa80425fb +user +--cap-add, --cap-drop\n",
+        "\n  capabilities +14 of [0-9]+ +user +--cap-add, --cap-drop\n",
         "\n  network +eth0 up, lo up +net +--network\n"}) {
     EXPECT_THAT(shown, testing::ContainsRegex(line));
   }
@@ -395,7 +342,7 @@ class RootFolder {
   RootFolder() {
     EXPECT_NE(mkdtemp(path_.data()), nullptr);
     fs::permissions(path_, fs::perms(0755));
-    const std::string libraries = *RunTool({"ldd", "/bin/sh"});
+    const std::string libraries = RunTool({"ldd", "/bin/sh"});
     Copy("/bin/sh");
     Copy("/bin/cat");
     const std::regex file("/[^ ]+");
@@ -451,15 +398,7 @@ TEST_P(ContainerTest, RootIsAFolderThatStaysAsItIs) {
 // Mounted on, it may not be shown below an overlay in a user namespace.
 TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
   const RootFolder folder;
-  const auto mount_on_it = [&folder] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
-    Check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-          "mount(MS_PRIVATE)");
-    Check(mount("tmpfs", (folder.path() + "/etc").c_str(), "tmpfs", 0, nullptr),
-          "mount()");
-    EnterUserNamespaceAsRoot();
-  };
+  const auto mount_on_it = [&] { MountOver(folder.path() + "/etc"); };
   const std::vector<std::string> arguments = {"--rootfs", folder.path(), "cat",
                                               "/given"};
   const Result refused = Run(arguments, mount_on_it);
@@ -499,7 +438,7 @@ TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
           Run({"--rootfs", folder.path(), "sh", "-c", "echo out"});
       EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
       EXPECT_THAT(result.output, IsEmpty());
-      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\")"));
+      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\""));
     }
   }
 }
@@ -509,7 +448,7 @@ TEST_P(ContainerTest, RefusesARootThatIsNoFolder) {
     const Result result = Run({"--rootfs", path, "true"});
     EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
     EXPECT_THAT(result.errors,
-                HasSubstr(fmt::format("--rootfs: open(\"{}\")", path)));
+                HasSubstr(fmt::format("--rootfs: open(\"{}\"", path)));
   }
   EXPECT_EQ(DescribeStatus(Run({"--rootfs"}).status), "exit status 2");
   EXPECT_EQ(DescribeStatus(Run({"--shell", "--rootfs", "/usr"}).status),

@@ -1,0 +1,34 @@
+#ifndef LESSONS_CONTAINER_INIT_H_
+#define LESSONS_CONTAINER_INIT_H_
+
+#include <sys/types.h>
+
+namespace steps {
+
+// What the PID 1 of a container has to do beside being there: reap whatever
+// ends, and pass on signals.
+
+/// Blocks every signal: one that is blocked waits, even for PID 1, which would
+/// ignore it. Throws CallError. sigprocmask(2).
+void BlockSignals();
+
+/// Waits for the next signal and gives its number. Without one for ten seconds
+/// throws CallError, EAGAIN, where the wait has an `end`. sigtimedwait(2).
+int NextSignal(bool end);
+
+/// Reaps the next process that has ended: gives its PID and wait status; 0
+/// where there is none. A process that was stopped goes on, because nobody
+/// inside would continue it. wait(2).
+pid_t Reap(int& status);
+
+/// Passes on the next signal to `command`, unless it is SIGCHLD. Throws
+/// CallError.
+void PassOnSignal(pid_t command);
+
+/// Passes on signals to `command`, a child of this process, and reaps, until
+/// that one has ended. Gives its exit status. Throws CallError.
+int RunInit(pid_t command);
+
+}  // namespace steps
+
+#endif  // LESSONS_CONTAINER_INIT_H_
