@@ -12,7 +12,6 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,12 +109,10 @@ void Teach(Lesson& lesson) {
               "`other` still shares its mount namespace and its PID namespace "
               "with `host`.");
   host.Run([] { CALL(open, kFile.c_str(), O_CREAT, 0600); });
-  host.Run(
-      [] { CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), kSocket.c_str()); });
+  host.Run([] { CALL(bind, DatagramSocket(), kSocket.c_str()); });
   const bool reached = other.Run([] {
     return TRY(open, kFile.c_str(), O_RDONLY) == 0 &&
-           TRY(sendto, OpenSocket(AF_UNIX, SOCK_DGRAM), "hello",
-               kSocket.c_str()) == 0;
+           TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == 0;
   });
   host.Run([pid = other.pid()] {
     CALL(kill, pid, SIGKILL);

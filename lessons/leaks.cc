@@ -9,7 +9,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,8 +59,7 @@ auto DiffersFrom(pid_t pid) {
 // Whether this has the file and the socket of `host` end with `error`.
 bool Reach(int error) {
   return TRY(open, kFile.c_str(), O_RDONLY) == error &&
-         TRY(sendto, OpenSocket(AF_UNIX, SOCK_DGRAM), "hello",
-             kSocket.c_str()) == error;
+         TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == error;
 }
 
 void Teach(Lesson& lesson) {
@@ -83,7 +81,7 @@ void Teach(Lesson& lesson) {
   lesson.Step("With all flags it shares no namespace, but the same machine");
   host.Run([] {
     MountTmpfs(kShm.c_str());
-    CALL(bind, OpenSocket(AF_UNIX, SOCK_DGRAM), kSocket.c_str());
+    CALL(bind, DatagramSocket(), kSocket.c_str());
     CALL(open, kFile.c_str(), O_CREAT, 0600);
   });
   const auto home = NamespacesOf(host.pid());

@@ -40,7 +40,7 @@ bool Limits::Set(int processes) {
     if (!place) continue;
     const Cgroup*& cgroup = made[place->controllers];
     if (cgroup == nullptr) {
-      cgroup = &cgroups_.emplace_back(*place);
+      cgroup = &cgroups_.emplace_back(*place, std::vector<std::string>());
       files_.push_back(cgroup->path() + "/cgroup.procs");
     }
     const std::string file =

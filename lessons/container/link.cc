@@ -4,7 +4,9 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,44 +17,30 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/interfaces.h"
+#include "common/kernel/sockets.h"
 #include "lessons/container/root.h"
 
 namespace steps {
 namespace {
 
-Descriptor TcpSocket() {
-  return Descriptor(MUST(socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-}
-
 Descriptor Listen(const char* ip) {
-  Descriptor listener = TcpSocket();
-  const sockaddr_in address = Ipv4(ip, kPort);
-  MUST(bind, listener.get(), reinterpret_cast<const sockaddr*>(&address),
-       socklen_t{sizeof address});
+  Descriptor listener(OpenSocket(AF_INET, SOCK_STREAM));
+  MUST(bind, listener.get(), ip, kPort);
   MUST(listen, listener.get(), 8);
   return listener;
 }
 
-// connect(2), told with the address; -1 where it fails. When whoever was to
-// answer has been killed, no answer comes: nothing takes longer than five
-// seconds.
+// None where it fails.
 Descriptor Connect(const char* ip) {
-  Descriptor socket = TcpSocket();
-  const timeval patience = {.tv_sec = 5, .tv_usec = 0};
-  for (const int direction : {SO_SNDTIMEO, SO_RCVTIMEO}) {
-    MUST(setsockopt, socket.get(), SOL_SOCKET, direction, &patience,
-         socklen_t{sizeof patience});
-  }
-  const sockaddr_in address = Ipv4(ip, kPort);
-  Call call = {.name = "connect",
-               .text = fmt::format("connect({}, {{\"{}\", {}}})", socket.get(),
-                                   ip, kPort)};
-  call.result =
-      connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-              sizeof address);
-  if (call.result == -1) call.error = errno;
-  TellCall(call);
-  return call.result == -1 ? Descriptor() : std::move(socket);
+  Descriptor socket(OpenSocket(AF_INET, SOCK_STREAM));
+  const int error = TRY(connect, socket.get(), ip, kPort);
+  return error == 0 ? std::move(socket) : Descriptor();
+}
+
+void BringUp(const char* name, const char* ip) {
+  const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+  CALL(ioctl, socket.get(), SIOCSIFADDR, name, ip);
+  CALL(ioctl, socket.get(), SIOCSIFFLAGS, name, IFF_UP);
 }
 
 void Serve(int listener) {
@@ -61,18 +49,18 @@ void Serve(int listener) {
     socklen_t length = sizeof peer;
     const Descriptor client(accept4(
         listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
-    if (client.get() == -1 && errno != EINTR) return;
+    if (client.get() == -1 && errno != EINTR && errno != EAGAIN) return;
     const std::string seen = fmt::format("{}\n", inet_ntoa(peer.sin_addr));
-    send(client.get(), seen.data(), seen.size(), MSG_NOSIGNAL);
+    ::send(client.get(), seen.data(), seen.size(), MSG_NOSIGNAL);
   }
 }
 
 }  // namespace
 
 void ServeOnLink(pid_t container) {
-  MakeVethPair("veth0", "eth0", container);
-  SetAddress("veth0", kGateway);
-  BringUp("veth0");
+  const Descriptor route(OpenRouteSocket());
+  CALL(send, route.get(), RTM_NEWLINK, "veth", "veth0", "eth0", container);
+  BringUp("veth0", kGateway);
   const Descriptor listener = Listen(kGateway);
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -81,10 +69,9 @@ void ServeOnLink(pid_t container) {
 }
 
 void BringUpLink() {
-  BringUp("lo");
+  BringUp("lo", "127.0.0.1");
   if (if_nametoindex("eth0") == 0) return;
-  SetAddress("eth0", kAddress);
-  BringUp("eth0");
+  BringUp("eth0", kAddress);
   AwaitOperational("eth0");
 }
 

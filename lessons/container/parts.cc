@@ -18,6 +18,18 @@
 #include "lessons/container/root.h"
 
 namespace steps {
+namespace {
+
+// The interfaces: "eth0 up, lo up".
+std::string States() {
+  std::string all;
+  for (const auto& [name, state] : Interfaces()) {
+    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name, state);
+  }
+  return all;
+}
+
+}  // namespace
 
 int ContainerFlags() {
   int flags = 0;
@@ -54,7 +66,7 @@ Table Parts(Process& outside, Process& inside, const char* image,
             "user", "--cap-add, --cap-drop"},
            {"gains more", inside.Run(NoNewPrivileges), "user",
             "--security-opt no-new-privileges"},
-           {"network", inside.Run(InterfaceStates), "net", "--network"},
+           {"network", inside.Run(States), "net", "--network"},
            {"limits", limits, "cgroup",
             fmt::format("--pids-limit {} --memory {}m", processes, kMemory)},
            {"cgroup root", is(CLONE_NEWCGROUP), "cgroup", "--cgroupns private"},
