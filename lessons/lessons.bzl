@@ -21,33 +21,30 @@ LESSONS = [
     "container",
 ]
 
-def lesson(name, srcs = None, deps = []):
-    """A cc_binary with its sources embedded, for common/source.h.
+def lessons(srcs):
+    """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 
     Args:
-      name: the lesson's name: lessons/NAME.cc is //lessons:NAME.
-      srcs: its sources, where they are more than NAME.cc.
-      deps: what it includes.
+      srcs: the sources of a lesson, where they are more than NAME.cc.
     """
-    srcs = srcs or [name + ".cc"]
-    listed = [src for src in srcs if src.endswith(".cc")]
-    header = "common/show/source.h" if "//common/program" in deps else "common/source.h"
-    native.genrule(
-        name = name + "_source",
-        srcs = listed,
-        outs = [name + "_source.cc"],
-        cmd = """(
-          echo '#include "%s"'
-          for file in $(SRCS); do
-            echo "static const steps::EmbeddedSource $$(basename $$file .cc)_source("
-            printf '"%%s", R"LESSON(' $$file
-            cat $$file
-            echo ')LESSON");'
-          done
-        ) >$@""" % header,
-    )
-    cc_binary(
-        name = name,
-        srcs = srcs + [":" + name + "_source"],
-        deps = deps if "//common/program" in deps else deps + ["//common:source"],
-    )
+    for name in LESSONS:
+        files = srcs.get(name, [name + ".cc"])
+        native.genrule(
+            name = name + "_source",
+            srcs = [file for file in files if file.endswith(".cc")],
+            outs = [name + "_source.cc"],
+            cmd = """(
+              echo '#include "common/show/source.h"'
+              for file in $(SRCS); do
+                echo "static const steps::EmbeddedSource $$(basename $$file .cc)_source("
+                printf '"%s", R"LESSON(' $$file
+                cat $$file
+                echo ')LESSON");'
+              done
+            ) >$@""",
+        )
+        cc_binary(
+            name = name,
+            srcs = files + [name + "_source.cc"],
+            deps = ["//common/program"],
+        )
