@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -74,8 +75,10 @@ void ServeOnLink(pid_t container) {
   SetAddress("veth0", kGateway);
   BringUp("veth0");
   const Descriptor listener = Listen(kGateway);
+  const pid_t parent = getpid();
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(EXIT_FAILURE);  // It has ended before that.
   Serve(listener.get());
   _exit(EXIT_FAILURE);
 }
