@@ -83,6 +83,9 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
               "The host's /usr lies below an overlay: what is written goes to "
               "memory.");
   inside.Run([] { CALL(sethostname, kName, std::strlen(kName)); });
+  lesson.Claim("The container has its own hostname.",
+               inside.Ask(kHostname) == kName &&
+                   outside.Ask(kHostname) == before[kHostname]);
   inside.Run([] { MakeRoot(""); });
   const int refused =
       inside.Run([] { return TRY(open, kFile, O_WRONLY | O_CREAT, 0644); });

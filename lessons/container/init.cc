@@ -23,9 +23,10 @@ void BlockSignals() {
 int NextSignal(bool end) {
   sigset_t all;
   sigfillset(&all);
-  const timespec patience = {.tv_sec = 10, .tv_nsec = 0};
+  const timespec patience = {.tv_sec = 2, .tv_nsec = 0};
   siginfo_t info = {};
   while (sigtimedwait(&all, &info, end ? &patience : nullptr) == -1) {
+    if (errno == EAGAIN) return 0;
     if (errno != EINTR) throw CallError(errno, "sigtimedwait()");
   }
   return info.si_signo;

@@ -12,8 +12,8 @@ namespace steps {
 /// ignore it. Throws CallError. sigprocmask(2).
 void BlockSignals();
 
-/// Waits for the next signal and gives its number. Without one for ten seconds
-/// throws CallError, EAGAIN, where the wait has an `end`. sigtimedwait(2).
+/// Waits for the next signal and gives its number; where the wait has an `end`,
+/// 0 if there is none for two seconds. Throws CallError. sigtimedwait(2).
 int NextSignal(bool end);
 
 /// Reaps the next process that has ended: gives its PID and wait status; 0

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <map>
 
 #include "common/kernel/call.h"
@@ -52,7 +53,7 @@ bool Limits::Set(int processes) {
       const Descriptor fd(CALL(open, file.c_str(), O_WRONLY));
       CALL(write, fd.get(), limit.value.c_str(), limit.value.size());
     }
-    const long value = std::stol(ReadFile(file));
+    const long value = std::strtol(ReadFile(file).c_str(), nullptr, 10);
     set += *limit.controller == 'p'
                ? fmt::format("{} processes", value)
                : fmt::format("{}{} MiB", set.empty() ? "" : ", ",

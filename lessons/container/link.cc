@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -62,8 +63,10 @@ void ServeOnLink(pid_t container) {
   CALL(send, route.get(), RTM_NEWLINK, "veth", "veth0", "eth0", container);
   BringUp("veth0", kGateway);
   const Descriptor listener = Listen(kGateway);
+  const pid_t parent = getpid();
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(EXIT_FAILURE);  // It has ended before that.
   Serve(listener.get());
   _exit(EXIT_FAILURE);
 }
