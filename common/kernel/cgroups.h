@@ -64,7 +64,8 @@ class Cgroup {
   /// Makes it at `place`, and `below` it the cgroups "a", "a/b". Removes first
   /// what runs that were killed together with their guardians left there.
   /// Throws CallError.
-  Cgroup(const CgroupPlace& place, const std::vector<std::string>& below);
+  explicit Cgroup(const CgroupPlace& place,
+                  const std::vector<std::string>& below = {});
   ~Cgroup() { Remove(); }
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;

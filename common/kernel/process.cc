@@ -351,7 +351,7 @@ Process Process::Clone(const std::string& name, int flags) {
   std::array<int, 2> ends = {};
   MUST(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data());
   Descriptor own(ends[0]);
-  const Descriptor other(ends[1]);
+  Descriptor other(ends[1]);
   const int on = 1;
   MUST(setsockopt, own.get(), SOL_SOCKET, SO_PASSCRED, &on,
        socklen_t{sizeof on});
@@ -365,16 +365,18 @@ Process Process::Clone(const std::string& name, int flags) {
     call.error = pid == -1 ? error : 0;
     if (told) TellCall(call);
     if (pid == -1) throw CallError(std::move(call));
+    return static_cast<pid_t>(pid);
   };
+  pid_t pid = -1;
   if (socket_.get() == -1) {
     received_descriptor = MUST(fcntl, other.get(), F_DUPFD_CLOEXEC, 3);
-    clone();
+    pid = clone();
   } else {
     Send(CallWith<decltype(clone)>,
          {reinterpret_cast<const char*>(&clone), sizeof clone}, kPatience,
          other.get());
   }
-  pid_t pid = -1;
+  other.Close();  // Or the end of a child that is killed now were not seen.
   const std::string greeting = Await(own.get(), name, kPatience, &pid);
   Process child(name, observer_, pid, std::move(own));
   Children().emplace_back(name, pid);
@@ -443,8 +445,8 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
 
 std::string Process::DescribeEnd() const {
   int status = 0;
-  const pid_t ended = waitpid(pid_, &status, __WALL);
-  return ended == pid_
+  const pid_t ended = pid_ > 0 ? waitpid(pid_, &status, __WALL) : -1;
+  return ended > 0
              ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
              : fmt::format("{} ended early", name_);
 }

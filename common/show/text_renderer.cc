@@ -205,8 +205,10 @@ class TextRenderer : public Renderer {
       const std::size_t end = std::min(value.find('\n'), value.size());
       for (const std::string& line :
            Fold(Printable(value.substr(0, end)), kColumns - indent.size())) {
-        block +=
-            indent + Paint(process == "inside" ? kInside : "", line) + "\n";
+        if (!line.empty()) {
+          block += indent + Paint(process == "inside" ? kInside : "", line);
+        }
+        block += "\n";
       }
       if (end == value.size()) return block;
       value.remove_prefix(end + 1);

@@ -41,7 +41,7 @@ bool Limits::Set(int processes) {
     if (!place) continue;
     const Cgroup*& cgroup = made[place->controllers];
     if (cgroup == nullptr) {
-      cgroup = &cgroups_.emplace_back(*place, std::vector<std::string>());
+      cgroup = &cgroups_.emplace_back(*place);
       files_.push_back(cgroup->path() + "/cgroup.procs");
     }
     const std::string file =

@@ -237,6 +237,26 @@ constexpr Case kCases[] = {
     {"cgroup", "readlink:5=1", "Outside, all paths are the same as before."},
     {"cgroup", "write:1@pids.max",
      "A limit that was set outside holds inside (EAGAIN)."},
+    {"container", "unshare-CLONE_NEWCGROUP",
+     "In a container all namespaces are new, but for the user namespace."},
+    {"container", "uname:2",
+     "Without flags, a child sees what its parent sees."},
+    {"container", "sethostname:1", "The container has its own hostname."},
+    {"container", "open@written_inside",
+     "What is written to /usr inside is not outside."},
+    {"container", "connect=-101",
+     "Its loopback works, and a gateway sees its address."},
+    {"container", "connect:2=-101",
+     "Its loopback works, and a gateway sees its address."},
+    {"container", "capset",
+     "It has only capabilities that engines leave, and can gain no more in "
+     "this user namespace."},
+    {"container", "sethostname:2",
+     "So even root inside may not rename it (EPERM)."},
+    {"container", "write@pids.max",
+     "The limit on its processes holds (EAGAIN)."},
+    {"container", "getppid:2=77", "Its PID 1 adopts an orphan, and reaps it."},
+    {"container", "uname:8", "Outside, nothing has changed."},
 };
 
 // Claims that no lie of this kind can reach, and why.
@@ -247,6 +267,14 @@ struct Beyond {
 };
 
 constexpr Beyond kBeyond[] = {
+    {"chroot", "Without chroot(2), a child's root is its parent's.",
+     "what stat(2) says is compared with what it says"},
+    {"chroot", "Outside, the root is the same as before.",
+     "what would change it is noticed before"},
+    {"container", "The host lists the command, with another PID than it has.",
+     "without the flag, a claim before fails"},
+    {"container", "Its PID 1 passes on a signal to the command.",
+     "without the signal, the command gives no answer: status 1"},
     {"uts", "The namespace starts with a copy of its parent's names.",
      "the copy is made by clone(2) itself, which also makes the namespace"},
     {"uts", "Outside, they are the old ones.",

@@ -63,8 +63,6 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   return drawn;
 }
 
-bool HasGraphviz() {
-  return ToolSource("dot") == "dot(1)";
-}
+bool HasGraphviz() { return ToolSource("dot") == "dot(1)"; }
 
 }  // namespace steps

@@ -9,8 +9,9 @@
 #include <system_error>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
+#include "common/kernel/cgroups.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/process.h"
 #include "tests/support/program.h"
 
 namespace steps {
@@ -38,7 +39,7 @@ void AddFolder(HostState& state, const std::string& path) {
   }
 }
 
-// The folders below each mount of a cgroup file system.
+// The cgroups that lessons make: others come and go.
 void AddCgroups(HostState& state) {
   std::istringstream mounts(ReadFile("/proc/self/mounts"));
   for (std::string line; std::getline(mounts, line);) {
@@ -51,7 +52,11 @@ void AddCgroups(HostState& state) {
     std::error_code gone;
     for (auto entry = fs::recursive_directory_iterator(mount_point, gone);
          entry != fs::recursive_directory_iterator(); entry.increment(gone)) {
-      if (entry->is_directory(gone)) state["cgroup " + entry->path().string()];
+      const std::string path = entry->path();
+      if (entry->is_directory(gone) &&
+          path.find("/" + std::string(kCgroupPrefix)) != std::string::npos) {
+        state["cgroup " + path];
+      }
     }
   }
 }

@@ -19,9 +19,9 @@
 #include <string>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
 
@@ -111,9 +111,9 @@ TEST(HostState, SeesACgroup) {
     Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
     Check(mount("tmpfs", folder.c_str(), "tmpfs", 0, nullptr), "mount()");
     const HostState before = LookAtHost();
-    Check(mkdir((folder + "/left").c_str(), 0700), "mkdir()");
+    Check(mkdir((folder + "/steps-left").c_str(), 0700), "mkdir()");
     EXPECT_THAT(Difference(before, LookAtHost()),
-                HasSubstr("new: cgroup " + folder + "/left\n"));
+                HasSubstr("new: cgroup " + folder + "/steps-left\n"));
   });
 }
 

@@ -15,8 +15,8 @@
 #include <valijson/validator.hpp>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 
 namespace steps {

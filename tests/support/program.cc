@@ -21,8 +21,8 @@
 #include <map>
 
 #include "common/kernel/call.h"
-#include "common/kernel/process.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 
 namespace steps {
 namespace {
@@ -174,10 +174,9 @@ void BecomeNobody() {
 
 void InChild(const std::function<void()>& body, int flags) {
   // As fork(2), in new namespaces.
-  const auto pid = static_cast<pid_t>(
-      Check(syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr,
-                    nullptr),
-            "clone({:#x})", flags));
+  const auto pid = static_cast<pid_t>(Check(
+      syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr),
+      "clone({:#x})", flags));
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
