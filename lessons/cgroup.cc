@@ -3,8 +3,8 @@
 //   bazel run //lessons:cgroup                the lesson
 //   bazel run //lessons:cgroup -- --shell     and a shell inside
 //
-// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace. To make
-// cgroups takes root, or a cgroup that is delegated to the user.
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace. To
+// make cgroups takes root, or a cgroup that is delegated to the user.
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -105,12 +105,14 @@ void Teach(Lesson& lesson) {
   const auto lower = PathOf("path of inside", inside.pid());
   const Evidence before = outside.Ask(upper, lower, kNamespace);
   lesson.Claim(
-      "Without CLONE_NEWCGROUP, a child reads the paths that its parent reads.",
+      "Without CLONE_NEWCGROUP, a child reads the paths that its parent "
+      "reads.",
       inside.Ask(upper, lower, kNamespace) == before);
 
   if (group) {
     lesson.Predict(
-        "`inside` makes a cgroup namespace, whose root is then …/a/b. Which "
+        "`inside` makes a cgroup namespace, whose root is then …/a/b. "
+        "Which "
         "path does it read for `upper`, which is in …/a?",
         {"/..", "…/a", "/", "(none)"});
   } else {
@@ -135,25 +137,30 @@ void Teach(Lesson& lesson) {
                 "Paths begin at the root of the reader's cgroup namespace; "
                 "what is above it is not hidden, only its name is.");
   const Evidence after = outside.Ask(upper, lower, kNamespace);
-  lesson.Claim("Outside, all paths are the same as before.", after == before);
+  lesson.Claim("Outside, all paths are the same as before.",
+               after == before);
 
-  lesson.Step("A limit that was set outside holds inside",
-              "pids.max counts tasks, threads too. Outside sets it to the two "
-              "that there are.");
+  lesson.Step(
+      "A limit that was set outside holds inside",
+      "pids.max counts tasks, threads too. Outside sets it to the two "
+      "that there are.");
   if (group) {
     limit = lesson.Attempt([&] {
       outside.Run([] { WriteTo("pids.max", "2"); });
-      const bool refused = inside.Run(
-          [] { return TRY(fork) == EAGAIN && TRY(pthread_create) == EAGAIN; });
+      const bool refused = inside.Run([] {
+        return TRY(fork) == EAGAIN && TRY(pthread_create) == EAGAIN;
+      });
       outside.Run([] { WriteTo("pids.max", "3"); });
       return refused && inside.Run([] { return TRY(fork) == 0; });
     });
   }
-  lesson.Claim("A limit that was set outside holds inside (EAGAIN).", limit);
+  lesson.Claim("A limit that was set outside holds inside (EAGAIN).",
+               limit);
 
   lesson.Compare(before, made, after);
   lesson.Remember(
-      "A cgroup namespace hides the path of a cgroup. What limits a process "
+      "A cgroup namespace hides the path of a cgroup. What limits a "
+      "process "
       "is its cgroup.");
   lesson.Keep(std::move(inside));
 }
@@ -162,10 +169,11 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  const int status = steps::RunLesson(
-      argc, argv,
-      {"cgroup", "Cgroup namespaces: a private root", "cgroup_namespaces(7)"},
-      steps::Teach);
+  const int status =
+      steps::RunLesson(argc, argv,
+                       {"cgroup", "Cgroup namespaces: a private root",
+                        "cgroup_namespaces(7)"},
+                       steps::Teach);
   const bool removed = !steps::group || steps::group->Remove();
   return removed ? status : EXIT_FAILURE;
 }

@@ -1,10 +1,11 @@
-// chroot: what changing the root is not.            chroot(2), pivot_root(2)
+// chroot: what changing the root is not.            chroot(2),
+// pivot_root(2)
 //
 //   bazel run //lessons:chroot                the lesson
 //   bazel run //lessons:chroot -- --shell     and a shell inside
 //
-// Needs CAP_SYS_ADMIN and CAP_SYS_CHROOT; an ordinary user gets them in a user
-// namespace.
+// Needs CAP_SYS_ADMIN and CAP_SYS_CHROOT; an ordinary user gets them in a
+// user namespace.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -49,25 +50,27 @@ auto RootProbe(Id machine) {
 }
 
 // The first names, as many as fit in the line.
-const Probe kListing{"names in /", "readdir(3)", [] {
-                       std::set<std::string> names;
-                       for (const auto& entry : fs::directory_iterator("/")) {
-                         const std::string name = entry.path().filename();
-                         if (!name.starts_with(".")) names.insert(name);
-                       }
-                       std::string text;
-                       for (const std::string& name : names) {
-                         if (text.size() + name.size() > 12) return text + " …";
-                         text += (text.empty() ? "" : " ") + name;
-                       }
-                       return text;
-                     }};
+const Probe kListing{
+    "names in /", "readdir(3)", [] {
+      std::set<std::string> names;
+      for (const auto& entry : fs::directory_iterator("/")) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with(".")) names.insert(name);
+      }
+      std::string text;
+      for (const std::string& name : names) {
+        if (text.size() + name.size() > 12) return text + " …";
+        text += (text.empty() ? "" : " ") + name;
+      }
+      return text;
+    }};
 const Probe kHostname{"hostname", "uname(2)", [] {
                         utsname names = {};
                         MUST(uname, &names);
                         return std::string(names.nodename);
                       }};
-const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)",
+                 [] { return std::to_string(getpid()); }};
 const Probe kIpc{"IPC namespace", "/proc/self/ns/ipc",
                  [] { return ReadLink("/proc/self/ns/ipc"); }};
 
@@ -79,8 +82,8 @@ long pivot_root(const char* new_root, const char* put_old) {
 // A small root on /mnt, with the machine's programs, read-only.
 void MakeJail() {
   MountTmpfs("/mnt");
-  for (const std::string directory :
-       {"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/usr"}) {
+  for (const std::string directory : {"/bin", "/dev", "/etc", "/lib",
+                                      "/lib64", "/proc", "/sbin", "/usr"}) {
     if (!fs::exists(directory)) continue;
     fs::create_directory("/mnt" + directory);
     MUST(mount, directory.c_str(), ("/mnt" + directory).c_str(), nullptr,
@@ -93,8 +96,8 @@ void MakeJail() {
   CALL(chdir, "/mnt");
 }
 
-// ".." stops only at a process's own root. That one is moved to /usr, and the
-// process goes up from above it.
+// ".." stops only at a process's own root. That one is moved to /usr, and
+// the process goes up from above it.
 void Climb() {
   const int fd = CALL(open, "/", O_RDONLY | O_CLOEXEC);
   CALL(chdir, "/usr");
@@ -126,12 +129,14 @@ void Teach(Lesson& lesson) {
                jailed[root] == "the jail");
   const Evidence rest_after = child.Ask(kHostname, kPid, kIpc);
   lesson.Claim("It changes neither the hostname, the PID nor a namespace.",
-               rest_after == rest && NamespacesOf(child.pid()) == namespaces &&
+               rest_after == rest &&
+                   NamespacesOf(child.pid()) == namespaces &&
                    rest[kHostname] == outside.Run(kHostname.read) &&
                    rest[kIpc] == outside.Run(kIpc.read));
 
   lesson.Predict(
-      "In the jail, root opens / as fd, makes /usr its root by chroot(\".\"), "
+      "In the jail, root opens / as fd, makes /usr its root by "
+      "chroot(\".\"), "
       "calls fchdir(fd), chdir(\"..\") and chroot(\".\") again. Which root "
       "directory has it now?",
       {before[root], jailed[root], "none: EPERM", "none: ENOENT"});
@@ -139,15 +144,17 @@ void Teach(Lesson& lesson) {
   lesson.Step("Root climbs out of a chroot");
   child.Run(Climb);
   const Evidence escaped = child.Ask(root, kListing);
-  lesson.Answer(escaped[root],
-                "\"..\" stops only at a process's own root, and that was in "
-                "/usr, below fd.");
+  lesson.Answer(
+      escaped[root],
+      "\"..\" stops only at a process's own root, and that was in "
+      "/usr, below fd.");
   lesson.Claim("Root leaves a chroot by an open descriptor and \"..\".",
                escaped == before);
 
-  lesson.Step("After pivot_root, the same calls lead nowhere",
-              "The jail becomes the root of the mount namespace, and the old "
-              "root is unmounted.");
+  lesson.Step(
+      "After pivot_root, the same calls lead nowhere",
+      "The jail becomes the root of the mount namespace, and the old "
+      "root is unmounted.");
   Process inside = outside.StandIn("inside", CLONE_NEWNS);
   inside.Run(MakeJail);
   inside.Run([] {

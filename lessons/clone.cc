@@ -38,10 +38,13 @@ long BelowTop(void* frame) {
   return static_cast<char*>(top) - static_cast<char*>(frame);
 }
 
-[[gnu::noinline]] long Callee() { return BelowTop(__builtin_frame_address(0)); }
+[[gnu::noinline]] long Callee() {
+  return BelowTop(__builtin_frame_address(0));
+}
 
-// The function in which a child begins, and with which it ends. It returns no
-// success: where clone(2) answers 0 and makes no child, this is the lesson.
+// The function in which a child begins, and with which it ends. It returns
+// no success: where clone(2) answers 0 and makes no child, this is the
+// lesson.
 int Child(void* pipe) {
   const Report report = {
       BelowTop(__builtin_frame_address(0)), Callee(),
@@ -59,12 +62,14 @@ Report Await(pid_t child, int pipe) {
 }
 
 auto Frame(const char* label, long below) {
-  return Probe{label, "__builtin_frame_address(0)",
-               [below] { return fmt::format("{} bytes below top", below); }};
+  return Probe{label, "__builtin_frame_address(0)", [below] {
+                 return fmt::format("{} bytes below top", below);
+               }};
 }
 
 auto Differs(int kinds) {
-  return Probe{"differs in", "stat(2)", [kinds] { return KindNames(kinds); }};
+  return Probe{"differs in", "stat(2)",
+               [kinds] { return KindNames(kinds); }};
 }
 
 int DifferenceOf(const Process& child) {
@@ -78,13 +83,15 @@ void Teach(Lesson& lesson) {
   MUST(pipe2, ends.data(), O_NONBLOCK | O_CLOEXEC);
   auto [told, fd] = ends;
 
-  lesson.Step("Before: eight kinds of namespace, and a flag for each",
-              "`since` is the first kernel in which it isolated all of this.");
+  lesson.Step(
+      "Before: eight kinds of namespace, and a flag for each",
+      "`since` is the first kernel in which it isolated all of this.");
   lesson.Show(KindTable());
 
-  lesson.Step("Control: without a flag, a child shares every namespace",
-              "`Child` is the function in which it begins, `top` the end of "
-              "its stack. A stack grows down: each call is lower.");
+  lesson.Step(
+      "Control: without a flag, a child shares every namespace",
+      "`Child` is the function in which it begins, `top` the end of "
+      "its stack. A stack grows down: each call is lower.");
   const Report plain = Await(CALL(clone, Child, top, SIGCHLD, &fd), told);
   outside.Ask(Frame("frame of Child", plain.frame));
   outside.Ask(Frame("a callee's", plain.callee));
@@ -99,9 +106,10 @@ void Teach(Lesson& lesson) {
       "differ from its parent?",
       {"uts", "uts pid", "uts user", "none, until it changes its name"});
 
-  lesson.Step("With one flag, a child differs in one kind",
-              "A row for each child. `new`: its namespace of this kind is not "
-              "its parent's.");
+  lesson.Step(
+      "With one flag, a child differs in one kind",
+      "A row for each child. `new`: its namespace of this kind is not "
+      "its parent's.");
   std::map<int, int> differs;
   const Outcome each = lesson.Attempt([&] {
     for (const Kind& kind : Kinds()) {
@@ -112,18 +120,20 @@ void Teach(Lesson& lesson) {
         differs, [](const auto& row) { return row.first == row.second; });
   });
   lesson.Show(Matrix(differs));
-  lesson.Answer(differs.contains(CLONE_NEWUTS)
-                    ? KindNames(differs[CLONE_NEWUTS])
-                    : "not allowed here",
-                "Its PID is new, its PID namespace is not. The new namespace "
-                "is owned by the user namespace that both are in.");
-  lesson.Claim("With one flag, it differs in that kind and in no other.", each);
+  lesson.Answer(
+      differs.contains(CLONE_NEWUTS) ? KindNames(differs[CLONE_NEWUTS])
+                                     : "not allowed here",
+      "Its PID is new, its PID namespace is not. The new namespace "
+      "is owned by the user namespace that both are in.");
+  lesson.Claim("With one flag, it differs in that kind and in no other.",
+               each);
 
-  lesson.Step("The eighth flag, CLONE_NEWTIME, is for clone3(2)",
-              fmt::format("To clone(2), its bit, {}, is part of the exit "
-                          "signal: with SIGCHLD, {}, it makes {}. waitpid(2) "
-                          "looks for SIGCHLD only.",
-                          CLONE_NEWTIME, SIGCHLD, CLONE_NEWTIME | SIGCHLD));
+  lesson.Step(
+      "The eighth flag, CLONE_NEWTIME, is for clone3(2)",
+      fmt::format("To clone(2), its bit, {}, is part of the exit "
+                  "signal: with SIGCHLD, {}, it makes {}. waitpid(2) "
+                  "looks for SIGCHLD only.",
+                  CLONE_NEWTIME, SIGCHLD, CLONE_NEWTIME | SIGCHLD));
   const pid_t odd = CALL(clone, Child, top, CLONE_NEWTIME | SIGCHLD, &fd);
   const int error = TRY(waitpid, odd, nullptr, 0);
   const Report same = Await(odd, told);
@@ -148,16 +158,19 @@ void Teach(Lesson& lesson) {
   // So that a shell inside is root.
   if ((allowed & CLONE_NEWUSER) != 0) inside.MapRoot();
 
-  lesson.Step("Flags that exclude each other",
-              "CLONE_FS shares the root and current directories, CLONE_SYSVSEM "
-              "what semop(2) is to undo.");
-  Await(CALL(clone, Child, top, CLONE_FS | CLONE_SYSVSEM | SIGCHLD, &fd), told);
+  lesson.Step(
+      "Flags that exclude each other",
+      "CLONE_FS shares the root and current directories, CLONE_SYSVSEM "
+      "what semop(2) is to undo.");
+  Await(CALL(clone, Child, top, CLONE_FS | CLONE_SYSVSEM | SIGCHLD, &fd),
+        told);
   const std::array refused = {
       TRY(clone, Child, top, CLONE_NEWNS | CLONE_FS | SIGCHLD, &fd),
       TRY(clone, Child, top, CLONE_NEWUSER | CLONE_FS | SIGCHLD, &fd),
       TRY(clone, Child, top, CLONE_NEWIPC | CLONE_SYSVSEM | SIGCHLD, &fd)};
   lesson.Claim(
-      "CLONE_FS excludes a new mount or user namespace, and CLONE_SYSVSEM a "
+      "CLONE_FS excludes a new mount or user namespace, and CLONE_SYSVSEM "
+      "a "
       "new IPC namespace: EINVAL.",
       each.holds ? Outcome{refused == std::array{EINVAL, EINVAL, EINVAL}}
                  : each);
@@ -165,7 +178,8 @@ void Teach(Lesson& lesson) {
   lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
                  Process::Quiet().Ask(LinksOf(outside.pid())));
   lesson.Remember(
-      "clone(2) starts a child in a new namespace for each flag, and in its "
+      "clone(2) starts a child in a new namespace for each flag, and in "
+      "its "
       "parent's otherwise. The caller stays where it is.");
   lesson.Keep(std::move(inside));
 }
@@ -175,6 +189,7 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv, {"clone", "clone: a child in a new namespace", "clone(2)"},
+      argc, argv,
+      {"clone", "clone: a child in a new namespace", "clone(2)"},
       steps::Teach);
 }

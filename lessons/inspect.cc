@@ -28,7 +28,8 @@ auto Differs(pid_t pid) {
   const auto read = [pid] {
     return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
   };
-  return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid), read};
+  return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid),
+               read};
 }
 
 // Where a link in /proc/self/ns leads, or why it leads nowhere.
@@ -66,8 +67,9 @@ void Foretell(Lesson& lesson, int flag, const char* own, const char* next) {
     return stays && moved != before && foretold == moved &&
            second.Ask(Link("itself", own)) == foretold;
   });
-  lesson.Claim(fmt::format("{} leads to where the next child will be.", next),
-               outcome);
+  lesson.Claim(
+      fmt::format("{} leads to where the next child will be.", next),
+      outcome);
 }
 
 void Teach(Lesson& lesson) {
@@ -85,14 +87,16 @@ void Teach(Lesson& lesson) {
       "parent's?",
       {"all", "all but pid", "none", "only user"});
 
-  lesson.Step("Control: a forked child shares them all",
-              "Two links lead to the same namespace if stat(2) gives both the "
-              "same device and inode.");
+  lesson.Step(
+      "Control: a forked child shares them all",
+      "Two links lead to the same namespace if stat(2) gives both the "
+      "same device and inode.");
   Process plain = outside.Clone("child", 0);
   const std::string differs = outside.Ask(Differs(plain.pid()));
-  lesson.Answer(differs == "(none)" ? "all" : "all but " + differs,
-                "A child has a new PID, and still its parent's PID namespace. "
-                "Only a flag makes a new namespace.");
+  lesson.Answer(
+      differs == "(none)" ? "all" : "all but " + differs,
+      "A child has a new PID, and still its parent's PID namespace. "
+      "Only a flag makes a new namespace.");
   lesson.Claim("A forked child shares all its namespaces with its parent.",
                differs == "(none)");
 
@@ -109,22 +113,26 @@ void Teach(Lesson& lesson) {
   Process member = inside.Clone("member", 0);
   const std::string none = member.Ask(Differs(inside.pid()));
   lesson.Claim("The same device and inode means the same namespace.",
-               none == "(none)" && member.Ask(kHostname) == "container_001" &&
+               none == "(none)" &&
+                   member.Ask(kHostname) == "container_001" &&
                    outside.Ask(kHostname) == name);
 
-  lesson.Step("pid_for_children: where the next child will be",
-              "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
-              "until the first child is PID 1.");
+  lesson.Step(
+      "pid_for_children: where the next child will be",
+      "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
+      "until the first child is PID 1.");
   Foretell(lesson, CLONE_NEWPID, "pid", "pid_for_children");
 
-  lesson.Step("time_for_children: the same for the time namespace",
-              "A time namespace needs no PID 1: the link leads there at once.");
+  lesson.Step(
+      "time_for_children: the same for the time namespace",
+      "A time namespace needs no PID 1: the link leads there at once.");
   Foretell(lesson, CLONE_NEWTIME, "time", "time_for_children");
 
   lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
                  Process::Quiet().Ask(LinksOf(outside.pid())));
   lesson.Remember(
-      "A process is in one namespace of each kind. Two processes share one if "
+      "A process is in one namespace of each kind. Two processes share one "
+      "if "
       "their links lead to the same inode.");
   lesson.Keep(std::move(inside));
 }

@@ -28,12 +28,13 @@ struct NamedProcess {
   std::map<int, NamespaceId> namespaces;  // By the kind's flag.
 };
 
-// As many as fit 80 columns. With more, some might share one namespace and some
-// another.
+// As many as fit 80 columns. With more, some might share one namespace and
+// some another.
 constexpr std::size_t kMostBeside = 3;
 
 // A zombie has left all its namespaces but two.
-std::optional<NamespaceId> In(const NamedProcess& process, const Kind& kind) {
+std::optional<NamespaceId> In(const NamedProcess& process,
+                              const Kind& kind) {
   const auto found = process.namespaces.find(kind.flag);
   if (found == process.namespaces.end()) return std::nullopt;
   return found->second;
@@ -70,9 +71,10 @@ std::string SharedBy(const std::vector<NamedProcess>& processes,
                      const Kind& kind) {
   std::vector<pid_t> sharing;
   for (const NamedProcess& one : processes) {
-    const auto with = std::ranges::count_if(processes, [&](const auto& other) {
-      return In(one, kind) && In(one, kind) == In(other, kind);
-    });
+    const auto with =
+        std::ranges::count_if(processes, [&](const auto& other) {
+          return In(one, kind) && In(one, kind) == In(other, kind);
+        });
     if (with > 1) sharing.push_back(one.pid);
   }
   if (sharing.empty()) return "none";

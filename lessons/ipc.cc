@@ -27,7 +27,8 @@ namespace steps {
 namespace {
 
 // Chosen before any call whose errno this could overwrite.
-const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
+const std::string kShm =
+    access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
 const std::string kFile = kShm + "/file";
 const std::string kSocket = kShm + "/socket";
 const std::string kMqueue = kShm + "/mqueue";
@@ -55,10 +56,12 @@ void MakeObjects(int key) {
 int OpenQueue() { return TRY(mq_open, "/new", O_RDONLY); }
 
 void Teach(Lesson& lesson) {
-  lesson.Step("Control: without CLONE_NEWIPC, a child shares all objects",
-              "`host` stands in for your machine: it is the outside here. Its "
-              "child makes one object of each kind, and ends.");
-  Process host = lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
+  lesson.Step(
+      "Control: without CLONE_NEWIPC, a child shares all objects",
+      "`host` stands in for your machine: it is the outside here. Its "
+      "child makes one object of each kind, and ends.");
+  Process host =
+      lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
   host.Clone("child", 0).Run([] { MakeObjects(1); });
   host.Run([] { CALL(waitpid, -1, nullptr, 0); });
   host.Ask(kIpcs);
@@ -77,9 +80,10 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With CLONE_NEWIPC, a child is in a new IPC namespace.",
                inside.Ask(kNamespace) != before[kNamespace]);
   const int error = inside.Run([] { return TRY(msgget, 1, 0); });
-  lesson.Answer(error == 0 ? "the same queue" : ErrnoName(error),
-                "Each IPC namespace has its own table of keys. EACCES would "
-                "mean that the queue is there, but forbidden.");
+  lesson.Answer(
+      error == 0 ? "the same queue" : ErrnoName(error),
+      "Each IPC namespace has its own table of keys. EACCES would "
+      "mean that the queue is there, but forbidden.");
   inside.Run([] { MakeObjects(2); });
   inside.Ask(kIpcs);
   const Evidence made = inside.Ask(kKeys, kNamespace);
@@ -89,9 +93,10 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Outside, nothing exists that was made inside.",
                after == before);
 
-  lesson.Step("A POSIX queue is a file on a mount of type mqueue",
-              "The mount shows the namespace of the process that mounted it: "
-              "`host` makes a queue there, and only `other` finds it.");
+  lesson.Step(
+      "A POSIX queue is a file on a mount of type mqueue",
+      "The mount shows the namespace of the process that mounted it: "
+      "`host` makes a queue there, and only `other` finds it.");
   host.Run([] { MountTmpfs(kShm.c_str()); });
   Process other = host.Clone("other", CLONE_NEWIPC);
   const Outcome posix = lesson.Attempt([&] {
@@ -105,9 +110,10 @@ void Teach(Lesson& lesson) {
   lesson.Claim("A POSIX queue, too, is found only in its IPC namespace.",
                posix);
 
-  lesson.Step("Not isolated: a file, a socket with a path, a signal",
-              "`other` still shares its mount namespace and its PID namespace "
-              "with `host`.");
+  lesson.Step(
+      "Not isolated: a file, a socket with a path, a signal",
+      "`other` still shares its mount namespace and its PID namespace "
+      "with `host`.");
   host.Run([] { CALL(open, kFile.c_str(), O_CREAT, 0600); });
   host.Run([] { CALL(bind, DatagramSocket(), kSocket.c_str()); });
   const bool reached = other.Run([] {
@@ -121,13 +127,15 @@ void Teach(Lesson& lesson) {
   lesson.Claim("A file, a socket with a path and a signal get through.",
                reached);
 
-  lesson.Step("The namespace of `other` ends with its last process",
-              "The mqueue mount is left, but the namespace behind it is gone. "
-              "EACCES means that here: no permission would help.");
+  lesson.Step(
+      "The namespace of `other` ends with its last process",
+      "The mqueue mount is left, but the namespace behind it is gone. "
+      "EACCES means that here: no permission would help.");
   const int late =
       host.Run([] { return TRY(open, kLate.c_str(), O_CREAT, 0600); });
   lesson.Claim(
-      "An IPC namespace ends with its last process, though its mount is left.",
+      "An IPC namespace ends with its last process, though its mount is "
+      "left.",
       posix.holds ? Outcome{late == EACCES} : posix);
 
   lesson.Compare(before, made, after);
@@ -144,6 +152,7 @@ void Teach(Lesson& lesson) {
 int main(int argc, char** argv) {
   return steps::RunLesson(
       argc, argv,
-      {"ipc", "IPC namespaces: private queues and memory", "ipc_namespaces(7)"},
+      {"ipc", "IPC namespaces: private queues and memory",
+       "ipc_namespaces(7)"},
       steps::Teach);
 }

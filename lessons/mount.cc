@@ -1,4 +1,5 @@
-// Mount namespaces: private mounts, and a /proc that fits. mount_namespaces(7)
+// Mount namespaces: private mounts, and a /proc that fits.
+// mount_namespaces(7)
 //
 //   bazel run //lessons:mount                the lesson
 //   bazel run //lessons:mount -- --shell     and a shell inside
@@ -24,7 +25,8 @@ const Probe kHost{"on /mnt/host", kMountInfo,
 // A peer group has a number: mounts pass between its members.
 const Probe kTag{"tag of /mnt", kMountInfo, []() -> std::string {
                    const auto mount = MountOn("/mnt");
-                   if (!mount || mount->tags.empty()) return "none (private)";
+                   if (!mount || mount->tags.empty())
+                     return "none (private)";
                    return mount->tags + (mount->tags.starts_with("shared")
                                              ? " (peers)"
                                              : " (slave)");
@@ -34,8 +36,8 @@ const Probe kMnt{"on /mnt", kMountInfo, [] {
                    std::string types;
                    for (const Mount& mount : Mounts()) {
                      if (mount.point != "/mnt") continue;
-                     types =
-                         mount.type + (types.empty() ? "" : " over ") + types;
+                     types = mount.type + (types.empty() ? "" : " over ") +
+                             types;
                    }
                    return types.empty() ? "nothing" : types;
                  }};
@@ -53,7 +55,9 @@ const Probe kPs{"", "$ ps -e -o pid,comm", [] {
 void MountForChild() {
   CALL(mount, "tmpfs", "/mnt/child", "tmpfs", 0, nullptr);
 }
-void MountForHost() { CALL(mount, "tmpfs", "/mnt/host", "tmpfs", 0, nullptr); }
+void MountForHost() {
+  CALL(mount, "tmpfs", "/mnt/host", "tmpfs", 0, nullptr);
+}
 
 void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
@@ -79,29 +83,33 @@ void Teach(Lesson& lesson) {
       "/mnt/child. Does the host see it?",
       {"yes", "no", "only root does", "only after the child ends"});
 
-  lesson.Step("The accident: a copy of a shared mount passes new mounts on",
-              "shared:N is peer group N: all members get a mount made in one.");
+  lesson.Step(
+      "The accident: a copy of a shared mount passes new mounts on",
+      "shared:N is peer group N: all members get a mount made in one.");
   Process copy = host.Clone("copy", CLONE_NEWNS);
   copy.MustDiffer(host, CLONE_NEWNS);
   const std::string peers = copy.Ask(kTag);
   copy.Run(MountForChild);
   const bool leaked = host.Ask(kChild) == "tmpfs";
-  lesson.Answer(leaked ? "yes" : "no",
-                "A new mount namespace is a copy, and copies of a shared mount "
-                "are peers.");
-  lesson.Claim("With CLONE_NEWNS alone, a shared mount still passes mounts on.",
-               leaked && peers == host.Run(kTag.read));
+  lesson.Answer(
+      leaked ? "yes" : "no",
+      "A new mount namespace is a copy, and copies of a shared mount "
+      "are peers.");
+  lesson.Claim(
+      "With CLONE_NEWNS alone, a shared mount still passes mounts on.",
+      leaked && peers == host.Run(kTag.read));
   host.Run([] { MUST(umount, "/mnt/child"); });
 
   lesson.Step("The remedy: MS_PRIVATE leaves the peer group");
   Process isolated = host.Clone("private", CLONE_NEWNS);
-  isolated.Run(
-      [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr); });
+  isolated.Run([] {
+    CALL(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  });
   isolated.Ask(kTag);
   isolated.Run(MountForChild);
-  lesson.Claim(
-      "A private mount passes nothing on.",
-      isolated.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
+  lesson.Claim("A private mount passes nothing on.",
+               isolated.Run(kChild.read) == "tmpfs" &&
+                   host.Ask(kChild) == "nothing");
   host.Run(MountForHost);
   lesson.Claim(
       "A private mount receives nothing.",
@@ -111,8 +119,9 @@ void Teach(Lesson& lesson) {
   lesson.Step("MS_SLAVE receives mounts, and passes none on",
               "master:N means that mounts arrive from peer group N.");
   Process slave = host.Clone("slave", CLONE_NEWNS);
-  slave.Run(
-      [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr); });
+  slave.Run([] {
+    CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr);
+  });
   slave.Ask(kTag);
   host.Run(MountForHost);
   lesson.Claim("A slave receives what its master mounts.",

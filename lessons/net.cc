@@ -39,9 +39,10 @@ const Probe kUp{"interfaces up", "getifaddrs(3)", [] {
                   return names.empty() ? "none"
                                        : names.substr(0, names.size() - 1);
                 }};
-const Probe kIpLink{"", "$ ip -brief link", [] {
-                      return TrimTable(RunTool({"ip", "-brief", "link"}), 66);
-                    }};
+const Probe kIpLink{
+    "", "$ ip -brief link", [] {
+      return TrimTable(RunTool({"ip", "-brief", "link"}), 66);
+    }};
 const Probe kNamespace{"net namespace", "/proc/self/ns/net",
                        [] { return ReadLink("/proc/self/ns/net"); }};
 
@@ -83,9 +84,10 @@ auto MessageFrom(int connection) {
 void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
-  lesson.Step("Control: without CLONE_NEWNET, a child shares the ports",
-              "`host` stands in for your machine, and listens: on a TCP port, "
-              "at an abstract name (@) and at a path.");
+  lesson.Step(
+      "Control: without CLONE_NEWNET, a child shares the ports",
+      "`host` stands in for your machine, and listens: on a TCP port, "
+      "at an abstract name (@) and at a path.");
   const Evidence machine = outside.Ask(kMachine, kNamespace);
   Process host = outside.StandIn("host", CLONE_NEWNET | CLONE_NEWNS);
   host.Run([] {
@@ -106,7 +108,8 @@ void Teach(Lesson& lesson) {
       shared);
 
   lesson.Predict(
-      "`host` listens on port 8080. A child in a new network namespace calls "
+      "`host` listens on port 8080. A child in a new network namespace "
+      "calls "
       "connect() to 127.0.0.1, port 8080. What does it get?",
       {"ENETUNREACH", "ECONNREFUSED", "success", "EPERM"});
 
@@ -117,9 +120,10 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With CLONE_NEWNET, a child is in a new network namespace.",
                fresh[kNamespace] != before[kNamespace]);
   const int error = inside.Run(Connect);
-  lesson.Answer(error == 0 ? "success" : ErrnoName(error),
-                "Even lo is a new interface here. It is down, so there is no "
-                "route; ECONNREFUSED would mean that nobody listens.");
+  lesson.Answer(
+      error == 0 ? "success" : ErrnoName(error),
+      "Even lo is a new interface here. It is down, so there is no "
+      "route; ECONNREFUSED would mean that nobody listens.");
   lesson.Claim("Inside, no interface is up, not even lo.",
                fresh[kUp] == "none" && error == ENETUNREACH);
 
@@ -134,21 +138,25 @@ void Teach(Lesson& lesson) {
   lesson.Claim("The same TCP port is bound inside and outside at once.",
                host.Run(BindAgain) == EADDRINUSE && reached);
 
-  lesson.Step("An abstract name is isolated, a path is not",
-              "Abstract names belong to the network namespace, paths to the "
-              "mount namespace, which both share.");
-  lesson.Claim("A socket with an abstract name is out of reach.",
-               inside.Run([] { return SendTo("@outside"); }) == ECONNREFUSED);
+  lesson.Step(
+      "An abstract name is isolated, a path is not",
+      "Abstract names belong to the network namespace, paths to the "
+      "mount namespace, which both share.");
+  lesson.Claim(
+      "A socket with an abstract name is out of reach.",
+      inside.Run([] { return SendTo("@outside"); }) == ECONNREFUSED);
   lesson.Claim("A socket with a path is not.",
                inside.Run([] { return SendTo("/tmp/outside"); }) == 0);
   const Evidence after = host.Ask(kUp, kNamespace);
 
-  lesson.Step("A veth pair is a cable between two namespaces",
-              "The same as: ip link add outer type veth peer name inner netns "
-              "PID.");
+  lesson.Step(
+      "A veth pair is a cable between two namespaces",
+      "The same as: ip link add outer type veth peer name inner netns "
+      "PID.");
   const Outcome crossed = lesson.Attempt([&] {
     host.Run([pid = inside.pid()] {
-      CALL(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner", pid);
+      CALL(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
+           pid);
       BringUp("outer", kOuter);
     });
     inside.Run([] {
@@ -185,7 +193,8 @@ void Teach(Lesson& lesson) {
     return TRY(connect, socket, "127.0.0.1", kPort) == 0 &&
            Connect() == ENETUNREACH;
   });
-  lesson.Claim("A socket stays in the namespace in which it was made.", kept);
+  lesson.Claim("A socket stays in the namespace in which it was made.",
+               kept);
   lesson.Claim("This machine has neither end of the pair.",
                outside.Ask(kMachine, kNamespace) == machine);
 

@@ -17,7 +17,8 @@
 namespace steps {
 namespace {
 
-const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)",
+                 [] { return std::to_string(getpid()); }};
 const Probe kParent{"parent's PID", "getppid(2)",
                     [] { return std::to_string(getppid()); }};
 const Probe kLevels{"PID per level", "NSpid in /proc/self/status",
@@ -27,14 +28,15 @@ const Probe kNamespace{"PID namespace", "/proc/self/ns/pid",
 const Probe kProc{"PID in /proc", "/proc/self",
                   [] { return ReadLink("/proc/self"); }};
 
-// What ps(1) says of the process `pid`. It looks itself up in /proc by its own
-// PID: in yet another namespace that is 1, which every /proc has.
+// What ps(1) says of the process `pid`. It looks itself up in /proc by its
+// own PID: in yet another namespace that is 1, which every /proc has.
 auto Ps(pid_t pid) {
-  return Probe{"", "$ ps -o pid,ppid,comm -p " + std::to_string(pid), [pid] {
-                 MUST(unshare, CLONE_NEWPID);
-                 return RunTool(
-                     {"ps", "-o", "pid,ppid,comm", "-p", std::to_string(pid)});
-               }};
+  return Probe{
+      "", "$ ps -o pid,ppid,comm -p " + std::to_string(pid), [pid] {
+        MUST(unshare, CLONE_NEWPID);
+        return RunTool(
+            {"ps", "-o", "pid,ppid,comm", "-p", std::to_string(pid)});
+      }};
 }
 
 // Asks with signal 0, which is never sent, whether there is such a process.
@@ -68,8 +70,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Outside, the same process has an ordinary PID.",
                inside.Ask(kLevels) == std::to_string(inside.pid()) + " 1");
   inside.Ask(Ps(inside.pid()));
-  lesson.Claim("Inside, /proc still has the PIDs of outside, and so has ps.",
-               inside.Ask(kProc) == std::to_string(inside.pid()));
+  lesson.Claim(
+      "Inside, /proc still has the PIDs of outside, and so has ps.",
+      inside.Ask(kProc) == std::to_string(inside.pid()));
 
   lesson.Step("Namespaces nest: a process has one PID per level");
   Process init = outside.Clone("init", CLONE_NEWPID);
@@ -98,9 +101,10 @@ void Teach(Lesson& lesson) {
   lesson.Claim("The new parent of an orphan is PID 1.",
                parent.Ends() && orphan.Ask(kParent) == "1");
   init.Run([] { CALL(kill, 4, SIGKILL); });
-  lesson.Claim("Killed, the orphan stays a zombie until PID 1 reaps it.",
-               orphan.Ends() && outside.Ask(StatusOf(orphan.pid(), "State")) ==
-                                    "Z (zombie)");
+  lesson.Claim(
+      "Killed, the orphan stays a zombie until PID 1 reaps it.",
+      orphan.Ends() &&
+          outside.Ask(StatusOf(orphan.pid(), "State")) == "Z (zombie)");
   init.Run([] { CALL(waitpid, 4, nullptr, 0); });
   Find(outside, orphan.pid());
 

@@ -74,7 +74,8 @@ void Teach(Lesson& lesson) {
   joiner.Run([pid] { CALL(setns, OpenFile(Uts(pid)), CLONE_NEWUTS); });
   const Evidence joined = joiner.Ask(kHostname, kUts, kPid);
   lesson.Claim(
-      "setns(2) moves its caller into the namespace it names, and no other.",
+      "setns(2) moves its caller into the namespace it names, and no "
+      "other.",
       joined[kUts] == there[kUts] && joined[kHostname] == name &&
           joined[kPid] == before[kPid]);
 
@@ -105,13 +106,15 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With a pidfd, nstype 0 is EINVAL.", zero == EINVAL);
   lesson.Claim("A pidfd joins several kinds in one call.",
                moved[kUts] == there[kUts] && born == there[kPid]);
-  lesson.Claim("Joining a PID namespace moves the children, not the caller.",
-               moved[kPid] == before[kPid] && born != before[kPid]);
+  lesson.Claim(
+      "Joining a PID namespace moves the children, not the caller.",
+      moved[kPid] == before[kPid] && born != before[kPid]);
   // Its orphan would be left to the PID 1 of the mover's own PID namespace.
   Kill(mover, child.pid());
 
   lesson.Predict(
-      "A process has joined a UTS namespace. Then the process that made the "
+      "A process has joined a UTS namespace. Then the process that made "
+      "the "
       "namespace ends. Which hostname does the first one see?",
       {name, before[kHostname], "(none)", "none: it is killed, too"});
 
@@ -124,10 +127,12 @@ void Teach(Lesson& lesson) {
   });
   Kill(outside, maker.pid());
   const std::string seen = guest.Ask(kHostname);
-  lesson.Answer(seen,
-                "A namespace ends when nothing holds it any more: no process, "
-                "descriptor or mount.");
-  lesson.Claim("A namespace lives on while a process is in it.", seen == name);
+  lesson.Answer(
+      seen,
+      "A namespace ends when nothing holds it any more: no process, "
+      "descriptor or mount.");
+  lesson.Claim("A namespace lives on while a process is in it.",
+               seen == name);
 
   lesson.Step("A bind mount or a descriptor keeps it without a process",
               "`ip netns add` leaves such a mount in /run/netns.");
@@ -136,7 +141,8 @@ void Teach(Lesson& lesson) {
     keeper.Run([guest = guest.pid()] {
       MountTmpfs("/tmp");
       CALL(open, "/tmp/uts", O_CREAT, 0600);
-      CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND, nullptr);
+      CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND,
+           nullptr);
     });
     Kill(outside, guest.pid());
     const bool joins = keeper.Run([] {
@@ -146,8 +152,9 @@ void Teach(Lesson& lesson) {
     });
     return joins && keeper.Ask(kHostname) == name;
   });
-  lesson.Claim("A bind mount or descriptor keeps a namespace with no process.",
-               kept);
+  lesson.Claim(
+      "A bind mount or descriptor keeps a namespace with no process.",
+      kept);
 
   const Evidence after = outside.Ask(kHostname, kUts, kPid);
   lesson.Claim("Outside, nothing has changed.", after == before);
@@ -163,6 +170,7 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv, {"setns", "setns: join a namespace that exists", "setns(2)"},
+      argc, argv,
+      {"setns", "setns: join a namespace that exists", "setns(2)"},
       steps::Teach, steps::JoinTask());
 }

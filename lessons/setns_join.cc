@@ -32,7 +32,8 @@
 namespace steps {
 namespace {
 
-// A namespace to join: where the reader found it, open, and its kind's flag.
+// A namespace to join: where the reader found it, open, and its kind's
+// flag.
 struct Target {
   std::string path;
   Descriptor fd;
@@ -49,22 +50,24 @@ std::string PathOf(const std::string& word) {
              : word;
 }
 
-// Whether this names a further namespace, and not the command. A link in /proc
-// that is gone was meant as one.
+// Whether this names a further namespace, and not the command. A link in
+// /proc that is gone was meant as one.
 bool IsNamespace(const std::string& word) {
   struct statfs status = {};
-  if (statfs(word.c_str(), &status) == 0) return status.f_type == NSFS_MAGIC;
-  return word.starts_with("/proc/") && word.find("/ns/") != std::string::npos;
+  if (statfs(word.c_str(), &status) == 0)
+    return status.f_type == NSFS_MAGIC;
+  return word.starts_with("/proc/") &&
+         word.find("/ns/") != std::string::npos;
 }
 
 Target OpenNamespace(const std::string& path) {
   struct statfs status = {};
   if (statfs(path.c_str(), &status) == -1 && errno == ENOENT) {
-    throw std::runtime_error(
-        fmt::format("there is no \"{}\": {}", path,
-                    path.starts_with("/proc/")
-                        ? "a process's links end with it"
-                        : "a namespace has a path such as /proc/4242/ns/uts"));
+    throw std::runtime_error(fmt::format(
+        "there is no \"{}\": {}", path,
+        path.starts_with("/proc/")
+            ? "a process's links end with it"
+            : "a namespace has a path such as /proc/4242/ns/uts"));
   }
   if (status.f_type != 0 && status.f_type != NSFS_MAGIC) {
     throw UsageError(fmt::format("{} is no namespace", path));
@@ -78,8 +81,8 @@ Target OpenNamespace(const std::string& path) {
 // next children are.
 bool IsIn(int kind, const Descriptor& fd) {
   const std::string name(KindOf(kind).proc_name);
-  const std::string link =
-      "/proc/self/ns/" + name + (kind == CLONE_NEWPID ? "_for_children" : "");
+  const std::string link = "/proc/self/ns/" + name +
+                           (kind == CLONE_NEWPID ? "_for_children" : "");
   struct stat here = {};
   struct stat there = {};
   if (stat(link.c_str(), &here) == -1) return false;
@@ -87,9 +90,9 @@ bool IsIn(int kind, const Descriptor& fd) {
   return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
-// setns(2) requires CAP_SYS_ADMIN in the user namespace that owns the target,
-// and for all kinds but user also in the caller's own. A user who made the
-// owner has the first, and gets the second by joining the owner.
+// setns(2) requires CAP_SYS_ADMIN in the user namespace that owns the
+// target, and for all kinds but user also in the caller's own. A user who
+// made the owner has the first, and gets the second by joining the owner.
 void JoinOwner(Lesson& lesson, const Target& target) {
   if (HasCapabilities({CAP_SYS_ADMIN})) return;
   const Descriptor owner(ioctl(target.fd.get(), NS_GET_USERNS));
@@ -104,9 +107,9 @@ bool IsStrangeToProc() {
   return access("/proc/1", F_OK) == 0 && access("/proc/self", F_OK) == -1;
 }
 
-// The order in which they can be joined: an ordinary user gets the privilege
-// for the rest in the user namespace, root might lose it there; and a new root
-// directory may have another /proc.
+// The order in which they can be joined: an ordinary user gets the
+// privilege for the rest in the user namespace, root might lose it there;
+// and a new root directory may have another /proc.
 int Rank(const Target& target, bool privileged) {
   if (target.kind == CLONE_NEWUSER) return privileged ? 3 : 0;
   return target.kind == CLONE_NEWNS ? 2 : 1;
@@ -148,7 +151,8 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
       fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindNames(joined));
   const std::vector<std::string> command(word, words.end());
   if (!in_child) return BecomeCommand(command, prompt);
-  lesson.Note("A PID namespace takes in children only: the command is one.");
+  lesson.Note(
+      "A PID namespace takes in children only: the command is one.");
   return AwaitCommand(command, prompt);
 }
 

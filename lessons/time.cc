@@ -3,8 +3,8 @@
 //   bazel run //lessons:time                the lesson
 //   bazel run //lessons:time -- --shell     and a shell inside
 //
-// Needs CAP_SYS_ADMIN and CAP_SYS_TIME; an ordinary user gets them in a user
-// namespace.
+// Needs CAP_SYS_ADMIN and CAP_SYS_TIME; an ordinary user gets them in a
+// user namespace.
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
@@ -33,7 +33,9 @@ std::time_t Now(clockid_t clock) {
   return now.tv_sec;
 }
 
-std::string Seconds(std::time_t time) { return std::to_string(time) + " s"; }
+std::string Seconds(std::time_t time) {
+  return std::to_string(time) + " s";
+}
 
 const Probe kMonotonic{"monotonic", "CLOCK_MONOTONIC",
                        [] { return Seconds(Now(CLOCK_MONOTONIC)); }};
@@ -42,13 +44,15 @@ const Probe kBoottime{"boottime", "CLOCK_BOOTTIME",
 const Probe kUptime{"uptime", "/proc/uptime", [] {
                       return Seconds(std::stol(ReadText("/proc/uptime")));
                     }};
-const Probe kDate{
-    "date (UTC)", "CLOCK_REALTIME",
-    [] { return fmt::format("{:%F %T}", fmt::gmtime(Now(CLOCK_REALTIME))); }};
+const Probe kDate{"date (UTC)", "CLOCK_REALTIME", [] {
+                    return fmt::format("{:%F %T}",
+                                       fmt::gmtime(Now(CLOCK_REALTIME)));
+                  }};
 const Probe kNamespace{"time namespace", "/proc/self/ns/time",
                        [] { return ReadLink("/proc/self/ns/time"); }};
-const Probe kNext{"next child", "…/ns/time_for_children",
-                  [] { return ReadLink("/proc/self/ns/time_for_children"); }};
+const Probe kNext{"next child", "…/ns/time_for_children", [] {
+                    return ReadLink("/proc/self/ns/time_for_children");
+                  }};
 
 Evidence AskAll(Process& process) {
   return process.Ask(kMonotonic, kBoottime, kUptime, kDate, kNamespace);
@@ -91,7 +95,8 @@ int PutAhead() {
 void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
-  lesson.Step("Control: without CLONE_NEWTIME, a child has the same clocks");
+  lesson.Step(
+      "Control: without CLONE_NEWTIME, a child has the same clocks");
   const Evidence before = AskAll(outside);
   Process child = outside.Clone("child", 0);
   const Evidence same = AskAll(child);
@@ -103,18 +108,21 @@ void Teach(Lesson& lesson) {
   Process caller = outside.Clone("caller", 0);
   caller.Run([] { CALL(unshare, CLONE_NEWTIME); });
   const Evidence moved = caller.Ask(kNamespace, kNext);
-  lesson.Claim("unshare(CLONE_NEWTIME) moves the next child, not the caller.",
-               moved[kNamespace] == before[kNamespace] &&
-                   moved[kNext] != before[kNamespace]);
+  lesson.Claim(
+      "unshare(CLONE_NEWTIME) moves the next child, not the caller.",
+      moved[kNamespace] == before[kNamespace] &&
+          moved[kNext] != before[kNamespace]);
 
   lesson.Predict(
-      "The next child's CLOCK_MONOTONIC will be 100 days ahead. And its date, "
+      "The next child's CLOCK_MONOTONIC will be 100 days ahead. And its "
+      "date, "
       "CLOCK_REALTIME?",
       {"unchanged", "100 days ahead, too", "1970-01-01", "EPERM"});
 
-  lesson.Step("Its clocks are put ahead before that child exists",
-              "An offset is in seconds and nanoseconds, added to the clock of "
-              "the machine.");
+  lesson.Step(
+      "Its clocks are put ahead before that child exists",
+      "An offset is in seconds and nanoseconds, added to the clock of "
+      "the machine.");
   if (const int error = caller.Run(PutAhead)) {
     throw CallError(error, fmt::format("write(\"{}\")", kOffsets));
   }
@@ -137,12 +145,13 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Once a process is inside, the offsets cannot be changed.",
                refused == EACCES);
 
-  lesson.Step("setns(2) moves its caller at once, and back",
-              "`visitor` starts in a time namespace that it may return to; its "
-              "clocks are those of outside.");
+  lesson.Step(
+      "setns(2) moves its caller at once, and back",
+      "`visitor` starts in a time namespace that it may return to; its "
+      "clocks are those of outside.");
   Process visitor = outside.Clone("visitor", CLONE_NEWTIME);
-  const int home =
-      visitor.Run([] { return CALL(open, "/proc/self/ns/time", O_RDONLY); });
+  const int home = visitor.Run(
+      [] { return CALL(open, "/proc/self/ns/time", O_RDONLY); });
   const int there = visitor.Run([pid = inside.pid()] {
     const std::string link = fmt::format("/proc/{}/ns/time", pid);
     return CALL(open, link.c_str(), O_RDONLY);
@@ -158,7 +167,8 @@ void Teach(Lesson& lesson) {
 
   lesson.Compare(InDays(before), InDays(ahead), InDays(after));
   lesson.Remember(
-      "A time namespace adds an offset to the clocks that count from boot. The "
+      "A time namespace adds an offset to the clocks that count from boot. "
+      "The "
       "date is the machine's.");
   // Not `inside`: that ends with its parent, `caller`.
   visitor.Run([there] { MUST(setns, there, CLONE_NEWTIME); });

@@ -20,7 +20,8 @@
 namespace steps {
 namespace {
 
-const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)",
+                 [] { return std::to_string(getpid()); }};
 const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
                       [] { return ReadText("/proc/sys/kernel/hostname"); }};
 // Where a link of this process in /proc leads.
@@ -29,8 +30,9 @@ auto Link(const char* label, const char* path) {
 }
 const auto kUts = Link("UTS namespace", "/proc/self/ns/uts");
 const auto kPids = Link("PID namespace", "/proc/self/ns/pid");
-const Probe kNext{"its children's", "pid_for_children",
-                  [] { return ReadLink("/proc/self/ns/pid_for_children"); }};
+const Probe kNext{"its children's", "pid_for_children", [] {
+                    return ReadLink("/proc/self/ns/pid_for_children");
+                  }};
 const Probe kThreads{
     "of each thread", "/proc/self/task/TID/ns/uts", [] {
       std::string links;
@@ -64,12 +66,14 @@ void Teach(Lesson& lesson) {
   const Evidence before = outside.Ask(kUts, kHostname);
   Process child = outside.Clone("child", CLONE_NEWUTS);
   const std::string cloned = child.Ask(kUts);
-  lesson.Claim("clone(2) puts the child in a new namespace; its caller stays.",
-               cloned != before[kUts] && outside.Ask(kUts) == before[kUts]);
+  lesson.Claim(
+      "clone(2) puts the child in a new namespace; its caller stays.",
+      cloned != before[kUts] && outside.Ask(kUts) == before[kUts]);
 
-  lesson.Step("unshare(2) moves the caller, and its sibling stays",
-              "Two plain children start in the same namespace. `inside` calls "
-              "unshare(2).");
+  lesson.Step(
+      "unshare(2) moves the caller, and its sibling stays",
+      "Two plain children start in the same namespace. `inside` calls "
+      "unshare(2).");
   Process sibling = outside.Clone("sibling", 0);
   Process inside = outside.Clone("inside", 0);
   const Evidence first_at = inside.Ask(kPid, kUts);
@@ -96,25 +100,29 @@ void Teach(Lesson& lesson) {
   lesson.Step("The exception: CLONE_NEWPID is for the caller's children");
   caller.Run([] { CALL(unshare, CLONE_NEWPID); });
   const Evidence is = caller.Ask(kPid, kPids);
-  lesson.Answer(is[kPid],
-                "A process keeps its PID, and so its PID namespace, for life. "
-                "Only its next children go.");
+  lesson.Answer(
+      is[kPid],
+      "A process keeps its PID, and so its PID namespace, for life. "
+      "Only its next children go.");
   Process first = caller.Clone("first", 0);
   const Evidence born = first.Ask(kPid, kPids);
   lesson.Claim(
-      "After unshare(CLONE_NEWPID) the caller stays; its next child is PID 1.",
+      "After unshare(CLONE_NEWPID) the caller stays; its next child is PID "
+      "1.",
       is == was && born[kPid] == "1" && caller.Ask(kNext) == born[kPids] &&
           born[kPids] != was[kPids]);
 
-  lesson.Step("A PID namespace without its PID 1 takes in no child",
-              "While PID 1 lives, there may be a second child. When PID 1 has "
-              "ended, there is no third.");
+  lesson.Step(
+      "A PID namespace without its PID 1 takes in no child",
+      "While PID 1 lives, there may be a second child. When PID 1 has "
+      "ended, there is no third.");
   Process second = caller.Clone("second", 0);
   const bool joined = second.Ask(kPid) == "2";
   Kill(caller, 4);
   Kill(caller, 3);
-  lesson.Claim("When PID 1 has ended, clone(2) fails in its parent (ENOMEM).",
-               joined && TryToClone(caller) == ENOMEM);
+  lesson.Claim(
+      "When PID 1 has ended, clone(2) fails in its parent (ENOMEM).",
+      joined && TryToClone(caller) == ENOMEM);
   caller.Run([] {
     const int own = CALL(open, "/proc/self/ns/pid", O_RDONLY);
     CALL(setns, own, CLONE_NEWPID);
@@ -122,15 +130,17 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Back in its own PID namespace, by setns(2), it succeeds.",
                TryToClone(caller) == 0);
 
-  lesson.Step("Each thread has its own namespaces, but for the user namespace",
-              "A process with two threads unshares, and one without: `alone`.");
+  lesson.Step(
+      "Each thread has its own namespaces, but for the user namespace",
+      "A process with two threads unshares, and one without: `alone`.");
   Process process = outside.Clone("process", 0);
   process.Run([] { std::thread(pause).detach(); });
   process.Run([] { CALL(unshare, CLONE_NEWUTS); });
   const std::string each = process.Ask(kThreads);
   lesson.Claim(
       "unshare(2) moves the thread that calls it; the other one stays.",
-      !each.starts_with(before[kUts]) && each.ends_with("\n" + before[kUts]));
+      !each.starts_with(before[kUts]) &&
+          each.ends_with("\n" + before[kUts]));
   const int error = process.Run([] { return TRY(unshare, CLONE_NEWUSER); });
   const Outcome threads = lesson.Attempt([&] {
     Process alone = outside.Clone("alone", 0);
@@ -138,12 +148,14 @@ void Teach(Lesson& lesson) {
     return error == EINVAL;
   });
   lesson.Claim(
-      "A process with two threads may not unshare its user namespace (EINVAL).",
+      "A process with two threads may not unshare its user namespace "
+      "(EINVAL).",
       threads);
 
   lesson.Compare(before, renamed, outside.Ask(kUts, kHostname));
   lesson.Remember(
-      "clone(2) puts a child in a new namespace, unshare(2) its caller; but "
+      "clone(2) puts a child in a new namespace, unshare(2) its caller; "
+      "but "
       "of a PID namespace only the caller's next children.");
   lesson.Keep(std::move(inside));
 }
@@ -153,6 +165,7 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv, {"unshare", "unshare: the caller itself moves", "unshare(2)"},
+      argc, argv,
+      {"unshare", "unshare: the caller itself moves", "unshare(2)"},
       steps::Teach);
 }

@@ -39,21 +39,25 @@ const Probe kUid{
     "uid", "geteuid(2), " + ToolSource("id"), [] {
       return Agreed({std::to_string(geteuid()), RunTool({"id", "-u"})});
     }};
-const Probe kGid{"gid", "getegid(2)", [] { return std::to_string(getegid()); }};
+const Probe kGid{"gid", "getegid(2)",
+                 [] { return std::to_string(getegid()); }};
 const Probe kCapabilities{
     "capabilities", "CapEff in /proc/self/status",
     [] { return Share(ReadField("/proc/self/status", "CapEff")); }};
 const Probe kNamespace{"user namespace", "/proc/self/ns/user",
                        [] { return ReadLink("/proc/self/ns/user"); }};
-const Probe kOverflow{"overflow uid", "/proc/sys/kernel/overflowuid",
-                      [] { return ReadText("/proc/sys/kernel/overflowuid"); }};
+const Probe kOverflow{"overflow uid", "/proc/sys/kernel/overflowuid", [] {
+                        return ReadText("/proc/sys/kernel/overflowuid");
+                      }};
 const Probe kSetgroups{"setgroups", "/proc/self/setgroups",
                        [] { return ReadText("/proc/self/setgroups"); }};
 // grep(1) reads its own status: what execve(2) has left.
 const Probe kAfterExec{
     "after execve", "$ grep CapEff /proc/self/status", [] {
-      const std::string line = RunTool({"grep", "CapEff", "/proc/self/status"});
-      return IsMissing(line) ? line : Share(line.substr(line.find(':') + 1));
+      const std::string line =
+          RunTool({"grep", "CapEff", "/proc/self/status"});
+      return IsMissing(line) ? line
+                             : Share(line.substr(line.find(':') + 1));
     }};
 
 const Probe kHostname{"hostname", "gethostname(2)", [] {
@@ -68,7 +72,8 @@ Evidence AskWho(Process& process) {
 
 // The owner of a file that the process `pid` has open.
 auto OwnerOf(pid_t pid, int fd) {
-  return Probe{"file's uid", fmt::format("/proc/{}/fd/{}", pid, fd), [pid, fd] {
+  return Probe{"file's uid", fmt::format("/proc/{}/fd/{}", pid, fd),
+               [pid, fd] {
                  struct stat file = {};
                  const auto path = fmt::format("/proc/{}/fd/{}", pid, fd);
                  MUST(stat, path.c_str(), &file);
@@ -78,8 +83,9 @@ auto OwnerOf(pid_t pid, int fd) {
 
 // The namespace that a descriptor of this process refers to.
 auto LinkOf(const char* label, int fd) {
-  return Probe{label, fmt::format("/proc/self/fd/{}", fd),
-               [fd] { return ReadLink(fmt::format("/proc/self/fd/{}", fd)); }};
+  return Probe{label, fmt::format("/proc/self/fd/{}", fd), [fd] {
+                 return ReadLink(fmt::format("/proc/self/fd/{}", fd));
+               }};
 }
 
 // Root becomes an ordinary user, whom the machine need not know. In a user
@@ -91,7 +97,8 @@ void BecomeOrdinary() {
   MUST(prctl, PR_GET_PDEATHSIG, &on_end);
   CALL(setgroups, 0, nullptr);
   CALL(setresuid, id, id, id);
-  // A change of uid clears the one, and makes /proc/self root's by the other.
+  // A change of uid clears the one, and makes /proc/self root's by the
+  // other.
   MUST(prctl, PR_SET_PDEATHSIG, on_end);
   MUST(prctl, PR_SET_DUMPABLE, 1);
 }
@@ -149,23 +156,27 @@ void Teach(Lesson& lesson) {
                 "process is root only once a map says so.");
   lesson.Claim("With CLONE_NEWUSER, a child is in a new user namespace.",
                unmapped[kNamespace] != before[kNamespace]);
-  lesson.Claim("A new user namespace gives its first process all capabilities.",
-               unmapped[kCapabilities] == "all");
+  lesson.Claim(
+      "A new user namespace gives its first process all capabilities.",
+      unmapped[kCapabilities] == "all");
   lesson.Claim("Without a map, its uid is the overflow uid.",
                unmapped[kUid] == outside.Ask(kOverflow));
   const std::string left = inside.Ask(kAfterExec);
-  lesson.Claim("execve(2) drops the capabilities of a process without a map.",
-               IsMissing(left) ? Outcome{std::nullopt, "grep is not installed"}
-                               : Outcome{left == "none"});
+  lesson.Claim(
+      "execve(2) drops the capabilities of a process without a map.",
+      IsMissing(left) ? Outcome{std::nullopt, "grep is not installed"}
+                      : Outcome{left == "none"});
 
-  lesson.Step("A map makes it root; setgroups(2) is denied first",
-              "Each map line: the first ID inside, the first ID outside, how "
-              "many.");
+  lesson.Step(
+      "A map makes it root; setgroups(2) is denied first",
+      "Each map line: the first ID inside, the first ID outside, how "
+      "many.");
   const std::string setgroups = inside.Ask(kSetgroups);
   const int early =
       inside.Run([ids] { return Write("gid_map", ToRoot(ids.gid)); });
   // An outer user namespace may have denied it already.
-  Outcome order = {std::nullopt, "An outer user namespace denied it already."};
+  Outcome order = {std::nullopt,
+                   "An outer user namespace denied it already."};
   if (setgroups == "allow") {
     inside.Run([ids] {
       MustWrite("setgroups", "deny");
@@ -178,27 +189,31 @@ void Teach(Lesson& lesson) {
       inside.Run([ids] { return Write("uid_map", ToRoot(ids.uid)); });
   const Evidence root = AskWho(inside);
   lesson.Claim(
-      "An ordinary user may write no gid map before denying setgroups.", order);
+      "An ordinary user may write no gid map before denying setgroups.",
+      order);
   lesson.Claim("A map is written once: the second write is refused.",
                again == EPERM);
   lesson.Claim("With both maps, its uid and gid are 0.",
                root[kUid] == "0" && root[kGid] == "0");
 
-  lesson.Step("Outside, the same process and its file are an ordinary user's",
-              "Both sides read the same two paths.");
+  lesson.Step(
+      "Outside, the same process and its file are an ordinary user's",
+      "Both sides read the same two paths.");
   const int fd = inside.Run([] { return CALL(memfd_create, "file", 0); });
   const auto process = StatusOf(inside.pid(), "Uid");
   const auto file = OwnerOf(inside.pid(), fd);
   const Evidence here = inside.Ask(process, file);
   const Evidence there = outside.Ask(process, file);
-  lesson.Claim("Root inside, and its files, are an ordinary user's outside.",
-               here[process] == "0 0 0 0" && here[file] == "0" &&
-                   there[process] == fmt::format("{0} {0} {0} {0}", ids.uid) &&
-                   there[file] == before[kUid]);
+  lesson.Claim(
+      "Root inside, and its files, are an ordinary user's outside.",
+      here[process] == "0 0 0 0" && here[file] == "0" &&
+          there[process] == fmt::format("{0} {0} {0} {0}", ids.uid) &&
+          there[file] == before[kUid]);
 
   lesson.Step("Its capabilities count only in its own user namespace");
   const int refused = inside.Run([] {
-    const std::string name = kHostname.read();  // The one that it has already.
+    const std::string name =
+        kHostname.read();  // The one that it has already.
     return TRY(sethostname, name.c_str(), name.size());
   });
   lesson.Claim("Root inside may not rename the machine.", refused == EPERM);
@@ -208,7 +223,8 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Root inside may rename a UTS namespace that it made.",
                inside.Ask(kHostname) == "container_001");
   const Evidence after = AskWho(outside);
-  lesson.Claim("Outside, IDs and capabilities are as before.", after == before);
+  lesson.Claim("Outside, IDs and capabilities are as before.",
+               after == before);
 
   lesson.Step("ioctl_ns(2) tells the parent and the owner of a namespace");
   const std::string links = fmt::format("/proc/{}/ns/", inside.pid());
@@ -225,14 +241,16 @@ void Teach(Lesson& lesson) {
   const Evidence tree = outside.Ask(parent_link, creator, owner_link);
   lesson.Claim("The parent of the new user namespace is the one outside.",
                tree[parent_link] == before[kNamespace]);
-  lesson.Claim("The owner of the new user namespace is the user that made it.",
-               tree[creator] == before[kUid]);
+  lesson.Claim(
+      "The owner of the new user namespace is the user that made it.",
+      tree[creator] == before[kUid]);
   lesson.Claim("The new user namespace owns the UTS namespace made in it.",
                tree[owner_link] == root[kNamespace]);
 
   lesson.Compare(before, root, after);
   lesson.Remember(
-      "A user namespace gives a user another number and all capabilities, over "
+      "A user namespace gives a user another number and all capabilities, "
+      "over "
       "what that namespace owns.");
   lesson.Keep(std::move(inside));
 }

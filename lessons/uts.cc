@@ -23,11 +23,11 @@ utsname Names() {
   return names;
 }
 
-const Probe kHostname{"hostname", "uname(2), /proc, " + ToolSource("hostname"),
-                      [] {
-                        return Agreed({Names().nodename, RunTool({"hostname"}),
-                                       ReadText("/proc/sys/kernel/hostname")});
-                      }};
+const Probe kHostname{
+    "hostname", "uname(2), /proc, " + ToolSource("hostname"), [] {
+      return Agreed({Names().nodename, RunTool({"hostname"}),
+                     ReadText("/proc/sys/kernel/hostname")});
+    }};
 const Probe kDomain{"NIS domain", "uname(2)",
                     [] { return std::string(Names().domainname); }};
 const Probe kNamespace{"UTS namespace", "/proc/self/ns/uts",
@@ -57,8 +57,9 @@ void Teach(Lesson& lesson) {
   Process host = outside.StandIn("host", CLONE_NEWUTS);
   Process child = host.Clone("child", 0);
   child.Run(Rename);
-  lesson.Claim("Without CLONE_NEWUTS, a child's new name is its parent's, too.",
-               host.Ask(kHostname) == "container_001");
+  lesson.Claim(
+      "Without CLONE_NEWUTS, a child's new name is its parent's, too.",
+      host.Ask(kHostname) == "container_001");
 
   lesson.Predict(
       "A child is cloned with CLONE_NEWUTS. Which hostname does its new "
@@ -73,9 +74,9 @@ void Teach(Lesson& lesson) {
                 "Docker sets, not what the kernel does.");
   lesson.Claim("With CLONE_NEWUTS, a child is in a new UTS namespace.",
                copy[kNamespace] != before[kNamespace]);
-  lesson.Claim(
-      "The namespace starts with a copy of its parent's names.",
-      copy[kHostname] == before[kHostname] && copy[kDomain] == before[kDomain]);
+  lesson.Claim("The namespace starts with a copy of its parent's names.",
+               copy[kHostname] == before[kHostname] &&
+                   copy[kDomain] == before[kDomain]);
 
   lesson.Step("The child renames itself, and only itself");
   inside.Run(Rename);
@@ -86,9 +87,10 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Ask(kHostname, kDomain, kNamespace);
   lesson.Claim("Outside, they are the old ones.", after == before);
 
-  lesson.Step("Being root is not enough: a UTS namespace has an owner",
-              "`root` is uid 0 in a new user namespace, still in the old UTS "
-              "namespace.");
+  lesson.Step(
+      "Being root is not enough: a UTS namespace has an owner",
+      "`root` is uid 0 in a new user namespace, still in the old UTS "
+      "namespace.");
   const Outcome owner = lesson.Attempt([&] {
     Process root = outside.Clone("root", CLONE_NEWUSER);
     root.MapRoot();
@@ -104,7 +106,8 @@ void Teach(Lesson& lesson) {
 
   lesson.Compare(before, renamed, after);
   lesson.Remember(
-      "A UTS namespace holds a hostname and a NIS domain. It starts as a copy "
+      "A UTS namespace holds a hostname and a NIS domain. It starts as a "
+      "copy "
       "of its parent's.");
   lesson.Keep(std::move(inside));
 }

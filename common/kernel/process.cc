@@ -322,12 +322,8 @@ Process::~Process() {
 
 bool Process::IsChild() { return is_child; }
 
-std::optional<pid_t> Process::Find(const std::string& name) {
-  std::optional<pid_t> found;
-  for (const auto& [child, pid] : Children()) {
-    if (child == name) found = pid;
-  }
-  return found;
+const std::vector<std::pair<std::string, pid_t>>& Process::All() {
+  return Children();
 }
 
 bool Process::Ends() const {

@@ -70,8 +70,8 @@ class Process {
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
 
-  /// The PID of the last process with this name that still has its object.
-  static std::optional<pid_t> Find(const std::string& name);
+  /// The names and PIDs of the children that have an object, in their order.
+  static const std::vector<std::pair<std::string, pid_t>>& All();
 
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();

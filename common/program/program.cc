@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -151,8 +152,8 @@ class Run {
             .color = options_.color,
             .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
             .pause = options_.pause,
-            .has_inside = [] { return Process::Find("inside").has_value(); },
-            .run_shell = [this] { ShellIn(*Process::Find("inside")); }});
+            .has_inside = [this] { return Inside().has_value(); },
+            .run_shell = [this] { ShellIn(Inside().value()); }});
   }
 
   Opening Begin(const std::string& privilege) const {
@@ -203,6 +204,22 @@ class Run {
       if (!code.lines.empty()) output_.Render(std::move(code));
     }
     output_.Render(event);
+  }
+
+  // The process that is inside now, for the reader to look around: the one of
+  // that name, or the last one that shares not all namespaces with this.
+  std::optional<pid_t> Inside() const {
+    const auto here = NamespacesOf(getpid());
+    std::optional<pid_t> inside;
+    for (const auto& [name, pid] : Process::All()) {
+      if (name == "inside") return pid;
+      std::error_code gone;
+      if (!std::filesystem::exists(fmt::format("/proc/{}/ns/uts", pid), gone)) {
+        continue;
+      }
+      if (Difference(here, NamespacesOf(pid)) != 0) inside = pid;
+    }
+    return inside;
   }
 
   void ShellIn(pid_t pid) {

@@ -4,9 +4,9 @@
 //   bazel run //lessons:container -- --shell     and a shell inside
 //   bazel run //lessons:container -- [--rootfs DIR] COMMAND…
 //
-// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace. The last
-// line is a tool; run.cc has it. Each step's functions are in the file beside
-// this one that is named for it.
+// Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace. The
+// last line is a tool; run.cc has it. Each step's functions are in the file
+// beside this one that is named for it.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -35,17 +35,20 @@ namespace {
 // Of the container, PID 1 included.
 constexpr int kProcesses = 20;
 
-// Whether both see the same machine: it may get another interface meanwhile.
+// Whether both see the same machine: it may get another interface
+// meanwhile.
 bool Same(const Evidence& one, const Evidence& other) {
   return one[kHostname] == other[kHostname] && one[kRoot] == other[kRoot] &&
          one[kWritten] == other[kWritten];
 }
 
-void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
+void Teach(Lesson& lesson, Limits& limits,
+           std::optional<Process>& gateway) {
   Process& outside = lesson.outside();
 
   lesson.Step("Before: what a process sees of this machine");
-  const Evidence before = outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
+  const Evidence before =
+      outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
   outside.Ask(kBounding, kEffective, kGains);
 
   lesson.Step("Control: without flags, a child sees the same");
@@ -64,9 +67,10 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   }
   if (!limited.holds) lesson.Note("Left out: " + limited.reason);
 
-  lesson.Step("One clone, and all namespaces are new",
-              "`inside` will be the container's PID 1. It enters the cgroup, "
-              "which becomes the root of its cgroup namespace.");
+  lesson.Step(
+      "One clone, and all namespaces are new",
+      "`inside` will be the container's PID 1. It enters the cgroup, "
+      "which becomes the root of its cgroup namespace.");
   const int flags = ContainerFlags();
   Process inside = outside.Clone("inside", flags);
   inside.MustDiffer(outside, flags);
@@ -77,11 +81,13 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   for (const auto& [flag, id] : own) others |= flag;
   lesson.Claim(
       "In a container all namespaces are new, but for the user namespace.",
-      Difference(own, NamespacesOf(inside.pid())) == (others & ~CLONE_NEWUSER));
+      Difference(own, NamespacesOf(inside.pid())) ==
+          (others & ~CLONE_NEWUSER));
 
-  lesson.Step("A name and a root: lessons uts, mount, chroot",
-              "The host's /usr lies below an overlay: what is written goes to "
-              "memory.");
+  lesson.Step(
+      "A name and a root: lessons uts, mount, chroot",
+      "The host's /usr lies below an overlay: what is written goes to "
+      "memory.");
   inside.Run([] { CALL(sethostname, kName, std::strlen(kName)); });
   lesson.Claim("The container has its own hostname.",
                inside.Ask(kHostname) == kName &&
@@ -96,9 +102,10 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   }
   lesson.Claim("What is written to /usr inside is not outside.", written);
 
-  lesson.Step("A link to a gateway, and a loopback: lesson net",
-              "A veth pair leads to `gateway`, which is alone in its network "
-              "namespace.");
+  lesson.Step(
+      "A link to a gateway, and a loopback: lesson net",
+      "A veth pair leads to `gateway`, which is alone in its network "
+      "namespace.");
   Outcome connected = lesson.Attempt([&] {
     gateway.emplace(outside.StandIn("gateway", CLONE_NEWNET));
     gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
@@ -118,18 +125,22 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   inside.Run(DropPrivileges);
   const Evidence confined = inside.Ask(kBounding, kEffective, kGains);
   lesson.Claim(
-      "It has only capabilities that engines leave, and can gain no more in "
+      "It has only capabilities that engines leave, and can gain no more "
+      "in "
       "this user namespace.",
       confined[kGains] == "no" && inside.Run([] {
-        return ((BoundingSet() | EffectiveSet()) & ~kEnginesCapabilities) == 0;
+        return ((BoundingSet() | EffectiveSet()) & ~kEnginesCapabilities) ==
+               0;
       }));
-  const int error = inside.Run([] { return TRY(sethostname, "renamed", 7); });
+  const int error =
+      inside.Run([] { return TRY(sethostname, "renamed", 7); });
   lesson.Claim("So even root inside may not rename it (EPERM).",
                error == EPERM);
   lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
 
   lesson.Predict(
-      "PID 1 starts a command, which is PID 2 in the container. Does `ps` on "
+      "PID 1 starts a command, which is PID 2 in the container. Does `ps` "
+      "on "
       "the host list it?",
       {"yes, with another PID", "no", "yes, as PID 2",
        "only `docker ps` does"});
@@ -169,9 +180,11 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   const bool adopted = parent.Ends() && orphan.Ask(kParent) == "1";
   CALL(kill, orphan.pid(), SIGKILL);
   orphan.Ends();
-  const pid_t reaped = inside.Run([] { return CALL(waitpid, -1, nullptr, 0); });
-  lesson.Claim("Its PID 1 adopts an orphan, and reaps it.",
-               adopted && reaped > 2 && TRY(kill, orphan.pid(), 0) == ESRCH);
+  const pid_t reaped =
+      inside.Run([] { return CALL(waitpid, -1, nullptr, 0); });
+  lesson.Claim(
+      "Its PID 1 adopts an orphan, and reaps it.",
+      adopted && reaped > 2 && TRY(kill, orphan.pid(), 0) == ESRCH);
   CALL(kill, inside.pid(), SIGUSR1);
   inside.Run([] { PassOnSignal(2); });
   const int signal = command.Run([] { return NextSignal(true); });
@@ -179,12 +192,15 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
                signal == SIGUSR1);
 
   lesson.Step("Outside again, with the container still there");
-  const Evidence within = inside.Ask(kHostname, kRoot, kInterfaces, kWritten);
-  const Evidence after = outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
+  const Evidence within =
+      inside.Ask(kHostname, kRoot, kInterfaces, kWritten);
+  const Evidence after =
+      outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
   lesson.Compare(before, within, after);
   lesson.Claim("Outside, nothing has changed.", Same(after, before));
   lesson.Remember(
-      "A container is an ordinary process: in new namespaces, with a new root, "
+      "A container is an ordinary process: in new namespaces, with a new "
+      "root, "
       "limits, and fewer capabilities.");
   lesson.Keep(std::move(inside));
 }

@@ -8,12 +8,13 @@ namespace steps {
 // What the PID 1 of a container has to do beside being there: reap whatever
 // ends, and pass on signals.
 
-/// Blocks every signal: one that is blocked waits, even for PID 1, which would
-/// ignore it. Throws CallError. sigprocmask(2).
+/// Blocks every signal: one that is blocked waits, even for PID 1, which
+/// would ignore it. Throws CallError. sigprocmask(2).
 void BlockSignals();
 
-/// Waits for the next signal and gives its number; where the wait has an `end`,
-/// 0 if there is none for two seconds. Throws CallError. sigtimedwait(2).
+/// Waits for the next signal and gives its number; where the wait has an
+/// `end`, 0 if there is none for two seconds. Throws CallError.
+/// sigtimedwait(2).
 int NextSignal(bool end);
 
 /// Reaps the next process that has ended: gives its PID and wait status; 0
@@ -25,8 +26,8 @@ pid_t Reap(int& status);
 /// CallError.
 void PassOnSignal(pid_t command);
 
-/// Passes on signals to `command`, a child of this process, and reaps, until
-/// that one has ended. Gives its exit status. Throws CallError.
+/// Passes on signals to `command`, a child of this process, and reaps,
+/// until that one has ended. Gives its exit status. Throws CallError.
 int RunInit(pid_t command);
 
 }  // namespace steps

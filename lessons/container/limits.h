@@ -12,13 +12,14 @@ namespace steps {
 /// How much memory a container may use, in MiB.
 constexpr int kMemory = 256;
 
-/// The container's cgroups, a directory each: one, or one for each controller
-/// where the hierarchies are of version 1. They last as long as this object.
-/// cgroups(7).
+/// The container's cgroups, a directory each: one, or one for each
+/// controller where the hierarchies are of version 1. They last as long as
+/// this object. cgroups(7).
 class Limits {
  public:
-  /// Makes them, for so many processes at once, PID 1 included. False where no
-  /// cgroup here has children with limits. Throws CallError and ProcessError.
+  /// Makes them, for so many processes at once, PID 1 included. False where
+  /// no cgroup here has children with limits. Throws CallError and
+  /// ProcessError.
   bool Set(int processes);
 
   /// Moves that process into them. Throws CallError.

@@ -40,11 +40,12 @@ inline const Probe kInterfaces{"interfaces", "getifaddrs(3)", [] {
                                  return std::to_string(Interfaces().size());
                                }};
 inline const Probe kWritten{
-    "file in /usr", "access(2)",
-    [] { return std::string(access(kFile, F_OK) == 0 ? "there" : "absent"); }};
-inline const Probe kBounding{"can ever have", "prctl(PR_CAPBSET_READ)", [] {
-                               return CountOf(BoundingSet()) + " capabilities";
-                             }};
+    "file in /usr", "access(2)", [] {
+      return std::string(access(kFile, F_OK) == 0 ? "there" : "absent");
+    }};
+inline const Probe kBounding{
+    "can ever have", "prctl(PR_CAPBSET_READ)",
+    [] { return CountOf(BoundingSet()) + " capabilities"; }};
 inline const Probe kEffective{
     "has now", "capget(2)",
     [] { return CountOf(EffectiveSet()) + " capabilities"; }};
@@ -57,17 +58,18 @@ inline const Probe kLoopback{
 inline const Probe kParent{"parent's PID", "getppid(2)",
                            [] { return std::to_string(getppid()); }};
 
-// What ps(1) reads of a process: its PIDs, here and in each namespace below.
+// What ps(1) reads of a process: its PIDs, here and in each namespace
+// below.
 inline auto PidsOf(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/status";
   return Probe{"PIDs of it", "NSpid in " + path, [pid] {
-                 return ReadField("/proc/" + std::to_string(pid) + "/status",
-                                  "NSpid");
+                 return ReadField(
+                     "/proc/" + std::to_string(pid) + "/status", "NSpid");
                }};
 }
 
-// Forks until the kernel refuses it, and ends all of them. Gives how many there
-// were.
+// Forks until the kernel refuses it, and ends all of them. Gives how many
+// there were.
 inline const Probe kChildren{
     "children", "fork(2)", [] {
       std::vector<pid_t> children;

@@ -46,32 +46,34 @@ Table Parts(Process& outside, Process& inside, const char* image,
   };
   unsigned root = 0;
   unsigned uid = 0;
-  std::istringstream(ReadFile(fmt::format("/proc/{}/uid_map", inside.pid()))) >>
+  std::istringstream(
+      ReadFile(fmt::format("/proc/{}/uid_map", inside.pid()))) >>
       root >> uid;
   const std::string hostname = inside.Run([] {
     utsname names = {};
     MUST(uname, &names);
     return std::string(names.nodename);
   });
-  return {{"part", "here", "lesson", "docker run"},
-          {{"hostname", hostname, "uts", fmt::format("--hostname {}", kName)},
-           {"processes", is(CLONE_NEWPID), "pid", "(default; not --pid host)"},
-           {"IPC", is(CLONE_NEWIPC), "ipc", "--ipc private"},
-           {"mounts", is(CLONE_NEWNS), "mount", "--tmpfs, --volume"},
-           {"root", inside.Run([image] { return Programs(image); }), "chroot",
-            "IMAGE"},
-           {"user", fmt::format("{} is {} outside", root, uid), "user",
-            "(rootless mode)"},
-           {"capabilities", inside.Run([] { return CountOf(BoundingSet()); }),
-            "user", "--cap-add, --cap-drop"},
-           {"gains more", inside.Run(NoNewPrivileges), "user",
-            "--security-opt no-new-privileges"},
-           {"network", inside.Run(States), "net", "--network"},
-           {"limits", limits, "cgroup",
-            fmt::format("--pids-limit {} --memory {}m", processes, kMemory)},
-           {"cgroup root", is(CLONE_NEWCGROUP), "cgroup", "--cgroupns private"},
-           {"clocks", is(CLONE_NEWTIME), "time", "(default since Docker 29.5)"},
-           {"init", "reaps orphans", "pid", "--init"}}};
+  return {
+      {"part", "here", "lesson", "docker run"},
+      {{"hostname", hostname, "uts", fmt::format("--hostname {}", kName)},
+       {"processes", is(CLONE_NEWPID), "pid", "(default; not --pid host)"},
+       {"IPC", is(CLONE_NEWIPC), "ipc", "--ipc private"},
+       {"mounts", is(CLONE_NEWNS), "mount", "--tmpfs, --volume"},
+       {"root", inside.Run([image] { return Programs(image); }), "chroot",
+        "IMAGE"},
+       {"user", fmt::format("{} is {} outside", root, uid), "user",
+        "(rootless mode)"},
+       {"capabilities", inside.Run([] { return CountOf(BoundingSet()); }),
+        "user", "--cap-add, --cap-drop"},
+       {"gains more", inside.Run(NoNewPrivileges), "user",
+        "--security-opt no-new-privileges"},
+       {"network", inside.Run(States), "net", "--network"},
+       {"limits", limits, "cgroup",
+        fmt::format("--pids-limit {} --memory {}m", processes, kMemory)},
+       {"cgroup root", is(CLONE_NEWCGROUP), "cgroup", "--cgroupns private"},
+       {"clocks", is(CLONE_NEWTIME), "time", "(default since Docker 29.5)"},
+       {"init", "reaps orphans", "pid", "--init"}}};
 }
 
 }  // namespace steps

@@ -45,7 +45,8 @@ std::uint64_t EffectiveSet() {
   std::uint64_t set = 0;
   for (int cap = 0; cap < Count(); ++cap) {
     cap_flag_value_t has = CAP_CLEAR;
-    MUST(cap_get_flag, static_cast<cap_t>(own.get()), cap, CAP_EFFECTIVE, &has);
+    MUST(cap_get_flag, static_cast<cap_t>(own.get()), cap, CAP_EFFECTIVE,
+         &has);
     if (has == CAP_SET) set |= std::uint64_t{1} << cap;
   }
   return set;

@@ -9,19 +9,20 @@ namespace steps {
 /// What engines leave of the capabilities: Docker's fourteen.
 constexpr std::uint64_t kEnginesCapabilities = 0xa80425fb;
 
-/// The capabilities that this process can ever have, a bit for each, and those
-/// that it has now. Throws CallError. capabilities(7).
+/// The capabilities that this process can ever have, a bit for each, and
+/// those that it has now. Throws CallError. capabilities(7).
 std::uint64_t BoundingSet();
 std::uint64_t EffectiveSet();
 
 /// How many of the kernel's capabilities `set` has: "14 of 41".
 std::string CountOf(std::uint64_t set);
 
-/// Whether an execve(2) may give it more than it has: "yes" or "no". prctl(2).
+/// Whether an execve(2) may give it more than it has: "yes" or "no".
+/// prctl(2).
 std::string NoNewPrivileges();
 
-/// Takes from this process all capabilities that engines do not leave, and sets
-/// no_new_privs. Throws CallError.
+/// Takes from this process all capabilities that engines do not leave, and
+/// sets no_new_privs. Throws CallError.
 void DropPrivileges();
 
 }  // namespace steps

@@ -46,7 +46,8 @@ std::pair<dev_t, ino_t> Identity(const char* path) {
 // written to the reader's machine.
 void MustBe(bool so, const char* what) {
   if (!so)
-    throw std::runtime_error(fmt::format("a call answered 0, and {}", what));
+    throw std::runtime_error(
+        fmt::format("a call answered 0, and {}", what));
 }
 
 void MakeDirectory(const std::string& path, mode_t mode = 0755) {
@@ -63,7 +64,8 @@ void WriteFile(const std::string& path, std::string_view text) {
 
 // In a user namespace, an overlay keeps its notes in another place.
 bool InUserNamespace() {
-  return ReadFile("/proc/self/uid_map").find("4294967295") == std::string::npos;
+  return ReadFile("/proc/self/uid_map").find("4294967295") ==
+         std::string::npos;
 }
 
 void MustBeReadOnly(const char* path) {
@@ -72,9 +74,9 @@ void MustBeReadOnly(const char* path) {
   MustBe((system.f_flags & ST_RDONLY) != 0, "a mount can be written to");
 }
 
-// Shows `lower` on `target`, and nothing that is done there reaches it: what is
-// written goes to `upper`, in memory. Where the kernel refuses that, nothing
-// can be written.
+// Shows `lower` on `target`, and nothing that is done there reaches it:
+// what is written goes to `upper`, in memory. Where the kernel refuses
+// that, nothing can be written.
 void MountOverlay(const char* lower, const char* target) {
   const std::string options =
       fmt::format("lowerdir={},upperdir=upper,workdir=work{}", lower,
@@ -113,8 +115,8 @@ void MakeRootOfUsr() {
   }
 }
 
-// Devices by bind mounts: no other can be opened, because every other mount of
-// the container is MS_NODEV. Read-only, or their modes could be changed.
+// Devices by bind mounts: no other can be opened, because every other mount
+// of the container is MS_NODEV. Read-only, or their modes could be changed.
 void MakeDevices() {
   CALL(mount, "tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   for (const std::string name :
@@ -128,17 +130,19 @@ void MakeDevices() {
   MUST(mount, "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
        "newinstance,ptmxmode=0666,mode=0620");
   MakeDirectory("/dev/shm");
-  MUST(mount, "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+  MUST(mount, "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV,
+       "mode=1777");
   fs::create_symlink("pts/ptmx", "/dev/ptmx");
   fs::create_symlink("/proc/self/fd", "/dev/fd");
-  for (const auto& [name, number] :
-       std::map<std::string, int>{{"stdin", 0}, {"stdout", 1}, {"stderr", 2}}) {
-    fs::create_symlink(fmt::format("/proc/self/fd/{}", number), "/dev/" + name);
+  for (const auto& [name, number] : std::map<std::string, int>{
+           {"stdin", 0}, {"stdout", 1}, {"stderr", 2}}) {
+    fs::create_symlink(fmt::format("/proc/self/fd/{}", number),
+                       "/dev/" + name);
   }
 }
 
-// What of /proc is the whole machine's, and uid 0 may change or need not read.
-// Engines protect the same.
+// What of /proc is the whole machine's, and uid 0 may change or need not
+// read. Engines protect the same.
 void ProtectProc() {
   for (const std::string name :
        {"acpi", "asound", "bus", "dynamic_debug", "fs", "irq", "mtrr",
@@ -156,7 +160,8 @@ void ProtectProc() {
 // What a program looks up in /etc; what Debian's /usr needs there as well.
 void MakeEtcOfUsr() {
   MakeDirectory("/etc");
-  for (const std::string name : {"alternatives", "ld.so.cache", "os-release"}) {
+  for (const std::string name :
+       {"alternatives", "ld.so.cache", "os-release"}) {
     std::error_code missing;
     fs::copy("/mnt/etc/" + name, "/etc/" + name,
              fs::copy_options::recursive | fs::copy_options::copy_symlinks,
@@ -168,12 +173,13 @@ void MakeEtcOfUsr() {
   WriteFile("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
 }
 
-// Goes to a new root, of which the host has only what lies below an overlay.
-// The old one is then on /mnt.
+// Goes to a new root, of which the host has only what lies below an
+// overlay. The old one is then on /mnt.
 void ChangeRoot(const std::string& image) {
   MakeMountsPrivate();
   // Opened here: it may lie below /mnt, and has to be of this namespace.
-  const Descriptor lower = image.empty() ? Descriptor() : Open(image, O_PATH);
+  const Descriptor lower =
+      image.empty() ? Descriptor() : Open(image, O_PATH);
   const auto host = Identity("/mnt");
   CALL(mount, "tmpfs", "/mnt", "tmpfs", MS_NODEV, "mode=755");
   MustBe(Identity("/mnt") != host, "nothing new is mounted on /mnt");
@@ -186,8 +192,8 @@ void ChangeRoot(const std::string& image) {
     const std::string path = fmt::format("/proc/self/fd/{}", lower.get());
     MountOverlay(path.c_str(), "root");
   }
-  // What a directory of the reader's need not have. If one were a link, the old
-  // root could be hidden behind another mount, and stay.
+  // What a directory of the reader's need not have. If one were a link, the
+  // old root could be hidden behind another mount, and stay.
   for (const char* name : {"root/dev", "root/mnt", "root/proc"}) {
     MakeDirectory(name);
     Open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
@@ -202,8 +208,8 @@ void ChangeRoot(const std::string& image) {
 
 }  // namespace
 
-// Nothing is written before the old root is gone but to file systems that were
-// mounted just now: a link in a reader's directory may lead anywhere.
+// Nothing is written before the old root is gone but to file systems that
+// were mounted just now: a link in a reader's directory may lead anywhere.
 void MakeRoot(const char* image) {
   umask(022);
   const bool is_usr = *image == '\0';
@@ -223,8 +229,8 @@ void MakeRoot(const char* image) {
     for (const auto& [path, text] : std::map<std::string, std::string>{
              {"/etc/hostname", fmt::format("{}\n", kName)},
              {"/etc/hosts",
-              fmt::format("127.0.0.1 localhost\n{} {}\n{} gateway\n", kAddress,
-                          kName, kGateway)},
+              fmt::format("127.0.0.1 localhost\n{} {}\n{} gateway\n",
+                          kAddress, kName, kGateway)},
              {"/etc/resolv.conf", ""}}) {
       fs::remove(path);  // It may be a link that leads nowhere.
       WriteFile(path, text);

@@ -10,10 +10,11 @@ constexpr const char* kName = "container_001";
 constexpr const char* kAddress = "192.0.2.2";
 constexpr const char* kGateway = "192.0.2.1";
 
-/// Gives this process, which has to be in a mount namespace of its own, a new
-/// root: the directory `image`, or the host's /usr alone where that is empty.
-/// What is written to it stays in memory. Throws CallError, and
-/// std::runtime_error where a call answered 0 and did nothing. pivot_root(2).
+/// Gives this process, which has to be in a mount namespace of its own, a
+/// new root: the directory `image`, or the host's /usr alone where that is
+/// empty. What is written to it stays in memory. Throws CallError, and
+/// std::runtime_error where a call answered 0 and did nothing.
+/// pivot_root(2).
 void MakeRoot(const char* image);
 
 /// On which kind of file system the programs of such a root are: "/usr, an

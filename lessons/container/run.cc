@@ -41,8 +41,8 @@ namespace {
 /// How many processes the container may have at once, PID 1 included.
 constexpr int kProcesses = 100;
 
-// What the container's processes read of the command line: they have a copy of
-// this process's memory.
+// What the container's processes read of the command line: they have a copy
+// of this process's memory.
 struct Order {
   std::string image;  // A directory, or empty.
   std::vector<std::string> command;
@@ -57,8 +57,8 @@ void CheckDirectory(const std::string& directory) {
   }
 }
 
-// The environment of an engine's command: nothing of the reader's, but for the
-// terminal.
+// The environment of an engine's command: nothing of the reader's, but for
+// the terminal.
 void MakeEnvironment() {
   const char* term = getenv("TERM");
   const std::string terminal = term == nullptr ? "dumb" : term;
@@ -76,8 +76,8 @@ void MakeEnvironment() {
 }
 
 // Makes the command a job of its own on the terminal, as a shell would. One
-// that is a shell could not give the terminal back to the reader's: that has no
-// number inside.
+// that is a shell could not give the terminal back to the reader's: that
+// has no number inside.
 void TakeTerminal() {
   MUST(setpgid, 0, 0);
   // What the background has to fear from the terminal. tcsetpgrp(3).
@@ -86,8 +86,8 @@ void TakeTerminal() {
   std::signal(SIGTTOU, SIG_DFL);
 }
 
-// The child of PID 1 becomes the command. It leaves the process group of the
-// lesson: what it sends to its own group stays inside.
+// The child of PID 1 becomes the command. It leaves the process group of
+// the lesson: what it sends to its own group stays inside.
 int BecomeOrdered(const Order& order) {
   sigset_t none;
   sigemptyset(&none);
@@ -148,8 +148,9 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   BlockSignals();
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
   // Of a pipeline the others need it as well.
-  const Order order = {rootfs.value_or(""), command,
-                       foreground == getpgrp() && isatty(STDOUT_FILENO) == 1};
+  const Order order = {
+      rootfs.value_or(""), command,
+      foreground == getpgrp() && isatty(STDOUT_FILENO) == 1};
   const char* image = order.image.c_str();
   ObserveCalls([](const Call&) {});
   Process outside = Process::Quiet();
@@ -196,7 +197,8 @@ Task ContainerTask() {
       .example = "ps -ef",
       .runs_command = true,
       .run =
-          [rootfs](Lesson& lesson, const std::vector<std::string>& command) {
+          [rootfs](Lesson& lesson,
+                   const std::vector<std::string>& command) {
             return RunContainer(lesson, *rootfs, command);
           },
       .option = {{.name = "--rootfs",

@@ -42,9 +42,10 @@ class Causes {
 
   // The same for why a claim was skipped, which ends with the cause.
   std::string NameIn(const std::string& reason) {
-    const auto known = std::ranges::find_if(all_, [&](const Advice& advice) {
-      return reason.ends_with(advice.cause);
-    });
+    const auto known =
+        std::ranges::find_if(all_, [&](const Advice& advice) {
+          return reason.ends_with(advice.cause);
+        });
     return Name(known == all_.end() ? Advice{reason, ""} : *known);
   }
 
@@ -56,7 +57,8 @@ class Causes {
 
 void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
                 Causes& causes) {
-  renderer.Render(Step{1, "Operations that lessons need, each tried here", ""});
+  renderer.Render(
+      Step{1, "Operations that lessons need, each tried here", ""});
   std::map<std::string, std::vector<std::string>> not_tried;
   for (const Trial& trial : diagnosis.trials) {
     if (trial.result == "works") {
@@ -70,8 +72,9 @@ void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
                            fmt::format("{}: {}, {}", trial.operation, what,
                                        causes.Name(*trial.advice))});
     } else if (trial.result == "failed") {
-      renderer.Render(Item{
-          "FAILS", false, fmt::format("{}: {}", trial.operation, trial.error)});
+      renderer.Render(
+          Item{"FAILS", false,
+               fmt::format("{}: {}", trial.operation, trial.error)});
     } else {
       not_tried[trial.needs].push_back(trial.operation);
     }
@@ -84,12 +87,14 @@ void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
 }
 
 void ShowTools(const Diagnosis& diagnosis, Renderer& renderer) {
-  renderer.Render(Step{2, "Tools that lessons show; they can do without", ""});
+  renderer.Render(
+      Step{2, "Tools that lessons show; they can do without", ""});
   for (const ToolOnPath& tool : diagnosis.tools) {
-    renderer.Render(tool.found ? Item{"found", true, tool.name}
-                               : Item{"missing", std::nullopt,
-                                      fmt::format("{}: in Debian's package {}",
-                                                  tool.name, tool.package)});
+    renderer.Render(tool.found
+                        ? Item{"found", true, tool.name}
+                        : Item{"missing", std::nullopt,
+                               fmt::format("{}: in Debian's package {}",
+                                           tool.name, tool.package)});
   }
 }
 
@@ -121,8 +126,8 @@ void ShowCauses(const Causes& causes, Renderer& renderer) {
       Step{4, "What stands in the way, and the least that helps", ""});
   int number = 0;
   for (const Advice& advice : causes.all()) {
-    renderer.Render(
-        Item{fmt::format("cause {}", ++number), std::nullopt, advice.cause});
+    renderer.Render(Item{fmt::format("cause {}", ++number), std::nullopt,
+                         advice.cause});
     if (!advice.remedy.empty()) {
       renderer.Render(Item{"remedy", std::nullopt, advice.remedy});
     }
@@ -194,8 +199,8 @@ void ShowText(const Diagnosis& diagnosis, bool color) {
     if (each.visit.exit_status == EXIT_SUCCESS) ++run;
   }
   ShowCauses(causes, *renderer);
-  WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n", run,
-                                         diagnosis.lessons.size()));
+  WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
+                                         run, diagnosis.lessons.size()));
 }
 
 void ShowJson(const Diagnosis& diagnosis) {

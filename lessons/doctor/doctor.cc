@@ -60,11 +60,12 @@ namespace {
 // throws the CallError of the call that was refused.
 using Operate = std::function<void(Process&)>;
 
-// What changes anything does so in a child of that one, in namespaces that are
-// verified to be new.
+// What changes anything does so in a child of that one, in namespaces that
+// are verified to be new.
 Operate InStandIn(int flags, void (*change)()) {
-  return
-      [=](Process& process) { process.StandIn("inside", flags).Run(change); };
+  return [=](Process& process) {
+    process.StandIn("inside", flags).Run(change);
+  };
 }
 
 // Through syscall(2): glibc 2.36 declares them for C only, or not at all.
@@ -140,7 +141,9 @@ Process CloneElsewhere(Process& process) {
   return process.Clone("elsewhere", CLONE_NEWUTS | CLONE_NEWPID);
 }
 
-std::string LinkOf(pid_t pid) { return fmt::format("/proc/{}/ns/uts", pid); }
+std::string LinkOf(pid_t pid) {
+  return fmt::format("/proc/{}/ns/uts", pid);
+}
 
 void ReadLinkOfChild(Process& process) {
   const Process child = CloneElsewhere(process);
@@ -270,7 +273,8 @@ Trial TryProc() {
 }
 
 bool Works(const std::vector<Trial>& trials, const std::string& operation) {
-  const auto found = std::ranges::find(trials, operation, &Trial::operation);
+  const auto found =
+      std::ranges::find(trials, operation, &Trial::operation);
   return found->result == "works";
 }
 
@@ -279,8 +283,9 @@ std::vector<Trial> TryAll(const Machine& machine) {
   const auto add = [&](const Operation& operation) {
     for (const std::string& need : operation.needs) {
       if (Works(trials, need)) continue;
-      trials.push_back(
-          {.operation = operation.name, .result = "not tried", .needs = need});
+      trials.push_back({.operation = operation.name,
+                        .result = "not tried",
+                        .needs = need});
       return;
     }
     trials.push_back(Try(operation, machine));
@@ -402,7 +407,8 @@ int main(int argc, char** argv) {
     std::string color = "auto";
     steps::AddColorOption(app, color);
     return steps::Parse(app, argc, argv, "doctor")
-               ? steps::Doctor(json, steps::WantsColor(color, STDOUT_FILENO))
+               ? steps::Doctor(json,
+                               steps::WantsColor(color, STDOUT_FILENO))
                : EXIT_SUCCESS;
   });
 }

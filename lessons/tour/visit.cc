@@ -28,8 +28,8 @@ void GoOutOfSight() {
   MUST(dup2, nowhere.get(), STDERR_FILENO);
 }
 
-// The child that becomes the program. Where it cannot, it sends the errno; it
-// dies with this process.
+// The child that becomes the program. Where it cannot, it sends the errno;
+// it dies with this process.
 pid_t Start(const std::vector<std::string>& argv, bool seen,
             const Descriptor& errors) {
   const pid_t pid = MUST(fork);
@@ -48,8 +48,8 @@ pid_t Start(const std::vector<std::string>& argv, bool seen,
   _exit(EXIT_FAILURE);
 }
 
-// Its wait status. What is typed on the terminal meanwhile is for the lesson
-// that is seen there. system(3).
+// Its wait status. What is typed on the terminal meanwhile is for the
+// lesson that is seen there. system(3).
 int Await(pid_t pid, bool seen) {
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
@@ -68,7 +68,8 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
   const auto start = std::chrono::steady_clock::now();
   const Descriptor document(MUST(memfd_create, "document", 0));
   const std::string program =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / lesson;
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() /
+      lesson;
   argv.insert(argv.begin(), program);
   argv.insert(argv.end(),
               {"--save", fmt::format("/proc/self/fd/{}", document.get())});
@@ -85,7 +86,8 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
         read(error_of_exec.get(), &error, sizeof error) == sizeof error;
     const int status = Await(pid, seen);
     if (failed) {
-      throw CallError(error, fmt::format("execv(\"{}\")", program), {program});
+      throw CallError(error, fmt::format("execv(\"{}\")", program),
+                      {program});
     }
     // Nobody reads any more: to go on would be to no purpose.
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) raise(SIGPIPE);
@@ -95,7 +97,8 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
     visit.exit_status = kFailed;
   }
   MUST(lseek, document.get(), 0, SEEK_SET);
-  visit.document = ordered_json::parse(ReadAll(document.get()), nullptr, false);
+  visit.document =
+      ordered_json::parse(ReadAll(document.get()), nullptr, false);
   visit.time = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - start);
   return visit;
@@ -111,7 +114,9 @@ Visit Take(const std::string& lesson, std::vector<std::string> arguments) {
   return Take(lesson, std::move(arguments), true);
 }
 
-Visit TakeUnseen(const std::string& lesson) { return Take(lesson, {}, false); }
+Visit TakeUnseen(const std::string& lesson) {
+  return Take(lesson, {}, false);
+}
 
 std::string Summary(const Visit& visit) {
   if (visit.exit_status == kCannotRun) return "cannot run here";
