@@ -35,6 +35,7 @@ pid_t Start(const std::vector<std::string>& argv, bool seen,
   const pid_t pid = MUST(fork);
   if (pid != 0) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::signal(SIGINT, SIG_DFL);
   int error = 0;
   try {
     if (!seen) GoOutOfSight();
@@ -48,17 +49,30 @@ pid_t Start(const std::vector<std::string>& argv, bool seen,
   _exit(EXIT_FAILURE);
 }
 
-// Its wait status. What is typed on the terminal meanwhile is for the
-// lesson that is seen there. system(3).
-int Await(pid_t pid, bool seen) {
-  struct sigaction ignore = {};
-  ignore.sa_handler = SIG_IGN;
-  struct sigaction before = {};
-  if (seen) MUST(sigaction, SIGINT, &ignore, &before);
+// While it lives, what is typed on the terminal is for the lesson that is
+// seen there. system(3).
+class KeysForTheLesson {
+ public:
+  explicit KeysForTheLesson(bool seen) : seen_(seen) {
+    struct sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    if (seen_) MUST(sigaction, SIGINT, &ignore, &before_);
+  }
+  KeysForTheLesson(const KeysForTheLesson&) = delete;
+  KeysForTheLesson& operator=(const KeysForTheLesson&) = delete;
+  ~KeysForTheLesson() {
+    if (seen_) sigaction(SIGINT, &before_, nullptr);
+  }
+
+ private:
+  bool seen_;
+  struct sigaction before_ = {};
+};
+
+int Await(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
   }
-  if (seen) MUST(sigaction, SIGINT, &before, nullptr);
   return status;
 }
 
@@ -79,12 +93,13 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
   Descriptor errors(ends[1]);
   Visit visit;
   try {
+    const KeysForTheLesson keys(seen);
     const pid_t pid = Start(argv, seen, errors);
     errors.Close();
     int error = 0;
     const bool failed =
         read(error_of_exec.get(), &error, sizeof error) == sizeof error;
-    const int status = Await(pid, seen);
+    const int status = Await(pid);
     if (failed) {
       throw CallError(error, fmt::format("execv(\"{}\")", program),
                       {program});

@@ -79,7 +79,8 @@ TEST_P(IpcTest, EitherSideHasItsOwnObjects) {
 TEST_P(IpcTest, DoesWithoutTheToolAndSaysSo) {
   const json run = RunJson([] { setenv("PATH", "/nonexistent", 1); });
   EXPECT_EQ(run["verdict"], "holds");
-  EXPECT_THAT(Values(run, "inside", ""), ElementsAre("(ipcs is not installed)"));
+  EXPECT_THAT(Values(run, "inside", ""),
+              ElementsAre("(ipcs is not installed)"));
 }
 
 // What the lesson takes that refusal for: it comes when the namespace has

@@ -70,13 +70,13 @@ TEST_P(UtsTest, InsideHasACopyAndThenItsOwnNames) {
 }
 
 TEST_P(UtsTest, RootOfAUserNamespaceIsRefusedTheHostsName) {
-  EXPECT_THAT(Calls(RunJson(), "root"),
-              ElementsAre(fmt::format("sethostname(\"{}\", {}) = EPERM",
-                                      Names().nodename,
-                                      std::strlen(Names().nodename)),
-                          "unshare(CLONE_NEWUTS) = 0",
-                          "sethostname(\"container_001\", 13) = 0",
-                          "setdomainname(\"domain_001\", 10) = 0"));
+  EXPECT_THAT(
+      Calls(RunJson(), "root"),
+      ElementsAre(fmt::format("sethostname(\"{}\", {}) = EPERM",
+                              Names().nodename, std::strlen(Names().nodename)),
+                  "unshare(CLONE_NEWUTS) = 0",
+                  "sethostname(\"container_001\", 13) = 0",
+                  "setdomainname(\"domain_001\", 10) = 0"));
 }
 
 TEST_P(UtsTest, HoldsWhateverTheMachineIsCalled) {
