@@ -55,8 +55,9 @@ asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)
 	$(call install,$(LINT_PACKAGES))
 	@clang-format --dry-run --Werror $(SOURCES)
+	@bazel build //lessons:lesson_names
 	@printf '%s\n' $(filter %.cc,$(SOURCES)) | xargs -P "$$(nproc)" -n 1 \
-	  sh -c 'clang-tidy --quiet "$$0" -- -std=c++20 -I. 2>/dev/null'
+	  sh -c 'clang-tidy --quiet "$$0" -- -std=c++20 -I. -Ibazel-bin 2>/dev/null'
 
 bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
 	@bazel run -c opt //tests:lesson_benchmark

@@ -54,7 +54,7 @@ def stepped(lesson):
         # Nothing is erased on a terminal that cannot.
         os.execve(program, [lesson, "--step", "--code", "--color=never"], {**os.environ, "TERM": "dumb"})
     pages = [b""]
-    while b"     answer" not in b"".join(pages):
+    while b"     holds" not in b"".join(pages).partition(b"     answer")[2]:
         while not pages[-1].endswith(b"q: quit]"):
             pages[-1] += os.read(keyboard, 4096)
         # Before it reads key by key, the terminal would echo what is typed.
@@ -67,8 +67,7 @@ def stepped(lesson):
     text = b"".join(pages).decode().replace("\r\n", "\n")
     asked = text.index("     question")
     answered = text.index("     answer")
-    more = text.index("[Enter: more", asked)
-    return text[asked:text.index("\n", more) + 1] + "     …\n" + text[answered:text.index("\n", answered) + 1]
+    return text[asked:text.index("     holds", answered)]
 
 
 def part(lesson, name, refused):

@@ -66,7 +66,7 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
   };
   program_pid = getpid();
   std::signal(SIGINT, OnInterrupt);
-  // Whoever started it may have ignored that: then no child can be awaited.
+  // The program's parent may have ignored it: then no child can be awaited.
   std::signal(SIGCHLD, SIG_DFL);
   try {
     CheckStandardStreams();

@@ -207,12 +207,13 @@ class Run {
   }
 
   // The process that is inside now, for the reader to look around: the one of
-  // that name, or the last one that shares not all namespaces with this.
+  // that name, or the last in other namespaces that stands in for no host.
   std::optional<pid_t> Inside() const {
     const auto here = NamespacesOf(getpid());
     std::optional<pid_t> inside;
     for (const auto& [name, pid] : Process::All()) {
       if (name == "inside") return pid;
+      if (name == "host") continue;
       std::error_code gone;
       if (!std::filesystem::exists(fmt::format("/proc/{}/ns/uts", pid), gone)) {
         continue;
