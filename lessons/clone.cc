@@ -24,7 +24,7 @@
 namespace steps {
 namespace {
 
-alignas(16) std::array<char, 256 * 1024> stack;
+alignas(16) std::array<char, 1 << 18> stack;
 void* const top = stack.data() + stack.size();
 
 // What a child tells: where the frames of two functions are, in bytes below

@@ -141,7 +141,8 @@ void RemoveLeftBehind(const fs::path& folder, const std::string& own) {
     }
     const std::string rest = name.substr(prefix.size());
     const std::string pid = rest.substr(0, rest.find('-'));
-    if (pid.empty() || pid.find_first_not_of("0123456789") != pid.npos ||
+    if (pid.empty() ||
+        pid.find_first_not_of("0123456789") != std::string::npos ||
         name == std::string(kCgroupPrefix) + Mark(pid)) {
       continue;
     }

@@ -152,7 +152,7 @@ class Run {
             .color = options_.color,
             .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
             .pause = options_.pause,
-            .has_inside = [this] { return Inside().has_value(); },
+            .has_inside = [] { return Inside().has_value(); },
             .run_shell = [this] { ShellIn(Inside().value()); }});
   }
 
@@ -208,7 +208,7 @@ class Run {
 
   // The process that is inside now, for the reader to look around: the one of
   // that name, or the last in other namespaces that stands in for no host.
-  std::optional<pid_t> Inside() const {
+  static std::optional<pid_t> Inside() {
     const auto here = NamespacesOf(getpid());
     std::optional<pid_t> inside;
     for (const auto& [name, pid] : Process::All()) {
