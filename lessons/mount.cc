@@ -36,8 +36,8 @@ const Probe kMnt{"on /mnt", kMountInfo, [] {
                    std::string types;
                    for (const Mount& mount : Mounts()) {
                      if (mount.point != "/mnt") continue;
-                     types = mount.type + (types.empty() ? "" : " over ") +
-                             types;
+                     if (!types.empty()) types.insert(0, " over ");
+                     types.insert(0, mount.type);
                    }
                    return types.empty() ? "nothing" : types;
                  }};
@@ -46,7 +46,7 @@ const Probe kSelf{"PID in /proc", "/proc/self",
 const Probe kNamespace{"mount namespace", "/proc/self/ns/mnt",
                        [] { return ReadLink("/proc/self/ns/mnt"); }};
 const Probe kPs{"", "$ ps -e -o pid,comm", [] {
-                  const auto ps = RunTool({"ps", "-e", "-o", "pid,comm"});
+                  auto ps = RunTool({"ps", "-e", "-o", "pid,comm"});
                   if (!IsMissing(ps)) return ps;
                   return ps + ": /proc has " +
                          std::to_string(ProcessesIn("/proc").size());

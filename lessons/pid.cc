@@ -28,8 +28,9 @@ const Probe kNamespace{"PID namespace", "/proc/self/ns/pid",
 const Probe kProc{"PID in /proc", "/proc/self",
                   [] { return ReadLink("/proc/self"); }};
 
-// What ps(1) says of the process `pid`. It looks itself up in /proc by its
-// own PID: in yet another namespace that is 1, which every /proc has.
+// What ps(1) says of the process `pid`. ps looks for its own PID in /proc,
+// which has the PIDs of outside. As PID 1 of one more namespace it is
+// found: every /proc has a 1.
 auto Ps(pid_t pid) {
   return Probe{
       "", "$ ps -o pid,ppid,comm -p " + std::to_string(pid), [pid] {
@@ -50,13 +51,13 @@ void Teach(Lesson& lesson) {
   lesson.Step("Control: without CLONE_NEWPID, a child has one PID");
   const Evidence before = outside.Ask(kPid, kParent, kNamespace);
   Process plain = outside.Clone("child", 0);
+  const std::string pid = plain.Ask(kPid);
   lesson.Claim("Without CLONE_NEWPID, a child has one PID.",
-               plain.Ask(kPid) == plain.Ask(kLevels));
+               plain.Ask(kLevels) == pid);
 
   lesson.Predict(
       "A child in a new PID namespace asks getppid(2) for its parent's "
-      "PID. "
-      "What is the answer?",
+      "PID. What is the answer?",
       {"0", before[kPid], "1", "-1, and errno is ESRCH"});
 
   lesson.Step("With CLONE_NEWPID, it has two: 1 inside, another outside");
@@ -67,12 +68,14 @@ void Teach(Lesson& lesson) {
                 "getppid(2) has none to return.");
   lesson.Claim("Inside, the child is PID 1, and its parent's PID is 0.",
                ids[kPid] == "1" && ids[kParent] == "0");
+  const std::string outer = std::to_string(inside.pid());
   lesson.Claim("Outside, the same process has an ordinary PID.",
-               inside.Ask(kLevels) == std::to_string(inside.pid()) + " 1");
-  inside.Ask(Ps(inside.pid()));
+               inside.Ask(kLevels) == outer + " 1");
+  const std::string ps = inside.Ask(Ps(inside.pid()));
   lesson.Claim(
       "Inside, /proc still has the PIDs of outside, and so has ps.",
-      inside.Ask(kProc) == std::to_string(inside.pid()));
+      inside.Ask(kProc) == outer &&
+          (IsMissing(ps) || ps.find(outer) != ps.npos));
 
   lesson.Step("Namespaces nest: a process has one PID per level");
   Process init = outside.Clone("init", CLONE_NEWPID);
@@ -95,29 +98,30 @@ void Teach(Lesson& lesson) {
                init.Ask(kPid) == "1");
 
   lesson.Step("PID 1 adopts orphans, and must reap them");
+  // In their namespace, inner is PID 2, parent 3 and orphan 4.
   Process orphan = parent.Clone("orphan", 0);
-  orphan.Run(OutliveParent);
+  orphan.Run(
+      OutliveParent);  // A child is killed with its parent otherwise.
   init.Run([] { CALL(kill, 3, SIGKILL); });
   lesson.Claim("The new parent of an orphan is PID 1.",
                parent.Ends() && orphan.Ask(kParent) == "1");
   init.Run([] { CALL(kill, 4, SIGKILL); });
-  lesson.Claim(
-      "Killed, the orphan stays a zombie until PID 1 reaps it.",
+  const bool zombie =
       orphan.Ends() &&
-          outside.Ask(StatusOf(orphan.pid(), "State")) == "Z (zombie)");
-  init.Run([] { CALL(waitpid, 4, nullptr, 0); });
-  Find(outside, orphan.pid());
+      outside.Ask(StatusOf(orphan.pid(), "State")) == "Z (zombie)";
+  init.Run([] { CALL(waitpid, 4, nullptr, WNOHANG); });
+  lesson.Claim("Killed, the orphan stays a zombie until PID 1 reaps it.",
+               zombie && Find(outside, orphan.pid()) == ESRCH);
 
   lesson.Step("From outside, SIGKILL ends PID 1, and the rest with it");
-  CALL(kill, init.pid(), SIGKILL);
+  CALL(kill, init.pid(), SIGKILL);  // In Teach itself: outside.
   lesson.Claim("When PID 1 ends, so does every process in its namespace.",
                init.Ends() && Find(outside, inner.pid()) == ESRCH);
 
   lesson.Compare(before, ids, outside.Ask(kPid, kParent, kNamespace));
   lesson.Remember(
-      "A PID namespace gives its processes a second PID; it hides no "
-      "process from the outside. A new /proc is what ps needs: lesson "
-      "mount.");
+      "A process in a PID namespace has one PID there and another outside. "
+      "For ps, it needs a new /proc: lesson mount.");
   lesson.Keep(std::move(inside));
 }
 

@@ -107,8 +107,7 @@ void Teach(Lesson& lesson) {
   lesson.Compare(before, renamed, after);
   lesson.Remember(
       "A UTS namespace holds a hostname and a NIS domain. It starts as a "
-      "copy "
-      "of its parent's.");
+      "copy of its parent's.");
   lesson.Keep(std::move(inside));
 }
 

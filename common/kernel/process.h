@@ -76,7 +76,8 @@ class Process {
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
 
-  /// The same, while nobody is told of what it and its children do.
+  /// The process that calls this, while nobody is told of what it and its
+  /// children do.
   static Process Quiet();
 
   Process(Process&& other) noexcept;

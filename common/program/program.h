@@ -31,9 +31,9 @@ struct Task {
   // Whether it becomes a command of the reader's: stdout is then that one's,
   // and what the lesson shows goes to stderr.
   bool runs_command = false;
-  // Gives the exit status, and throws UsageError (common/command_line.h), or
-  // what a lesson throws. It runs as the reader is: no user namespace is
-  // entered for it.
+  // Gives the exit status, and throws UsageError
+  // (common/program/command_line.h), or what a lesson throws. It runs as the
+  // reader is: no user namespace is entered for it.
   std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
   // An option of its own. Where it is given, the words may be left out.
   struct Option {

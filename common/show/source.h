@@ -10,8 +10,8 @@
 
 namespace steps {
 
-/// A source file as it was when the program was built. The rule `lesson`, in
-/// lessons/lesson.bzl, writes one for each file of a lesson; each is for the
+/// A source file as it was when the program was built. The macro in
+/// lessons/lessons.bzl writes one for each file of a lesson; each is for the
 /// whole of the program.
 class EmbeddedSource {
  public:

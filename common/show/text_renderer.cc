@@ -219,12 +219,12 @@ class TextRenderer : public Renderer {
     const Table table = TableOf(comparison);
     Rows rows;
     for (const std::vector<std::string>& row : table.rows) {
-      const bool isolated = row.back() == "private";
+      const bool is_private = row.back() == "private";
       const bool changed = row.back() == "changed";
       std::vector<Cell> cells = CellsOf(row);
-      if (isolated) cells[2].look = kInside;
+      if (is_private) cells[2].look = kInside;
       if (changed) cells[3].look = kBad;
-      cells.back().look = isolated ? kGood : changed ? kBad : "";
+      cells.back().look = is_private ? kGood : changed ? kBad : "";
       rows.push_back(std::move(cells));
     }
     return Grid(table.header, rows);

@@ -142,7 +142,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   if (rootfs) CheckDirectory(*rootfs);
   if (!HasCapabilities({CAP_SYS_ADMIN})) {
     EnterUserNamespaceAsRoot();
-    lesson.Note("It is made by root in a new user namespace.");
+    lesson.Note("The container is made by root in a new user namespace.");
   }
   // Those that come from now on are for the command.
   BlockSignals();

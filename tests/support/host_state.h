@@ -11,8 +11,8 @@ namespace steps {
 using HostState = std::map<std::string, std::string>;
 
 /// This machine as it is now: host and domain name, mount table, System V IPC
-/// objects and POSIX queues, network links, the lessons' cgroups, the children of this
-/// process, and the files directly in /tmp, /var/tmp and /dev/shm.
+/// objects and POSIX queues, network links, the lessons' cgroups, the children
+/// of this process, and the files directly in /tmp, /var/tmp and /dev/shm.
 HostState LookAtHost();
 
 /// What came, went or changed, a line each; empty when nothing did.

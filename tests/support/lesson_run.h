@@ -49,20 +49,21 @@ std::string UserName(const testing::TestParamInfo<bool>& as_nobody);
 std::string SchemaErrors(const nlohmann::json& document,
                          const std::string& schema = "lesson.schema.json");
 
-/// What `side` answers to `probe` in a run with --json.
-std::set<std::string> Values(const nlohmann::json& run, const std::string& side,
+/// What `process` answers to `probe` in a run with --json.
+std::set<std::string> Values(const nlohmann::json& run,
+                             const std::string& process,
                              const std::string& probe);
 
 /// What a run with --json answers to its question.
 std::string Found(const nlohmann::json& run);
 
-/// The calls of `side` in a run with --json, each as "call = result", and with
-/// its errno instead of -1.
+/// The calls of `process` in a run with --json, each as "call = result", and
+/// with its errno instead of -1.
 std::vector<std::string> Calls(const nlohmann::json& run,
-                               const std::string& side);
+                               const std::string& process);
 
 /// Fails the test unless the table at the end of a run with --json has these
-/// rows, and every one of them is isolated.
+/// rows, and every one of them is private.
 void ExpectIsolated(const nlohmann::json& run,
                     const std::vector<std::string>& probes);
 

@@ -82,7 +82,8 @@ bool IsRoot();
 void BecomeNobody();
 
 /// Runs `body` in a child that is cloned with `flags`, and fails the test when
-/// one of its expectations fails there: a test that moves itself would spoil the next.
+/// one of its expectations fails there: a test that moves itself would spoil
+/// the next.
 void InChild(const std::function<void()>& body, int flags = 0);
 
 /// The same as nobody, where this process is root.
