@@ -75,7 +75,7 @@ void Teach(Lesson& lesson) {
   lesson.Claim(
       "Inside, /proc still has the PIDs of outside, and so has ps.",
       inside.Ask(kProc) == outer &&
-          (IsMissing(ps) || ps.find(outer) != ps.npos));
+          (IsMissing(ps) || ps.find(outer) != std::string::npos));
 
   lesson.Step("Namespaces nest: a process has one PID per level");
   Process init = outside.Clone("init", CLONE_NEWPID);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <climits>
@@ -61,9 +62,9 @@ const Probe kAfterExec{
     }};
 
 const Probe kHostname{"hostname", "gethostname(2)", [] {
-                        char name[HOST_NAME_MAX + 1] = {};
-                        MUST(gethostname, name, sizeof name);
-                        return std::string(name);
+                        std::array<char, HOST_NAME_MAX + 1> name = {};
+                        MUST(gethostname, name.data(), name.size());
+                        return std::string(name.data());
                       }};
 
 Evidence AskWho(Process& process) {

@@ -16,7 +16,7 @@ struct Visit {
   int exit_status = 0;                   // As a shell has it.
   nlohmann::ordered_json document = {};  // What --json prints; discarded
                                          // where it left none.
-  std::optional<CallError> error = {};  // Why it could not even begin.
+  std::optional<CallError> error = {};   // Why it could not even begin.
   std::chrono::milliseconds time{0};
 
   bool HasDocument() const { return !document.is_discarded(); }

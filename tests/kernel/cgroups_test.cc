@@ -144,7 +144,7 @@ TEST_F(Version2, PlaceIsTheNearestWhoseChildrenHaveTheController) {
 
 // The place for a cgroup on this machine, where one may be made.
 std::optional<CgroupPlace> Place() {
-  const auto place = FindCgroupPlace("pids");
+  auto place = FindCgroupPlace("pids");
   if (place && access(place->folder.c_str(), W_OK) == 0) return place;
   return std::nullopt;
 }

@@ -185,7 +185,8 @@ TEST(Explain, KnowsTheAppArmorProfileOfAContainer) {
 TEST(Explain, KnowsARootThatMayNotChangeInterfaces) {
   Machine machine = OpenMachine();
   machine.privileged = true;
-  for (const char* call : {"ioctl(SIOCSIFFLAGS)", "send(3, RTM_NEWLINK, \"veth\")"}) {
+  for (const char* call :
+       {"ioctl(SIOCSIFFLAGS)", "send(3, RTM_NEWLINK, \"veth\")"}) {
     const CallError error = Refused(EPERM, call);
     EXPECT_THAT(CauseOf(error, machine), HasSubstr("CAP_NET_ADMIN"));
     EXPECT_THAT(RemedyOf(error, machine), HasSubstr("--cap-add NET_ADMIN"));
