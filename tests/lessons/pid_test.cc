@@ -88,10 +88,11 @@ TEST_P(PidTest, SignalsFromInsideEndOthersButNotPid1) {
   EXPECT_THAT(Calls(run, "parent"),
               ElementsAre("kill(1, SIGTERM) = 0", "kill(1, SIGKILL) = 0",
                           "clone(SIGCHLD) = 4"));
-  EXPECT_THAT(Calls(run, "init"),
-              ElementsAre("clone(CLONE_NEWPID | SIGCHLD) = 2",
-                          "clone(SIGCHLD) = 3", "kill(3, SIGKILL) = 0",
-                          "kill(4, SIGKILL) = 0", "waitpid(4, NULL, 0) = 4"));
+  EXPECT_THAT(
+      Calls(run, "init"),
+      ElementsAre("clone(CLONE_NEWPID | SIGCHLD) = 2", "clone(SIGCHLD) = 3",
+                  "kill(3, SIGKILL) = 0", "kill(4, SIGKILL) = 0",
+                  "waitpid(4, NULL, WNOHANG) = 4"));
   EXPECT_THAT(Values(run, "orphan", "parent's PID"), ElementsAre("1"));
   EXPECT_THAT(Values(run, "outside", "State"), ElementsAre("Z (zombie)"));
 }
