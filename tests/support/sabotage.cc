@@ -325,8 +325,9 @@ class Tracer {
       }
       signal = 0;
     }
-    Trace(PTRACE_SYSCALL, pid, 0,
-          reinterpret_cast<const void*>(static_cast<std::intptr_t>(signal)));
+    // As ptrace(2) wants it. NOLINTNEXTLINE(performance-no-int-to-ptr)
+    const auto* data = reinterpret_cast<const void*>(std::intptr_t{signal});
+    Trace(PTRACE_SYSCALL, pid, 0, data);
   }
 
   void EnterOrLeave(pid_t pid) {
@@ -481,6 +482,7 @@ int Run::Trace(pid_t test) {
   constexpr std::uintptr_t kOptions =
       PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
       PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   steps::Trace(PTRACE_SEIZE, init, 0, reinterpret_cast<void*>(kOptions));
 
   // Again and again, because the first may come just before a waitpid().
