@@ -376,7 +376,8 @@ std::string Words(std::string text) {
       text, std::regex("(\n[^\"\n]*\"[^\"\n]*)\n +([^ \"\n]+\")"), "$1$2");
   text = std::regex_replace(text, std::regex("\"\\s+,"), "\",");
   std::smatch host;
-  if (std::regex_search(text, host, std::regex("outside +hostname +(\\S+)"))) {
+  if (std::regex_search(text, host,
+                        std::regex("(?:outside|inside) +hostname +(\\S+)"))) {
     text = std::regex_replace(text, std::regex("\\b" + host[1].str() + "\\b"),
                               "HOST");
   }
