@@ -18,7 +18,7 @@ namespace steps {
 std::string ErrnoName(int error);
 
 /// A line of a source file, from 1. The file is as the compiler was given it:
-/// "lessons/uts.cc".
+/// "directory/name.cc".
 struct Place {
   const char* file = "";
   int line = 0;

@@ -54,18 +54,18 @@ std::optional<std::string> DirectoryOf(const std::string& cgroup,
   return mount.point + (below == "/" ? "" : below);
 }
 
-// Version 2: whether the children of the cgroup in `folder` have it.
-bool ChildrenHave(const std::string& controller, const fs::path& folder) {
-  std::istringstream words(ReadFile(folder / "cgroup.subtree_control"));
+// Version 2: whether the children of the cgroup in `directory` have it.
+bool ChildrenHave(const std::string& controller, const fs::path& directory) {
+  std::istringstream words(ReadFile(directory / "cgroup.subtree_control"));
   for (std::string word; words >> word;) {
     if (word == controller) return true;
   }
   return false;
 }
 
-// Moves the processes in `folder` home. One that is about to end may stay.
-void Empty(const fs::path& folder, int home) {
-  std::istringstream pids(ReadFile(folder / "cgroup.procs"));
+// Moves the processes in `directory` home. One that is about to end may stay.
+void Empty(const fs::path& directory, int home) {
+  std::istringstream pids(ReadFile(directory / "cgroup.procs"));
   for (std::string pid; pids >> pid;) {
     if (write(home, pid.data(), pid.size()) == -1 && errno != ESRCH) {
       throw CallError(errno, fmt::format("write({}, \"{}\")", home, pid));
@@ -74,11 +74,11 @@ void Empty(const fs::path& folder, int home) {
 }
 
 // The cgroups directly below.
-std::vector<fs::path> Below(const fs::path& folder) {
+std::vector<fs::path> Below(const fs::path& directory) {
   std::vector<fs::path> below;
   std::error_code gone;
   for (const fs::directory_entry& entry :
-       fs::directory_iterator(folder, gone)) {
+       fs::directory_iterator(directory, gone)) {
     if (entry.is_directory(gone)) below.push_back(entry.path());
   }
   return below;
@@ -86,17 +86,17 @@ std::vector<fs::path> Below(const fs::path& folder) {
 
 // Removes a cgroup and those below it: 0, or the errno. A process may take a
 // moment to end or to move, and more may be forked meanwhile: hence the tries.
-int RemoveAll(const fs::path& folder, int home) {
-  for (int tries = 0; rmdir(folder.c_str()) == -1; ++tries) {
+int RemoveAll(const fs::path& directory, int home) {
+  for (int tries = 0; rmdir(directory.c_str()) == -1; ++tries) {
     const int error = errno;
     if (error == ENOENT) break;
     if (error != EBUSY || tries == 500) return error;
-    for (const fs::path& below : Below(folder)) {
+    for (const fs::path& below : Below(directory)) {
       const int left = RemoveAll(below, home);
       if (left != 0) return left;
     }
     try {
-      Empty(folder, home);
+      Empty(directory, home);
     } catch (const CallError& refused) {
       if (refused.error() != ENODEV && refused.error() != ENOENT) {
         return refused.error();
@@ -129,10 +129,10 @@ std::string Mark(const std::string& pid) {
 // Removes what a run left that was killed together with its guardian: only
 // what is this user's, was named in this PID namespace by a process that is
 // gone, and has no process in it.
-void RemoveLeftBehind(const fs::path& folder, const std::string& own) {
+void RemoveLeftBehind(const fs::path& directory, const std::string& own) {
   const std::string prefix =
       std::string(kCgroupPrefix) + own.substr(0, own.find('-') + 1);
-  for (const fs::path& path : Below(folder)) {
+  for (const fs::path& path : Below(directory)) {
     const std::string name = path.filename();
     struct stat info = {};
     if (!name.starts_with(prefix) || stat(path.c_str(), &info) == -1 ||
@@ -243,13 +243,13 @@ std::optional<CgroupPlace> FindCgroupPlace(
     const std::optional<std::string> home = DirectoryOf(own->cgroup, mount);
     if (!home) continue;
     fs::path cgroup = own->cgroup;
-    fs::path folder = *home;
-    while (version_2 && !ChildrenHave(controller, folder)) {
-      if (folder == mount.point) return std::nullopt;
+    fs::path directory = *home;
+    while (version_2 && !ChildrenHave(controller, directory)) {
+      if (directory == mount.point) return std::nullopt;
       cgroup = cgroup.parent_path();
-      folder = folder.parent_path();
+      directory = directory.parent_path();
     }
-    return CgroupPlace{own->controllers, cgroup, folder, *home};
+    return CgroupPlace{own->controllers, cgroup, directory, *home};
   }
   return std::nullopt;
 }

@@ -319,11 +319,6 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
             "The cgroups are mounted read-only, as container engines do.",
             "run it outside of the container"};
       }
-      if (call.name == "mkdir" && Names(call, "root/")) {
-        return Advice{
-            "The new root is read-only: the kernel refused an overlay over it.",
-            "make the directories dev, mnt and proc in it"};
-      }
       return std::nullopt;
 
     case EOPNOTSUPP:

@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
@@ -37,6 +39,19 @@ struct Machine {
 /// The cause of `error` on `machine`, when the machine refused the call;
 /// nothing when the fault must lie elsewhere.
 std::optional<Advice> Explain(const CallError& error, const Machine& machine);
+
+/// A refusal that a lesson explains itself, because only it knows what the call
+/// was for.
+class ExplainedError : public std::runtime_error {
+ public:
+  ExplainedError(const CallError& error, Advice advice)
+      : std::runtime_error(error.what()), advice_(std::move(advice)) {}
+
+  const Advice& advice() const { return advice_; }
+
+ private:
+  Advice advice_;
+};
 
 /// What the machine refuses though no call has failed, and why.
 struct Refusal {

@@ -129,6 +129,8 @@ class Run {
       return kFailed;
     } catch (const CallError& error) {
       return Fail(error, Explain(error, machine_));
+    } catch (const ExplainedError& error) {
+      return Fail(error, error.advice());
     } catch (const std::exception& error) {
       return Fail(error, std::nullopt);
     }

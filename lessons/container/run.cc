@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -165,7 +166,15 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   limits.Enter(inside);
   inside.Run([] { MUST(unshare, CLONE_NEWCGROUP); });
   inside.Run([] { MUST(sethostname, kName, std::strlen(kName)); });
-  inside.Run([image] { MakeRoot(image); });
+  try {
+    inside.Run([image] { MakeRoot(image); });
+  } catch (const CallError& error) {
+    if (error.error() != EROFS || error.call().name != "mkdir") throw;
+    throw ExplainedError(error,
+                         {"The new root is read-only: the kernel refused "
+                          "an overlay over it.",
+                          "make the directories dev, mnt and proc in it"});
+  }
   std::optional<Process> gateway;
   const Outcome connected = lesson.Attempt([&] {
     gateway.emplace(outside.StandIn("gateway", CLONE_NEWNET));
