@@ -21,6 +21,22 @@ LESSONS = [
     "container",
 ]
 
+# In the order of //lessons:check.
+EXERCISES = [
+    "uts",
+    "setns",
+    "ipc",
+    "pid",
+    "proc",
+    "mount",
+    "unshare",
+    "init",
+    "user",
+    "net",
+    "pivot_root",
+    "container",
+]
+
 def lessons(srcs):
     """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 

@@ -10,17 +10,11 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/ipc.h>
 #include <sys/mount.h>
-#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,70 +154,6 @@ Ended ReapAll() {
   return {program_status.has_value(), program_status.value_or(0)};
 }
 
-std::string CountIpc() {
-  const auto number = [](int count, const std::string& one) {
-    return count == 0 ? ""
-                      : fmt::format("{} {}{}, ", count, one,
-                                    count == 1 ? "" : "s");
-  };
-  msginfo queues = {};
-  seminfo sets = {};
-  shm_info memory = {};
-  msgctl(0, MSG_INFO, reinterpret_cast<msqid_ds*>(&queues));
-  semctl(0, 0, SEM_INFO, &sets);
-  shmctl(0, SHM_INFO, reinterpret_cast<shmid_ds*>(&memory));
-  const std::string all = number(queues.msgpool, "queue") +
-                          number(sets.semusz, "semaphore set") +
-                          number(memory.used_ids, "shared memory");
-  return all.empty() ? "none" : all.substr(0, all.size() - 2);
-}
-
-std::string RootId() {
-  struct stat root = {};
-  MUST(stat, "/", &root);
-  return fmt::format("{}:{}", root.st_dev, root.st_ino);
-}
-
-// Everything of a View but its mounts, a line each.
-std::string Describe() {
-  utsname names = {};
-  MUST(uname, &names);
-  std::string interfaces;
-  for (const auto& [name, state] : Interfaces()) {
-    interfaces +=
-        fmt::format("{}{} {}", interfaces.empty() ? "" : ", ", name, state);
-  }
-  return fmt::format("{}\n{}\n{}\n{}\n", names.nodename, CountIpc(),
-                     interfaces, RootId());
-}
-
-View ViewOf(const std::string& description, pid_t pid) {
-  std::istringstream lines(description);
-  View view;
-  for (std::string* line : {&view.hostname, &view.ipc, &view.interfaces}) {
-    std::getline(lines, *line);
-  }
-  view.mounts = MountsIn(ReadFile(fmt::format("/proc/{}/mountinfo", pid)));
-  return view;
-}
-
-// Where the process has `pid` in /proc: joins all of its namespaces but
-// those of its user and its cgroup, and goes to its root. The root of its
-// mount namespace, and whether /proc fits.
-std::string JoinAll(pid_t pid) {
-  const std::string proc = fmt::format("/proc/{}", pid);
-  const Descriptor root = Open(proc + "/root", O_PATH | O_DIRECTORY);
-  std::vector<Descriptor> links;
-  for (const char* name : {"uts", "ipc", "net", "mnt"}) {
-    links.push_back(Open(fmt::format("{}/ns/{}", proc, name), O_RDONLY));
-  }
-  for (const Descriptor& link : links) MUST(setns, link.get(), 0);
-  const std::string whole = RootId();
-  MUST(fchdir, root.get());
-  MUST(chroot, ".");
-  return whole;
-}
-
 std::vector<int> Pids(pid_t pid) {
   std::istringstream words(
       ReadField(fmt::format("/proc/{}/status", pid), "NSpid"));
@@ -359,7 +289,7 @@ std::optional<View> Host::LookFrom(pid_t pid) {
     View view = ViewOf(probe.Run(Describe), pid);
     const std::string root = probe.Run(RootId);
     view.proc_fits = probe.Run([] { return !ExamineProc(); });
-    view.chrooted = root != whole;
+    view.chrooted = root != whole && root != host_root;
     view.other_root = root != host_root;
     return view;
   } catch (const std::exception&) {

@@ -9,23 +9,12 @@
 #include <vector>
 
 #include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
 #include "lessons/check/order.h"
+#include "lessons/check/view.h"
 
 namespace steps {
-
-/// What a process finds where it is.
-struct View {
-  std::string hostname;
-  std::string ipc;         // "1 queue", or "none".
-  std::string interfaces;  // "lo up"
-  std::vector<Mount> mounts;
-  bool proc_fits = false;   // /proc has its own PID for it.
-  bool chrooted = false;    // / is not the root of its mount namespace.
-  bool other_root = false;  // / is not that of the throwaway host.
-};
 
 /// A machine for one program, which reaches nothing of the reader's: it has
 /// namespaces of its own of every kind but time, a root in memory with the

@@ -7,24 +7,17 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <utility>
+
+#include "lessons/check/leaks.h"
 
 namespace steps {
 namespace {
 
-using Found = std::optional<Mistake>;
-
 bool Contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
-}
-
-// The first few of them.
-std::string List(const std::vector<std::string>& all) {
-  constexpr std::size_t kShown = 3;
-  if (all.size() <= kShown) return fmt::format("{}", fmt::join(all, "; "));
-  return fmt::format("{}; and {} more",
-                     fmt::join(all.begin(), all.begin() + kShown, "; "),
-                     all.size() - kShown);
 }
 
 Found NotCompiled(const XRay& xray) {
@@ -59,110 +52,6 @@ Found WildProgram(const XRay& xray) {
                  "Let it wait for input once everything is isolated: run a "
                  "shell, or read a line.",
                  "", ""};
-}
-
-Found HostRenamed(const XRay& xray) {
-  if (xray.before.hostname == xray.after.hostname) return std::nullopt;
-  const bool is_new = xray.inside && xray.Most()->Has(CLONE_NEWUTS);
-  return Mistake{
-      "host-renamed",
-      fmt::format(
-          "{} The host is renamed, too: {} was {}.",
-          is_new
-              ? "Your process is in a new UTS namespace, but the hostname "
-                "was changed before it was."
-              : "The hostname was changed without CLONE_NEWUTS.",
-          xray.after.hostname, xray.before.hostname),
-      is_new ? "Call sethostname(2) in the child, not before clone(2)."
-             : "Add CLONE_NEWUTS to the flags of clone(2) or unshare(2).",
-      "uts_namespaces(7): \"Changes made to these identifiers are visible "
-      "to "
-      "all other processes in the same UTS namespace\"",
-      "uts"};
-}
-
-Found HostMounted(const XRay& xray) {
-  const auto leaked = XRay::New(xray.after.mounts, xray.before.mounts);
-  if (leaked.empty()) return std::nullopt;
-  const bool is_new = xray.inside && xray.Most()->Has(CLONE_NEWNS);
-  std::string text = fmt::format(
-      "What was mounted is on the host, too: {}.", List(leaked));
-  if (std::ranges::find(leaked, "proc on /proc") != leaked.end()) {
-    text +=
-        " On your machine, ps would have found no process any more, until "
-        "somebody had typed umount /proc.";
-  }
-  return Mistake{
-      "host-mounted", text,
-      is_new
-          ? "After clone(2), and before anything is mounted: "
-            "mount(\"none\", "
-            "\"/\", NULL, MS_REC | MS_PRIVATE, NULL). systemd makes all "
-            "mounts shared."
-          : "Add CLONE_NEWNS to the flags of clone(2) or unshare(2), and "
-            "make the mounts private before anything is mounted.",
-      "mount_namespaces(7): \"mount(2) and umount(2) events immediately "
-      "under "
-      "this mount will propagate to the other mounts that are members of "
-      "the "
-      "peer group\"",
-      "mount"};
-}
-
-Found HostUnmounted(const XRay& xray) {
-  const auto gone = XRay::New(xray.before.mounts, xray.after.mounts);
-  if (gone.empty()) return std::nullopt;
-  return Mistake{
-      "host-unmounted",
-      fmt::format("The host has lost mounts: {}.", List(gone)),
-      "Make all mounts private in a new mount namespace before anything is "
-      "unmounted or moved.",
-      "mount_namespaces(7): \"mount(2) and umount(2) events immediately "
-      "under "
-      "this mount will propagate\"",
-      "mount"};
-}
-
-Found HostMadePrivate(const XRay& xray) {
-  for (const Mount& was : xray.before.mounts) {
-    for (const Mount& is : xray.after.mounts) {
-      if (was.device != is.device || was.root != is.root ||
-          was.point != is.point || Propagation(was) == Propagation(is)) {
-        continue;
-      }
-      return Mistake{
-          "host-propagation",
-          fmt::format("The host's own mount on {} was {} and is {} now.",
-                      was.point, Propagation(was), Propagation(is)),
-          "Change the propagation in the child, when it is in its new "
-          "mount "
-          "namespace.",
-          "mount_namespaces(7): \"The propagation type is a "
-          "per-mount-point "
-          "setting\"",
-          "mount"};
-    }
-  }
-  return std::nullopt;
-}
-
-Found HostIpc(const XRay& xray) {
-  if (xray.before.ipc == xray.after.ipc) return std::nullopt;
-  const bool is_new = xray.inside && xray.Most()->Has(CLONE_NEWIPC);
-  return Mistake{
-      "host-ipc",
-      fmt::format("{} The host has it: {}.",
-                  is_new
-                      ? "Your process is in a new IPC namespace, but the "
-                        "object was made before it was."
-                      : "An IPC object was made without CLONE_NEWIPC.",
-                  xray.after.ipc),
-      is_new ? "Make it in the child, not before clone(2)."
-             : "Add CLONE_NEWIPC to the flags of clone(2) or unshare(2).",
-      "ipc_namespaces(7): \"Objects created in an IPC namespace are "
-      "visible to "
-      "all other processes that are members of that namespace\"",
-      "ipc"};
 }
 
 Found NotIsolated(const XRay& xray) {
@@ -239,8 +128,8 @@ Found Zombies(const XRay& xray) {
   if (xray.zombies.empty()) return std::nullopt;
   return Mistake{
       "zombies",
-      fmt::format("Nobody reaps what has ended. A zombie: {}.",
-                  List(xray.zombies)),
+      fmt::format("Nobody reaps what has ended: PID {}, is a zombie.",
+                  xray.zombies.front()),
       "PID 1 adopts orphans: let it call wait(2) in a loop, for any child.",
       "wait(2): \"A child that terminates, but has not been waited for "
       "becomes "
@@ -320,28 +209,60 @@ Found ParentGone(const XRay& xray) {
       "clone"};
 }
 
+// What a call that failed usually needs, by what the program wrote of it.
+struct Remedy {
+  const char* wrote;
+  const char* mend;
+};
+
+constexpr std::array kRemedies = {
+    Remedy{
+        "gid_map: Operation not permitted",
+        "An ordinary user writes \"deny\" to /proc/self/setgroups first."},
+    Remedy{
+        "uid_map: Operation not permitted",
+        "A line of a map is: the ID inside, the ID outside, how many. "
+        "Outside it is your own, which getuid(2) gives before unshare(2)."},
+    Remedy{"pivot_root: Invalid argument",
+           "pivot_root(2) refuses a shared mount: make all mounts private. "
+           "The new root has to be a mount."},
+    Remedy{"setns: Invalid argument",
+           "The kind that setns(2) is given has to be that of the link."},
+    Remedy{"Cannot find device",
+           "Move one end of the pair to the child: netns PID."}};
+
 Found Ended(const XRay& xray) {
-  if (xray.observation.moment != Moment::kEnded) return std::nullopt;
-  return Mistake{
-      "ended",
-      fmt::format(
-          "The program ended ({}) before it waited for anything, so "
-          "only what it left on the host could be seen.",
-          DescribeStatus(xray.observation.status.value_or(0))),
-      "Let it run a shell inside, or read a line.", "", ""};
+  const Observation& seen = xray.observation;
+  if (seen.moment != Moment::kEnded) return std::nullopt;
+  std::string text = fmt::format(
+      "The program ended ({}) before it waited for anything, so only what "
+      "it "
+      "left on the host could be seen.",
+      DescribeStatus(seen.status.value_or(0)));
+  std::string mend = "Let it run a shell inside, or read a line.";
+  for (const Remedy& remedy : kRemedies) {
+    if (!Contains(seen.output, remedy.wrote)) continue;
+    text += fmt::format(" It wrote \"{}\".", remedy.wrote);
+    mend = remedy.mend;
+  }
+  return Mistake{"ended", text, mend, "", ""};
 }
 
 }  // namespace
 
 std::vector<Mistake> FindMistakes(const XRay& xray) {
   std::vector<Mistake> mistakes;
-  for (const auto find :
-       {NotCompiled, WildProgram, HostRenamed, HostMounted, HostUnmounted,
-        HostMadePrivate, HostIpc, PidWithoutFork, Unmapped, Chrooted,
-        OldRootMounted, OldProc, Zombies, LoDown, ParentGone, NotIsolated,
-        Ended}) {
+  const auto add = [&mistakes, &xray](Found (*find)(const XRay&)) {
     if (Found found = find(xray)) mistakes.push_back(std::move(*found));
+  };
+  for (const auto find : {NotCompiled, WildProgram}) add(find);
+  for (Mistake& leak : FindLeaks(xray)) mistakes.push_back(std::move(leak));
+  for (const auto find :
+       {PidWithoutFork, Unmapped, Chrooted, OldRootMounted, OldProc,
+        Zombies, LoDown, ParentGone, Ended}) {
+    add(find);
   }
+  if (mistakes.empty()) add(NotIsolated);
   return mistakes;
 }
 

@@ -1,6 +1,7 @@
 #ifndef LESSONS_CHECK_MISTAKES_H_
 #define LESSONS_CHECK_MISTAKES_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Mistake {
   std::string man;     // "uts_namespaces(7): …", a line of that page.
   std::string lesson;  // "uts"
 };
+
+/// What one kind of evidence proves, if anything.
+using Found = std::optional<Mistake>;
 
 /// Those of the program, the gravest first.
 std::vector<Mistake> FindMistakes(const XRay& xray);

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -122,7 +123,11 @@ std::vector<std::string> LastLines(const std::string& output) {
   std::istringstream lines(output.substr(
       output.size() - std::min<std::size_t>(output.size(), 2000)));
   std::vector<std::string> all;
-  for (std::string line; std::getline(lines, line);) all.push_back(line);
+  for (std::string line; std::getline(lines, line);) {
+    std::ranges::replace(line, '\t', ' ');
+    line.erase(line.find_last_not_of(' ') + 1);
+    if (!line.empty()) all.push_back(line);
+  }
   if (all.size() > kLines) all.erase(all.begin(), all.end() - kLines);
   return all;
 }

@@ -1,7 +1,6 @@
 // Exercise container: a container of your own.
 //
-// All of it together. As it stands, some of it is still the host's. Fill
-// the hole: which namespaces does a container have?
+// All of it together. Fill the hole: what makes up a container?
 //
 //   g++ -std=c++17 -o container container.cc
 //   bazel run //lessons:check -- --exercise container ./container
@@ -16,7 +15,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <initializer_list>
 
 static char stack[1024 * 1024];
 
@@ -35,11 +33,9 @@ static void ChangeRoot() {
   Must(mkdir("usr", 0755), "mkdir usr");
   Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr),
        "bind /usr");
-  for (const char* name : {"bin", "lib", "lib64"}) {
-    char target[32];
-    snprintf(target, sizeof target, "usr/%s", name);
-    Must(symlink(target, name), "symlink");
-  }
+  Must(symlink("usr/bin", "bin"), "symlink bin");
+  Must(symlink("usr/lib", "lib"), "symlink lib");
+  Must(symlink("usr/lib64", "lib64"), "symlink lib64");
   Must(mount("proc", "proc", "proc", 0, nullptr), "mount proc");
   Must(syscall(SYS_pivot_root, ".", "."), "pivot_root");
   Must(umount2(".", MNT_DETACH), "umount2");

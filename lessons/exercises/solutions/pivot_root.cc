@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <initializer_list>
 
 static char stack[1024 * 1024];
 
@@ -29,11 +28,9 @@ static int Child(void*) {
   Must(mkdir("usr", 0755), "mkdir usr");
   Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr),
        "bind /usr");
-  for (const char* name : {"bin", "lib", "lib64"}) {
-    char target[32];
-    snprintf(target, sizeof target, "usr/%s", name);
-    Must(symlink(target, name), "symlink");
-  }
+  Must(symlink("usr/bin", "bin"), "symlink bin");
+  Must(symlink("usr/lib", "lib"), "symlink lib");
+  Must(symlink("usr/lib64", "lib64"), "symlink lib64");
   Must(syscall(SYS_pivot_root, ".", "."), "pivot_root");
   Must(umount2(".", MNT_DETACH), "umount2");
   Must(chdir("/"), "chdir");
