@@ -38,6 +38,12 @@ std::string ReadText(const std::string& path) {
   return text;
 }
 
+utsname Uname() {
+  utsname names = {};
+  MUST(uname, &names);
+  return names;
+}
+
 std::string ReadLink(const std::string& path) {
   std::array<char, 4096> target;
   const ssize_t size =

@@ -2,10 +2,10 @@
 #define COMMON_KERNEL_PROBE_H_
 
 #include <sys/types.h>
+#include <sys/utsname.h>
 
 #include <concepts>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,11 +15,10 @@ namespace steps {
 ///
 ///     const Probe kHostname{"hostname", "uname(2)", [] { return … }};
 ///
-/// Process::Ask has a process read it. `read` returns a string; what it
+/// Process::Ask has a process read it. `read` returns text or a number; what it
 /// captures travels to that process as bytes: numbers and addresses of
 /// literals.
-template <typename Read>
-requires std::same_as<std::invoke_result_t<Read>, std::string>
+template <std::invocable Read>
 struct Probe {
   std::string label;
   std::string source;
@@ -77,6 +76,22 @@ std::string ReadField(const std::string& path, const std::string& field);
 /// The first word of each line of a table but its heading, as of
 /// /proc/sysvipc/msg: "1 2", or "none". Throws CallError.
 std::string ReadColumn(const std::string& path);
+
+/// The names of this machine, as this process sees them. uname(2).
+utsname Uname();
+
+/// Probes for what a file holds, for a field of it, and for where a symbolic
+/// link leads.
+inline auto FileProbe(const char* label, const char* path) {
+  return Probe{label, path, [path] { return ReadText(path); }};
+}
+inline auto FieldProbe(const char* label, const char* path, const char* field) {
+  return Probe{label, std::string(field) + " in " + path,
+               [path, field] { return ReadField(path, field); }};
+}
+inline auto LinkProbe(const char* label, const char* path) {
+  return Probe{label, path, [path] { return ReadLink(path); }};
+}
 
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {

@@ -132,6 +132,8 @@ class Process {
   using Trampoline = std::string (*)(const char* captures);
   template <typename Function>
   static std::string CallWith(const char* captures);
+  template <typename Read>
+  std::string Text(const Read& read);
 
   Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
   std::string Send(Trampoline trampoline, std::string_view captures,
@@ -185,9 +187,18 @@ auto Process::Run(Function function, Patience patience) {
 }
 
 template <typename Read>
+std::string Process::Text(const Read& read) {
+  if constexpr (std::integral<std::invoke_result_t<Read>>) {
+    return std::to_string(Run(read));
+  } else {
+    return Run(read);
+  }
+}
+
+template <typename Read>
 std::string Process::Ask(const Probe<Read>& probe, Place place) {
   Evidence evidence;
-  const std::string value = Run(probe.read);
+  const std::string value = Text(probe.read);
   evidence.Add(&probe, {probe.label, value, probe.source});
   if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
   return value;
@@ -197,7 +208,8 @@ template <typename... Reads>
 requires(sizeof...(Reads) >
          1) Evidence Process::Ask(const Probe<Reads>&... probes) {
   Evidence evidence;
-  (evidence.Add(&probes, {probes.label, Run(probes.read), probes.source}), ...);
+  (evidence.Add(&probes, {probes.label, Text(probes.read), probes.source}),
+   ...);
   if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, {});
   return evidence;
 }
@@ -206,7 +218,7 @@ template <typename Read>
 Evidence Process::Ask(const std::vector<Probe<Read>>& probes, Place place) {
   Evidence evidence;
   for (const auto& probe : probes) {
-    evidence.Add(&probe, {probe.label, Run(probe.read), probe.source});
+    evidence.Add(&probe, {probe.label, Text(probe.read), probe.source});
   }
   if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
   return evidence;

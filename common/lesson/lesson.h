@@ -1,6 +1,7 @@
 #ifndef COMMON_LESSON_LESSON_H_
 #define COMMON_LESSON_LESSON_H_
 
+#include <concepts>
 #include <functional>
 #include <map>
 #include <optional>
@@ -61,8 +62,14 @@ class Lesson : private Observer {
   }
   void Claim(std::string text, Outcome outcome);
 
-  /// Makes an experiment that this machine may not allow. Throws what it does,
-  /// but for a CallError that Explain knows: that is an outcome.
+  /// The same for an experiment that this machine may not allow.
+  template <std::predicate Experiment>
+  void Claim(std::string text, const Experiment& experiment) {
+    Claim(std::move(text), Attempt(experiment));
+  }
+
+  /// Makes such an experiment. Throws what it does, but for a CallError that
+  /// Explain knows: that is an outcome.
   Outcome Attempt(const std::function<bool()>& experiment);
 
   /// Asks the reader what the next step will show. The right answer stands
