@@ -62,8 +62,11 @@ std::vector<Row> RowsOf(const XRay& xray) {
   std::vector<Row> rows;
   const auto add = [&](int kind, const std::string& what,
                        const std::string& in, const std::string& out) {
-    rows.push_back(
-        {std::string(KindOf(kind).name), inside.Has(kind), what, in, out});
+    const bool is_new = inside.Has(kind);
+    const std::string host = !out.empty() ? out
+                             : is_new     ? "another"
+                                          : "the same";
+    rows.push_back({std::string(KindOf(kind).name), is_new, what, in, host});
   };
   const auto seen = [&](const std::string View::*member) {
     return inside.view ? (*inside.view).*member : "(it cannot be joined)";
@@ -77,7 +80,7 @@ std::vector<Row> RowsOf(const XRay& xray) {
   if (inside.view) {
     add(CLONE_NEWPID, "/proc",
         inside.view->proc_fits ? "has its PID" : "has another PID for it",
-        "");
+        "has its PID");
   }
   add(CLONE_NEWNS, "mounted anew",
       ListOf(XRay::New(inside.mounts, before.mounts)),
@@ -101,9 +104,9 @@ std::vector<Row> RowsOf(const XRay& xray) {
     add(CLONE_NEWTIME, "clocks", inside.offsets, "");
   }
   rows.push_back({"", false, "root directory",
-                  inside.view ? RootOf(*inside.view) : "?", ""});
-  rows.push_back({"", false, "no_new_privs", inside.no_new_privs, ""});
-  rows.push_back({"", false, "seccomp", inside.seccomp, ""});
+                  inside.view ? RootOf(*inside.view) : "?", "its own"});
+  rows.push_back({"", false, "no_new_privs", inside.no_new_privs, "0"});
+  rows.push_back({"", false, "seccomp", inside.seccomp, "0"});
   return rows;
 }
 
@@ -112,8 +115,7 @@ std::string MomentOf(const Report& report) {
   const Observation& seen = report.xray.observation;
   if (inside == nullptr) return "";
   return fmt::format("PID {} ({}) {}.", inside->host_pid, inside->name,
-                     seen.moment == Moment::kTooLong
-                         ? "when the time was up"
+                     seen.moment == Moment::kTooLong ? "when the time was up"
                      : seen.tasks.at(inside->pid).reads ? "waits for input"
                                                         : "waits");
 }
@@ -152,16 +154,14 @@ void ShowEvidence(const Report& report, Renderer& renderer) {
       report.xray.Most()->isolated != 0) {
     return;
   }
-  for (const std::string& line :
-       LastLines(report.xray.compile_error.empty()
-                     ? report.xray.observation.output
-                     : report.xray.compile_error)) {
+  for (const std::string& line : LastLines(
+           report.xray.compile_error.empty() ? report.xray.observation.output
+                                             : report.xray.compile_error)) {
     renderer.Render(Item{"wrote", std::nullopt, line});
   }
 }
 
-void ShowMistakes(const std::vector<Mistake>& mistakes,
-                  Renderer& renderer) {
+void ShowMistakes(const std::vector<Mistake>& mistakes, Renderer& renderer) {
   if (mistakes.empty()) return;
   renderer.Render(Step{2, "Mistakes", ""});
   for (const Mistake& mistake : mistakes) {
@@ -197,16 +197,14 @@ void ShowText(const Report& report, bool color) {
              fmt::format("Exercise {}: {}", report.exercise->name,
                          report.exercise->title),
              ""});
-    renderer->Render(report.Done()
-                         ? Item{"done", true, "The kernel agrees."}
-                         : Item{"not yet", false, report.why});
+    renderer->Render(report.Done() ? Item{"done", true, "The kernel agrees."}
+                                   : Item{"not yet", false, report.why});
   } else {
-    WriteOutput(
-        STDOUT_FILENO,
-        report.mistakes.empty()
-            ? "No mistake was found.\n"
-            : fmt::format("\n{} mistake{}.\n", report.mistakes.size(),
-                          report.mistakes.size() == 1 ? "" : "s"));
+    WriteOutput(STDOUT_FILENO,
+                report.mistakes.empty()
+                    ? "No mistake was found.\n"
+                    : fmt::format("\n{} mistake{}.\n", report.mistakes.size(),
+                                  report.mistakes.size() == 1 ? "" : "s"));
   }
 }
 
@@ -231,12 +229,12 @@ ordered_json Document(const Report& report) {
   document["output"] = LastLines(seen.output);
   document["evidence"] = ordered_json::array();
   for (const Row& row : RowsOf(report.xray)) {
-    ordered_json line = {{"what", row.what}, {"inside", row.inside}};
+    ordered_json line = {
+        {"what", row.what}, {"inside", row.inside}, {"host", row.host}};
     if (!row.kind.empty()) {
       line["namespace"] = row.kind;
       line["new"] = row.is_new;
     }
-    if (!row.host.empty()) line["host"] = row.host;
     document["evidence"].push_back(line);
   }
   document["mistakes"] = ordered_json::array();
