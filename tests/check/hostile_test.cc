@@ -99,7 +99,14 @@ const std::vector<Hostile> kHostile = {
 const std::vector<std::string> kTargets = {
     "/usr/hostile", "/etc/hostile", "/bin/hostile", "/opt/hostile", "/hostile"};
 
-class HostileTest : public testing::TestWithParam<std::tuple<Hostile, bool>> {
+using Param = std::tuple<Hostile, bool>;
+
+std::string NameOf(const testing::TestParamInfo<Param>& test) {
+  const auto& [hostile, as_nobody] = test.param;
+  return hostile.name + (as_nobody ? "AsNobody" : "AsRoot");
+}
+
+class HostileTest : public testing::TestWithParam<Param> {
  protected:
   void SetUp() override {
     if (!as_nobody() && !IsRoot()) GTEST_SKIP() << "only root can be root";
@@ -129,11 +136,7 @@ class HostileTest : public testing::TestWithParam<std::tuple<Hostile, bool>> {
 INSTANTIATE_TEST_SUITE_P(After, HostileTest,
                          testing::Combine(testing::ValuesIn(kHostile),
                                           testing::Bool()),
-                         [](const auto& info) {
-                           return std::get<0>(info.param).name +
-                                  (std::get<1>(info.param) ? "AsNobody"
-                                                           : "AsRoot");
-                         });
+                         NameOf);
 
 TEST_P(HostileTest, TheMachineIsAsItWas) {
   const Hostile& hostile = std::get<0>(GetParam());
@@ -166,10 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
                           "sleep 1000 & sleep 1000'"),
                     ""}),
         testing::Bool()),
-    [](const auto& info) {
-      return std::get<0>(info.param).name +
-             (std::get<1>(info.param) ? "AsNobody" : "AsRoot");
-    });
+    NameOf);
 
 // How often: `make soak` asks for more.
 int Times() {
@@ -196,7 +196,7 @@ TEST_P(KilledTest, TheMachineIsAsItWas) {
 }
 
 // The jail and the host are processes as well. What is at rest ends check at
-// once.
+// once: then the signal comes too late.
 TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
   const unsigned seed = std::random_device()();
   std::mt19937 random(seed);
@@ -208,7 +208,7 @@ TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
              0, all.size() - 1)(random)],
          SIGKILL);
     EXPECT_THAT(DescribeStatus(check.Await().status),
-                AnyOf("killed by SIGKILL", "exit status 1"));
+                AnyOf("killed by SIGKILL", "exit status 1", "exit status 0"));
     ExpectUnchanged();
   }
   EXPECT_FALSE(HasFailure()) << "seed " << seed;
