@@ -50,8 +50,8 @@ Found HostMounted(const XRay& xray) {
       "What was mounted is on the host, too: {}.", List(leaked));
   if (std::ranges::find(leaked, "proc on /proc") != leaked.end()) {
     text +=
-        " On your machine, ps would have found no process any more, until "
-        "somebody had typed umount /proc.";
+        " On your machine, ps would have failed from then on, until somebody had "
+        "typed umount /proc.";
   }
   return Mistake{
       "host-mounted", text,
