@@ -172,8 +172,7 @@ int CheckOne(const Options& options, const Machine& machine) {
 }
 
 // The program of a learner, if there is one.
-std::string FindProgram(const fs::path& directory,
-                        const std::string& name) {
+std::string FindProgram(const fs::path& directory, const std::string& name) {
   for (const char* ending : {"", ".cc", ".cpp", ".c", ".sh"}) {
     const fs::path path = directory / (name + ending);
     if (fs::is_regular_file(path)) return path;

@@ -88,10 +88,9 @@ std::vector<Exercise> MakeExercises() {
        "ipc",
        {"host-ipc"},
        {IsNew(CLONE_NEWIPC, "No process is in a new IPC namespace."),
-        Sees(
-            [](const View& view) { return view.ipc == "1 queue"; },
-            "There is no queue inside: msgget(2) was not called in the new "
-            "namespace.")}},
+        Sees([](const View& view) { return view.ipc == "1 queue"; },
+             "There is no queue inside: msgget(2) was not called in the new "
+             "namespace.")}},
       {"pid",
        "Be PID 1",
        "pid",
@@ -110,14 +109,14 @@ std::vector<Exercise> MakeExercises() {
        {"host-mounted", "host-propagation"},
        {IsNew(CLONE_NEWNS, "No process is in a new mount namespace."),
         {[](const XRay& xray) {
-           const Mount* mount = xray.Most()->MountAt("/mnt");
+           const Mount* mount = MountAt(xray.Most()->mounts, "/mnt");
            return mount != nullptr && mount->type == "tmpfs";
          },
          "Inside, no tmpfs is mounted on /mnt."},
         {[](const XRay& xray) {
            return std::ranges::none_of(
                xray.after.mounts, [&xray](const Mount& mount) {
-                 const Mount* own = xray.Most()->MountAt(mount.point);
+                 const Mount* own = MountAt(xray.Most()->mounts, mount.point);
                  return own == nullptr || Propagation(*own) != "slave";
                });
          },
@@ -131,11 +130,10 @@ std::vector<Exercise> MakeExercises() {
        "unshare",
        {"no-fork"},
        {{[](const XRay& xray) {
-           return std::ranges::any_of(xray.processes,
-                                      [](const Inside& inside) {
-                                        return inside.Has(CLONE_NEWUTS) &&
-                                               !inside.Has(CLONE_NEWPID);
-                                      });
+           return std::ranges::any_of(
+               xray.processes, [](const Inside& inside) {
+                 return inside.Has(CLONE_NEWUTS) && !inside.Has(CLONE_NEWPID);
+               });
          },
          "The program itself is not in a new UTS namespace: unshare(2) "
          "moves "
@@ -180,15 +178,12 @@ std::vector<Exercise> MakeExercises() {
       {"container",
        "A container of your own",
        "container",
-       {"host-renamed", "host-mounted", "host-unmounted",
-        "host-propagation", "host-ipc", "no-fork", "old-proc", "zombies",
-        "lo-down", "chroot", "old-root"},
-       {IsNew(CLONE_NEWUTS,
-              "The container has no UTS namespace of its own."),
-        IsNew(CLONE_NEWIPC,
-              "The container has no IPC namespace of its own."),
-        IsNew(CLONE_NEWPID,
-              "The container has no PID namespace of its own."),
+       {"host-renamed", "host-mounted", "host-unmounted", "host-propagation",
+        "host-ipc", "no-fork", "old-proc", "zombies", "lo-down", "chroot",
+        "old-root"},
+       {IsNew(CLONE_NEWUTS, "The container has no UTS namespace of its own."),
+        IsNew(CLONE_NEWIPC, "The container has no IPC namespace of its own."),
+        IsNew(CLONE_NEWPID, "The container has no PID namespace of its own."),
         IsNew(CLONE_NEWNS,
               "The container has no mount namespace of its own."),
         IsNew(CLONE_NEWNET,

@@ -172,9 +172,7 @@ int PidAtLevel(pid_t pid, std::size_t below) {
 int Host::PidOf(pid_t pid) { return PidAtLevel(pid, 2); }
 
 Host::Host(const Order& order)
-    : order_(order),
-      jail_(Enter(order)),
-      host_(jail_.Clone("host", kHost)) {
+    : order_(order), jail_(Enter(order)), host_(jail_.Clone("host", kHost)) {
   host_.MustDiffer(jail_, kHost);
   jail_.Run([as_user = order.as_user] {
     WriteMaps(fmt::format("/proc/{}", ChildrenOf(getpid()).at(0)),
@@ -193,8 +191,7 @@ Host::Host(const Order& order)
 
 // The jail, and the terminal, which everything in it has for its stdin.
 Process Host::Enter(const Order& order) {
-  terminal_ =
-      Descriptor(MUST(posix_openpt, O_RDWR | O_NOCTTY | O_NONBLOCK));
+  terminal_ = Descriptor(MUST(posix_openpt, O_RDWR | O_NOCTTY | O_NONBLOCK));
   MUST(fcntl, terminal_.get(), F_SETFD, FD_CLOEXEC);
   MUST(unlockpt, terminal_.get());
   std::array<char, 64> name = {};
@@ -220,9 +217,9 @@ std::string Host::Compile() {
   }
   const int status = host_.Run(
       [order = &order_] {
-        const pid_t pid = Launch(
-            {kCompiler, "-std=c++17", "-o", kProgram, order->argv[0]},
-            "/tmp");
+        const pid_t pid =
+            Launch({kCompiler, "-std=c++17", "-o", kProgram, order->argv[0]},
+                   "/tmp");
         int ended = 0;
         MUST(waitpid, pid, &ended, 0);
         return ended;

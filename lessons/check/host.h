@@ -56,9 +56,7 @@ class Host {
   static int PidOf(pid_t pid);
 
   /// The namespaces of the host.
-  const std::map<int, NamespaceId>& namespaces() const {
-    return namespaces_;
-  }
+  const std::map<int, NamespaceId>& namespaces() const { return namespaces_; }
 
   /// The host as it is now.
   View Look();

@@ -29,10 +29,9 @@ Found HostRenamed(const XRay& xray) {
       "host-renamed",
       fmt::format(
           "{} The host is renamed, too: {} was {}.",
-          is_new
-              ? "Your process is in a new UTS namespace, but the hostname "
-                "was changed before it was."
-              : "The hostname was changed without CLONE_NEWUTS.",
+          is_new ? "Your process is in a new UTS namespace, but the hostname "
+                   "was changed before it was."
+                 : "The hostname was changed without CLONE_NEWUTS.",
           xray.after.hostname, xray.before.hostname),
       is_new ? "Call sethostname(2) in the child, not before clone(2)."
              : "Add CLONE_NEWUTS to the flags of clone(2) or unshare(2).",
@@ -46,22 +45,22 @@ Found HostMounted(const XRay& xray) {
   const auto leaked = XRay::New(xray.after.mounts, xray.before.mounts);
   if (leaked.empty()) return std::nullopt;
   const bool is_new = xray.inside && xray.Most()->Has(CLONE_NEWNS);
-  std::string text = fmt::format(
-      "What was mounted is on the host, too: {}.", List(leaked));
+  std::string text =
+      fmt::format("What was mounted is on the host, too: {}.", List(leaked));
   if (std::ranges::find(leaked, "proc on /proc") != leaked.end()) {
     text +=
-        " On your machine, ps would have failed from then on, until somebody had "
+        " On your machine, ps would have failed from then on, until somebody "
+        "had "
         "typed umount /proc.";
   }
   return Mistake{
       "host-mounted", text,
-      is_new
-          ? "After clone(2), and before anything is mounted: "
-            "mount(\"none\", "
-            "\"/\", NULL, MS_REC | MS_PRIVATE, NULL). systemd makes all "
-            "mounts shared."
-          : "Add CLONE_NEWNS to the flags of clone(2) or unshare(2), and "
-            "make the mounts private before anything is mounted.",
+      is_new ? "After clone(2), and before anything is mounted: "
+               "mount(\"none\", "
+               "\"/\", NULL, MS_REC | MS_PRIVATE, NULL). systemd makes all "
+               "mounts shared."
+             : "Add CLONE_NEWNS to the flags of clone(2) or unshare(2), and "
+               "make the mounts private before anything is mounted.",
       "mount_namespaces(7): \"mount(2) and umount(2) events immediately "
       "under "
       "this mount will propagate to the other mounts that are members of "
@@ -113,10 +112,9 @@ Found HostIpc(const XRay& xray) {
   return Mistake{
       "host-ipc",
       fmt::format("{} The host has it: {}.",
-                  is_new
-                      ? "Your process is in a new IPC namespace, but the "
-                        "object was made before it was."
-                      : "An IPC object was made without CLONE_NEWIPC.",
+                  is_new ? "Your process is in a new IPC namespace, but the "
+                           "object was made before it was."
+                         : "An IPC object was made without CLONE_NEWIPC.",
                   xray.after.ipc),
       is_new ? "Make it in the child, not before clone(2)."
              : "Add CLONE_NEWIPC to the flags of clone(2) or unshare(2).",
@@ -130,8 +128,8 @@ Found HostIpc(const XRay& xray) {
 
 std::vector<Mistake> FindLeaks(const XRay& xray) {
   std::vector<Mistake> leaks;
-  for (const auto find : {HostRenamed, HostMounted, HostUnmounted,
-                          HostMadePrivate, HostIpc}) {
+  for (const auto find :
+       {HostRenamed, HostMounted, HostUnmounted, HostMadePrivate, HostIpc}) {
     if (Found found = find(xray)) leaks.push_back(std::move(*found));
   }
   return leaks;

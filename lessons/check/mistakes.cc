@@ -35,8 +35,7 @@ Found WildProgram(const XRay& xray) {
   std::string why;
   switch (xray.observation.moment) {
     case Moment::kTooLong:
-      why =
-          fmt::format("was not at rest after {} seconds", kLongestSeconds);
+      why = fmt::format("was not at rest after {} seconds", kLongestSeconds);
       break;
     case Moment::kTooMany:
       why = fmt::format("had more than {} processes", kMostProcesses);
@@ -84,7 +83,7 @@ Found OldProc(const XRay& xray) {
       inside->view->proc_fits) {
     return std::nullopt;
   }
-  const Mount* proc = inside->MountAt("/proc");
+  const Mount* proc = MountAt(inside->mounts, "/proc");
   const bool has_proc = proc != nullptr && proc->type == "proc";
   return Mistake{
       "old-proc",
@@ -108,16 +107,14 @@ Found Unmapped(const XRay& xray) {
   const bool no_uid = inside->uid_map.empty();
   return Mistake{
       "unmapped",
-      no_uid
-          ? "The user namespace has no uid map: the user there is 65534, "
-            "nobody."
-          : "The user namespace has a uid map and no gid map: the group "
-            "there is 65534.",
-      no_uid
-          ? "Write \"0 UID 1\" to /proc/self/uid_map, with the UID that "
-            "getuid(2) gave before unshare(2), and the same for gid_map."
-          : "Write \"deny\" to /proc/self/setgroups, and then \"0 GID 1\" "
-            "to /proc/self/gid_map.",
+      no_uid ? "The user namespace has no uid map: the user there is 65534, "
+               "nobody."
+             : "The user namespace has a uid map and no gid map: the group "
+               "there is 65534.",
+      no_uid ? "Write \"0 UID 1\" to /proc/self/uid_map, with the UID that "
+               "getuid(2) gave before unshare(2), and the same for gid_map."
+             : "Write \"deny\" to /proc/self/setgroups, and then \"0 GID 1\" "
+               "to /proc/self/gid_map.",
       "user_namespaces(7): \"an unmapped user ID is converted to the "
       "overflow "
       "user ID\"",
@@ -177,19 +174,14 @@ Found OldRootMounted(const XRay& xray) {
       inside->view->chrooted) {
     return std::nullopt;
   }
-  const auto is_root = [](const Mount& mount) {
-    return mount.point == "/";
-  };
-  const auto root = std::ranges::find_if(xray.before.mounts, is_root);
-  if (root == xray.before.mounts.end()) return std::nullopt;
+  const Mount* root = MountAt(xray.before.mounts, "/");
   for (const Mount& mount : inside->mounts) {
     if (mount.device != root->device || mount.root != root->root) continue;
     return Mistake{
         "old-root",
-        fmt::format(
-            "The old root is still mounted, on {}: all of the host's "
-            "files are there.",
-            mount.point),
+        fmt::format("The old root is still mounted, on {}: all of the host's "
+                    "files are there.",
+                    mount.point),
         "After pivot_root(2): umount2(old, MNT_DETACH).",
         "pivot_root(2): \"umount2(\".\", MNT_DETACH);\"", "chroot"};
   }
@@ -216,9 +208,8 @@ struct Remedy {
 };
 
 constexpr std::array kRemedies = {
-    Remedy{
-        "gid_map: Operation not permitted",
-        "An ordinary user writes \"deny\" to /proc/self/setgroups first."},
+    Remedy{"gid_map: Operation not permitted",
+           "An ordinary user writes \"deny\" to /proc/self/setgroups first."},
     Remedy{
         "uid_map: Operation not permitted",
         "A line of a map is: the ID inside, the ID outside, how many. "
@@ -257,9 +248,8 @@ std::vector<Mistake> FindMistakes(const XRay& xray) {
   };
   for (const auto find : {NotCompiled, WildProgram}) add(find);
   for (Mistake& leak : FindLeaks(xray)) mistakes.push_back(std::move(leak));
-  for (const auto find :
-       {PidWithoutFork, Unmapped, Chrooted, OldRootMounted, OldProc,
-        Zombies, LoDown, ParentGone, Ended}) {
+  for (const auto find : {PidWithoutFork, Unmapped, Chrooted, OldRootMounted,
+                          OldProc, Zombies, LoDown, ParentGone, Ended}) {
     add(find);
   }
   if (mistakes.empty()) add(NotIsolated);

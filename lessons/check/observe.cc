@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
@@ -40,8 +41,7 @@ bool IsInput(long number) {
 #ifdef SYS_poll
   if (number == SYS_poll || number == SYS_select) return true;
 #endif
-  return number == SYS_read || number == SYS_ppoll ||
-         number == SYS_pselect6;
+  return number == SYS_read || number == SYS_ppoll || number == SYS_pselect6;
 }
 
 // What a thread sleeps in, of its file syscall: "0 0x0 0x7f… …". proc(5).
@@ -61,8 +61,7 @@ void ReadCall(const std::string& text, Task& task) {
   for (const Timed& timed : kTimed) {
     if (number != timed.number) continue;
     const unsigned long value = arguments[timed.argument];
-    if (timed.is_pointer ? value != 0 : static_cast<int>(value) >= 0)
-      return;
+    if (timed.is_pointer ? value != 0 : static_cast<int>(value) >= 0) return;
   }
   task.waits = true;
   task.reads = IsInput(number);
@@ -144,18 +143,15 @@ std::optional<Tasks> ReadTasks(const std::vector<pid_t>& pids) {
 }
 
 bool AllWait(const Tasks& tasks) {
-  for (const auto& [pid, task] : tasks) {
-    if (!task.waits) return false;
-  }
-  return true;
+  return std::ranges::all_of(
+      tasks, [](const auto& each) { return each.second.waits; });
 }
 
 }  // namespace
 
 Observation Observe(Host& host) {
   using Clock = std::chrono::steady_clock;
-  const auto deadline =
-      Clock::now() + std::chrono::seconds(kLongestSeconds);
+  const auto deadline = Clock::now() + std::chrono::seconds(kLongestSeconds);
   Observation seen;
   std::optional<Tasks> before;
   while (true) {
@@ -169,8 +165,7 @@ Observation Observe(Host& host) {
       seen.moment = moment;
       return seen;
     };
-    if (seen.output.size() > kMostOutput)
-      return ends(Moment::kTooMuchOutput);
+    if (seen.output.size() > kMostOutput) return ends(Moment::kTooMuchOutput);
     if (pids.size() > kMostProcesses) return ends(Moment::kTooMany);
     if (seen.status && pids.empty()) {
       seen.output += host.Read();

@@ -30,7 +30,7 @@ std::string FindProgram(const std::string& word) {
   const char* path = getenv("PATH");
   std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string found = directory + "/" + word;
+    std::string found = fmt::format("{}/{}", directory, word);
     if (access(found.c_str(), X_OK) == 0 && !fs::is_directory(found)) {
       return found;
     }
@@ -52,9 +52,8 @@ Order::File Read(const std::string& path) {
 }  // namespace
 
 const std::vector<std::string>& ShownDirectories() {
-  static const std::vector<std::string> shown = {"usr",    "bin",   "sbin",
-                                                 "lib",    "lib32", "lib64",
-                                                 "libx32", "etc",   "opt"};
+  static const std::vector<std::string> shown = {
+      "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt"};
   return shown;
 }
 
@@ -67,16 +66,14 @@ bool IsShown(const std::string& path) {
 }
 
 Order MakeOrder(const std::vector<std::string>& words) {
-  Order order = {
-      .argv = words, .directory = fs::current_path(), .files = {}};
+  Order order = {.argv = words, .directory = fs::current_path(), .files = {}};
   try {
     const Order::File program = Read(FindProgram(words.at(0)));
     order.argv[0] = program.path;
     const std::string type = fs::path(program.path).extension();
     order.is_source = type == ".cc" || type == ".cpp" || type == ".c";
     if (!order.is_source && (program.mode & 0111) == 0) {
-      throw UsageError(
-          fmt::format("{} may not be run (chmod +x)", words[0]));
+      throw UsageError(fmt::format("{} may not be run (chmod +x)", words[0]));
     }
     if (!IsShown(program.path)) order.files.push_back(program);
     for (std::size_t i = 1; i < words.size(); ++i) {

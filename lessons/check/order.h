@@ -22,7 +22,7 @@ struct Order {
   std::vector<File> files;        // The program, and those it is given.
   bool is_source = false;         // For g++(1), first.
   bool as_user = false;           // As uid 1000, not as root.
-  bool with_target = false;  // The last argument is a namespace to join.
+  bool with_target = false;       // The last argument is a namespace to join.
 };
 
 /// The order for the words of a command line: a program, or a C++ source,

@@ -47,11 +47,9 @@ std::string RootOf(const View& view) {
   return view.other_root ? "another: pivot_root(2)" : "the host's";
 }
 
-std::string PropagationAt(const std::vector<Mount>& mounts) {
-  for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-    if (mount->point == "/") return Propagation(*mount);
-  }
-  return "no mount";
+std::string PropagationOfRoot(const std::vector<Mount>& mounts) {
+  const Mount* root = MountAt(mounts, "/");
+  return root == nullptr ? "no mount" : Propagation(*root);
 }
 
 std::vector<Row> RowsOf(const XRay& xray) {
@@ -85,8 +83,9 @@ std::vector<Row> RowsOf(const XRay& xray) {
   add(CLONE_NEWNS, "mounted anew",
       ListOf(XRay::New(inside.mounts, before.mounts)),
       ListOf(XRay::New(after.mounts, before.mounts)));
-  add(CLONE_NEWNS, "propagation of /", PropagationAt(inside.mounts),
-      Changed(PropagationAt(before.mounts), PropagationAt(after.mounts)));
+  add(CLONE_NEWNS, "propagation of /", PropagationOfRoot(inside.mounts),
+      Changed(PropagationOfRoot(before.mounts),
+              PropagationOfRoot(after.mounts)));
   add(CLONE_NEWNET, "interfaces", seen(&View::interfaces),
       Changed(before.interfaces, after.interfaces));
   const auto map = [](const std::string& text) {

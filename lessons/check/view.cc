@@ -24,9 +24,9 @@ namespace {
 
 std::string CountIpc() {
   const auto number = [](int count, const std::string& one) {
-    return count == 0 ? ""
-                      : fmt::format("{} {}{}, ", count, one,
-                                    count == 1 ? "" : "s");
+    return count == 0
+               ? ""
+               : fmt::format("{} {}{}, ", count, one, count == 1 ? "" : "s");
   };
   msginfo queues = {};
   seminfo sets = {};
@@ -79,7 +79,7 @@ std::string JoinAll(pid_t pid) {
     links.push_back(Open(fmt::format("{}/ns/{}", proc, name), O_RDONLY));
   }
   for (const Descriptor& link : links) MUST(setns, link.get(), 0);
-  const std::string whole = RootId();
+  std::string whole = RootId();
   MUST(fchdir, root.get());
   MUST(chroot, ".");
   return whole;

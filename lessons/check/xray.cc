@@ -35,9 +35,8 @@ std::string OneLine(const std::string& text) {
 
 std::string CountBits(const std::string& hexadecimal) {
   const int all = std::stoi(ReadText("/proc/sys/kernel/cap_last_cap")) + 1;
-  return fmt::format("{} of {}",
-                     std::popcount(std::stoull(hexadecimal, nullptr, 16)),
-                     all);
+  return fmt::format(
+      "{} of {}", std::popcount(std::stoull(hexadecimal, nullptr, 16)), all);
 }
 
 // A map as the host reads it, whose only ID is `host_id`: this process has
@@ -106,11 +105,13 @@ std::optional<std::size_t> FindInside(const XRay& xray) {
 
 }  // namespace
 
-const Mount* Inside::MountAt(const std::string& point) const {
-  const auto found = std::find_if(
-      mounts.rbegin(), mounts.rend(),
-      [&point](const Mount& mount) { return mount.point == point; });
-  return found == mounts.rend() ? nullptr : &*found;
+const Mount* MountAt(const std::vector<Mount>& mounts,
+                     const std::string& point) {
+  const Mount* found = nullptr;
+  for (const Mount& mount : mounts) {
+    if (mount.point == point) found = &mount;
+  }
+  return found;
 }
 
 std::string Propagation(const Mount& mount) {
@@ -128,9 +129,8 @@ std::vector<std::string> XRay::New(const std::vector<Mount>& mounts,
   };
   std::vector<std::string> all;
   for (const Mount& mount : mounts) {
-    if (std::ranges::none_of(others, [&](const Mount& other) {
-          return same(mount, other);
-        })) {
+    if (std::ranges::none_of(
+            others, [&](const Mount& other) { return same(mount, other); })) {
       all.push_back(fmt::format("{} on {}", mount.type, mount.point));
     }
   }

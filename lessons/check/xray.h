@@ -32,7 +32,6 @@ struct Inside {
   std::optional<View> view;  // Nothing: it could not be joined.
 
   bool Has(int kind) const { return (isolated & kind) == kind; }
-  const Mount* MountAt(const std::string& point) const;
 };
 
 /// What a program came to in the throwaway host.
@@ -54,6 +53,10 @@ struct XRay {
   static std::vector<std::string> New(const std::vector<Mount>& mounts,
                                       const std::vector<Mount>& others);
 };
+
+/// The mount on `point`, the last of several; nullptr where there is none.
+const Mount* MountAt(const std::vector<Mount>& mounts,
+                     const std::string& point);
 
 /// "shared", "slave", "private": what the mount passes on.
 std::string Propagation(const Mount& mount);

@@ -11,10 +11,13 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
@@ -42,7 +45,7 @@ class CheckTest : public LessonTest {
 
   json XRay(const std::string& script) const {
     const Result result = Run({"--json", "sh", "-c", script});
-    const json document = json::parse(result.output);
+    json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),
               document["mistakes"].empty() ? "exit status 0" : "exit status 1")
@@ -238,12 +241,44 @@ TEST_P(CheckTest, NamesTheCauseWhereTheMachineRefuses) {
   }
 }
 
+TEST_P(CheckTest, LocksTheReadersFiles) {
+  const std::string touch = "touch /usr/x; ";
+  const json document =
+      XRay(touch + "mount -o remount,bind,rw /usr 2>&- && echo remounted; " +
+           touch + "umount /usr 2>&- && echo unmounted; cat");
+  const auto refused = AllOf(HasSubstr("touch"), HasSubstr("Read-only"));
+  EXPECT_THAT(document["output"], ElementsAre(refused, refused));
+}
+
 TEST_P(CheckTest, IsLookedAtWhenItIsAtRestAndNotBefore) {
   // Each part of a second is slept away, and what comes after is still seen.
   const json document = XRay(
       "unshare --uts sh -c 'sleep 0.3; (sleep 0.3; true) | cat; "
       "perl -e \"select undef, undef, undef, 0.3\"; hostname late; cat'");
   EXPECT_EQ(Line(document, "hostname")["inside"], "late");
+}
+
+// A block of text in the page, behind the arguments with which it is printed.
+TEST_P(CheckTest, PrintsWhatItsPageShows) {
+  if (as_nobody()) GTEST_SKIP() << "the page shows runs as root";
+  const std::string page = ReadFile("docs/check.md");
+  const std::regex block(
+      "<!-- check( [0-9])?: ([^\n]+) -->\n```text\n([^`]*(`[^`]+)*?)```\n");
+  int blocks = 0;
+  for (std::sregex_iterator each(page.begin(), page.end(), block), end;
+       each != end; ++each, ++blocks) {
+    std::istringstream words((*each)[2]);
+    Words arguments;
+    for (std::string word; words >> word;) arguments.push_back(word);
+    const Result result = Run(arguments, [home = fs::current_path()] {
+      setenv("BUILD_WORKING_DIRECTORY", home.c_str(), 1);
+    });
+    const auto timeless = [](const std::string& text) {
+      return std::regex_replace(text, std::regex("Linux [^,]+|[0-9]{3,}"), "N");
+    };
+    EXPECT_THAT(timeless(result.output), HasSubstr(timeless((*each)[3])));
+  }
+  EXPECT_EQ(blocks, 3);
 }
 
 TEST_P(CheckTest, ReportsAFullDisk) {

@@ -1,6 +1,7 @@
 // Every solution is done, every starter is told of its hole, and every program
 // that people write by mistake is told of that mistake.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,6 +32,10 @@ const std::string kExercises = "lessons/exercises/";
 const std::string kPrivate =
     "mount(\"none\", \"/\", nullptr, MS_REC | MS_PRIVATE, nullptr)";
 
+std::string Solution(const std::string& exercise) {
+  return fmt::format("{}solutions/{}.cc", kExercises, exercise);
+}
+
 class ExercisesTest : public LessonTest {
  protected:
   ExercisesTest() : LessonTest("check") {
@@ -41,7 +46,7 @@ class ExercisesTest : public LessonTest {
 
   // Where anybody may read it.
   std::string Put(const std::string& name, const std::string& source) const {
-    const std::string path = directory_ + "/" + name + ".cc";
+    std::string path = fmt::format("{}/{}.cc", directory_, name);
     std::ofstream(path) << source;
     return path;
   }
@@ -80,8 +85,7 @@ const std::vector<std::pair<std::string, std::string>> kHoles = {
 
 TEST_P(ExercisesTest, EverySolutionIsDone) {
   for (const auto& [exercise, hole] : kHoles) {
-    const std::string source =
-        ReadFile(kExercises + "solutions/" + exercise + ".cc");
+    const std::string source = ReadFile(Solution(exercise));
     EXPECT_EQ(Why(exercise, source), "") << exercise;
   }
 }
@@ -270,7 +274,7 @@ const std::vector<Wrong> kWrong = {
 TEST_P(ExercisesTest, EveryWrongProgramIsToldOfItsMistake) {
   for (const auto& [exercise, name, replacements, says, by_root] : kWrong) {
     if (by_root && as_nobody()) continue;
-    std::string source = ReadFile(kExercises + "solutions/" + exercise + ".cc");
+    std::string source = ReadFile(Solution(exercise));
     for (const auto& [from, to] : replacements) {
       const std::size_t place = source.find(from);
       ASSERT_NE(place, std::string::npos) << exercise << ": " << from;
