@@ -175,6 +175,7 @@ Found OldRootMounted(const XRay& xray) {
     return std::nullopt;
   }
   const Mount* root = MountAt(xray.before.mounts, "/");
+  if (root == nullptr) return std::nullopt;
   for (const Mount& mount : inside->mounts) {
     if (mount.device != root->device || mount.root != root->root) continue;
     return Mistake{

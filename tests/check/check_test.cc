@@ -250,6 +250,14 @@ TEST_P(CheckTest, LocksTheReadersFiles) {
   EXPECT_THAT(document["output"], ElementsAre(refused, refused));
 }
 
+TEST_P(CheckTest, LocksItsOwnProcesses) {
+  const json document = XRay(
+      "cat /proc/1/environ 2>&- && echo environment; "
+      "ls /proc/1/fd/ 2>&- && echo descriptors; "
+      "echo >/proc/1/mem && echo memory; readlink /proc/1/exe; cat");
+  EXPECT_THAT(document["output"], ElementsAre(HasSubstr("cannot create")));
+}
+
 TEST_P(CheckTest, IsLookedAtWhenItIsAtRestAndNotBefore) {
   // Each part of a second is slept away, and what comes after is still seen.
   const json document = XRay(
