@@ -189,9 +189,13 @@ int CheckAll(const Options& options, const Machine& machine) {
     Report report = {.program = program, .exercise = &exercise};
     report.why = "There is no program for it.";
     if (!program.empty()) {
-      if (const auto refused = Guarded(
-              machine, [&] { report = Check({program}, &exercise); })) {
-        return Fail(options, *refused);
+      try {
+        if (const auto refused = Guarded(
+                machine, [&] { report = Check({program}, &exercise); })) {
+          return Fail(options, *refused);
+        }
+      } catch (const UsageError& error) {
+        report.why = error.what();  // The others may be fine.
       }
     }
     if (report.Done()) ++done;

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -286,7 +287,12 @@ std::optional<View> Host::LookFrom(pid_t pid) {
     View view = ViewOf(probe.Run(Describe), pid);
     const std::string root = probe.Run(RootId);
     view.proc_fits = probe.Run([] { return !ExamineProc(); });
-    view.chrooted = root != whole && root != host_root;
+    // After pivot_root(".", "."), the old root is still mounted, on the new.
+    const bool is_stacked =
+        std::ranges::any_of(view.mounts, [&whole](const Mount& mount) {
+          return mount.point == "/" && whole.starts_with(mount.device + " ");
+        });
+    view.chrooted = root != whole && root != host_root && !is_stacked;
     view.other_root = root != host_root;
     return view;
   } catch (const std::exception&) {

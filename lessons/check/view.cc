@@ -10,6 +10,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -45,7 +46,8 @@ std::string CountIpc() {
 std::string RootId() {
   struct stat root = {};
   MUST(stat, "/", &root);
-  return fmt::format("{}:{}", root.st_dev, root.st_ino);
+  return fmt::format("{}:{} {}", major(root.st_dev), minor(root.st_dev),
+                     root.st_ino);
 }
 
 std::string Describe() {

@@ -26,7 +26,8 @@ struct View {
 /// What this process finds, but for its mounts, for ViewOf().
 std::string Describe();
 
-/// The root directory of this process: its file system and its inode.
+/// The root directory of this process: its file system and its inode, as in
+/// "0:21 1".
 std::string RootId();
 
 /// Joins the UTS, IPC, network and mount namespaces of the process that

@@ -167,6 +167,7 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
   std::ofstream(directory + "/user.sh")
       << "#!/bin/sh\nexec unshare --user --map-root-user sh\n";
   fs::permissions(directory + "/user.sh", fs::perms(0755));
+  std::ofstream(directory + "/init") << "not executable\n";
   const Result result = Run({"--all", directory});
   const json document = json::parse(Run({"--all", directory, "--json"}).output);
   fs::remove_all(directory);
@@ -176,6 +177,7 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
       AllOf(HasSubstr("     done     uts        Rename yourself"),
             HasSubstr("     not yet  pid        No process is in a new PID"),
             HasSubstr("     not yet  ipc        It does not compile: error: "),
+            HasSubstr("may not be run (chmod +x)"),
             HasSubstr("     not yet  net        There is no program for it.\n"),
             HasSubstr("     done     user       "),
             HasSubstr("\n2 of 12 exercises done.\n")));

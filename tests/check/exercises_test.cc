@@ -248,7 +248,7 @@ const std::vector<Wrong> kWrong = {
     {"pivot_root",
      "shared",
      {{kPrivate, "getpid()"}},
-     "It wrote \"pivot_root: Invalid argument\"."},
+     "on the host, too: tmpfs on /mnt"},
     {"pivot_root",
      "no mount namespace",
      {{"CLONE_NEWNS | ", ""}},
