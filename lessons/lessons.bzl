@@ -21,14 +21,13 @@ LESSONS = [
     "container",
 ]
 
-def lessons(srcs):
+def lessons():
     """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 
-    Args:
-      srcs: the sources of a lesson, where they are more than NAME.cc.
+    The sources of NAME are NAME.cc and NAME_*, or those in the directory NAME.
     """
     for name in LESSONS:
-        files = srcs.get(name, [name + ".cc"])
+        files = native.glob([name + ".cc", name + "_*", name + "/*"])
         native.genrule(
             name = name + "_source",
             srcs = [file for file in files if file.endswith(".cc")],
