@@ -21,10 +21,13 @@ LESSONS = [
     "container",
 ]
 
-def lessons():
+def lessons(deps):
     """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 
     The sources of NAME are NAME.cc and NAME_*, or those in the directory NAME.
+
+    Args:
+      deps: the libraries that a lesson needs beside common/.
     """
     for name in LESSONS:
         files = native.glob([name + ".cc", name + "_*", name + "/*"])
@@ -45,5 +48,5 @@ def lessons():
         cc_binary(
             name = name,
             srcs = files + [name + "_source.cc"],
-            deps = ["//common/program"],
+            deps = ["//common/program"] + deps.get(name, []),
         )
