@@ -31,13 +31,12 @@ Need Sees(const std::function<bool(const View&)>& met,
 }
 
 Need IsRenamed() {
-  return {
-      [](const XRay& xray) {
-        return xray.Most()->view &&
-               xray.Most()->view->hostname != xray.before.hostname;
-      },
-      "The new UTS namespace still has the host's name: sethostname(2) was "
-      "not called in it."};
+  return {[](const XRay& xray) {
+            return xray.Most()->view &&
+                   xray.Most()->view->hostname != xray.before.hostname;
+          },
+          "The new UTS namespace still has the host's name: sethostname(2) "
+          "was not called in it."};
 }
 
 Need HasPid1() {
@@ -120,11 +119,9 @@ std::vector<Exercise> MakeExercises() {
                  return own == nullptr || Propagation(*own) != "slave";
                });
          },
-         "What the host mounts later does not arrive inside: not all of "
-         "the "
+         "What the host mounts later does not arrive inside: not all of the "
          "mounts are slaves. MS_PRIVATE cuts both ways, MS_SLAVE one; "
-         "without "
-         "MS_REC, only one mount is changed."}}},
+         "without MS_REC, only one mount is changed."}}},
       {"unshare",
        "Move yourself; for a PID, send a child",
        "unshare",
@@ -135,8 +132,7 @@ std::vector<Exercise> MakeExercises() {
                  return inside.Has(CLONE_NEWUTS) && !inside.Has(CLONE_NEWPID);
                });
          },
-         "The program itself is not in a new UTS namespace: unshare(2) "
-         "moves "
+         "The program itself is not in a new UTS namespace: unshare(2) moves "
          "its caller, clone(2) only the child."},
         HasPid1()}},
       {"init", "An init that reaps", "pid", {"zombies"}, {HasPid1()}},
@@ -163,8 +159,7 @@ std::vector<Exercise> MakeExercises() {
        {IsNew(CLONE_NEWNET, "No process is in a new network namespace."),
         Sees(HasLink,
              "Inside, no end of a veth pair is up: move one there (ip link "
-             "set "
-             "NAME netns PID), and bring up both."),
+             "set NAME netns PID), and bring up both."),
         {[](const XRay& xray) { return HasLink(xray.after); },
          "On the host, no end of a veth pair is up."}}},
       {"pivot_root",

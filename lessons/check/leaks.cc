@@ -27,16 +27,14 @@ Found HostRenamed(const XRay& xray) {
   const bool is_new = xray.inside && xray.Most()->Has(CLONE_NEWUTS);
   return Mistake{
       "host-renamed",
-      fmt::format(
-          "{} The host is renamed, too: {} was {}.",
-          is_new ? "Your process is in a new UTS namespace, but the hostname "
-                   "was changed before it was."
-                 : "The hostname was changed without CLONE_NEWUTS.",
-          xray.after.hostname, xray.before.hostname),
+      fmt::format("{} The host is renamed, too: {} was {}.",
+                  is_new ? "Your process is in a new UTS namespace, but the "
+                           "hostname was changed before it was."
+                         : "The hostname was changed without CLONE_NEWUTS.",
+                  xray.after.hostname, xray.before.hostname),
       is_new ? "Call sethostname(2) in the child, not before clone(2)."
              : "Add CLONE_NEWUTS to the flags of clone(2) or unshare(2).",
-      "uts_namespaces(7): \"Changes made to these identifiers are visible "
-      "to "
+      "uts_namespaces(7): \"Changes made to these identifiers are visible to "
       "all other processes in the same UTS namespace\"",
       "uts"};
 }
@@ -50,37 +48,31 @@ Found HostMounted(const XRay& xray) {
   if (std::ranges::find(leaked, "proc on /proc") != leaked.end()) {
     text +=
         " On your machine, ps would have failed from then on, until somebody "
-        "had "
-        "typed umount /proc.";
+        "had typed umount /proc.";
   }
   return Mistake{
       "host-mounted", text,
       is_new ? "After clone(2), and before anything is mounted: "
-               "mount(\"none\", "
-               "\"/\", NULL, MS_REC | MS_PRIVATE, NULL). systemd makes all "
-               "mounts shared."
+               "mount(\"none\", \"/\", NULL, MS_REC | MS_PRIVATE, NULL). "
+               "systemd makes all mounts shared."
              : "Add CLONE_NEWNS to the flags of clone(2) or unshare(2), and "
                "make the mounts private before anything is mounted.",
       "mount_namespaces(7): \"mount(2) and umount(2) events immediately "
-      "under "
-      "this mount will propagate to the other mounts that are members of "
-      "the "
-      "peer group\"",
+      "under this mount will propagate to the other mounts that are members "
+      "of the peer group\"",
       "mount"};
 }
 
 Found HostUnmounted(const XRay& xray) {
   const auto gone = XRay::New(xray.before.mounts, xray.after.mounts);
   if (gone.empty()) return std::nullopt;
-  return Mistake{
-      "host-unmounted",
-      fmt::format("The host has lost mounts: {}.", List(gone)),
-      "Make all mounts private in a new mount namespace before anything is "
-      "unmounted or moved.",
-      "mount_namespaces(7): \"mount(2) and umount(2) events immediately "
-      "under "
-      "this mount will propagate\"",
-      "mount"};
+  return Mistake{"host-unmounted",
+                 fmt::format("The host has lost mounts: {}.", List(gone)),
+                 "Make all mounts private in a new mount namespace before "
+                 "anything is unmounted or moved.",
+                 "mount_namespaces(7): \"mount(2) and umount(2) events "
+                 "immediately under this mount will propagate\"",
+                 "mount"};
 }
 
 Found HostMadePrivate(const XRay& xray) {
@@ -94,11 +86,9 @@ Found HostMadePrivate(const XRay& xray) {
           "host-propagation",
           fmt::format("The host's own mount on {} was {} and is {} now.",
                       was.point, Propagation(was), Propagation(is)),
-          "Change the propagation in the child, when it is in its new "
-          "mount "
+          "Change the propagation in the child, when it is in its new mount "
           "namespace.",
-          "mount_namespaces(7): \"The propagation type is a "
-          "per-mount-point "
+          "mount_namespaces(7): \"The propagation type is a per-mount-point "
           "setting\"",
           "mount"};
     }
@@ -118,9 +108,8 @@ Found HostIpc(const XRay& xray) {
                   xray.after.ipc),
       is_new ? "Make it in the child, not before clone(2)."
              : "Add CLONE_NEWIPC to the flags of clone(2) or unshare(2).",
-      "ipc_namespaces(7): \"Objects created in an IPC namespace are "
-      "visible to "
-      "all other processes that are members of that namespace\"",
+      "ipc_namespaces(7): \"Objects created in an IPC namespace are visible "
+      "to all other processes that are members of that namespace\"",
       "ipc"};
 }
 

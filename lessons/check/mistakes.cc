@@ -57,8 +57,8 @@ Found NotIsolated(const XRay& xray) {
   if (!xray.inside || xray.Most()->isolated != 0) return std::nullopt;
   return Mistake{
       "nothing-new", "None of its processes is in a new namespace.",
-      "Look at what clone(2) or unshare(2) returned: -1 is a "
-      "failure, and perror(3) says which.",
+      "Look at what clone(2) or unshare(2) returned: -1 is a failure, and "
+      "perror(3) says which.",
       "namespaces(7): \"new namespaces are created for each flag, and the "
       "child process is made a member of those namespaces\"",
       "clone"};
@@ -68,8 +68,7 @@ Found PidWithoutFork(const XRay& xray) {
   if (xray.without_child.empty()) return std::nullopt;
   return Mistake{
       "no-fork",
-      "A process has called unshare(CLONE_NEWPID) and kept its own PID: "
-      "only "
+      "A process has called unshare(CLONE_NEWPID) and kept its own PID: only "
       "its next child is in the new PID namespace, and it has none.",
       "Call fork(2) after unshare(2), and go on in the child.",
       "pid_namespaces(7): \"These calls do not, however, change the PID "
@@ -85,17 +84,15 @@ Found OldProc(const XRay& xray) {
   }
   const Mount* proc = MountAt(inside->mounts, "/proc");
   const bool has_proc = proc != nullptr && proc->type == "proc";
-  return Mistake{
-      "old-proc",
-      has_proc ? "In the new PID namespace, /proc is still the host's: ps "
-                 "lists the host's processes."
-               : "In the new PID namespace, there is no /proc.",
-      "Mount a new proc on /proc, in a new mount namespace with private "
-      "mounts.",
-      "pid_namespaces(7): \"mount a new procfs instance at /proc so that "
-      "tools "
-      "such as ps(1) work correctly\"",
-      "mount"};
+  return Mistake{"old-proc",
+                 has_proc ? "In the new PID namespace, /proc is still the "
+                            "host's: ps lists the host's processes."
+                          : "In the new PID namespace, there is no /proc.",
+                 "Mount a new proc on /proc, in a new mount namespace with "
+                 "private mounts.",
+                 "pid_namespaces(7): \"mount a new procfs instance at /proc "
+                 "so that tools such as ps(1) work correctly\"",
+                 "mount"};
 }
 
 Found Unmapped(const XRay& xray) {
@@ -116,8 +113,7 @@ Found Unmapped(const XRay& xray) {
              : "Write \"deny\" to /proc/self/setgroups, and then \"0 GID 1\" "
                "to /proc/self/gid_map.",
       "user_namespaces(7): \"an unmapped user ID is converted to the "
-      "overflow "
-      "user ID\"",
+      "overflow user ID\"",
       "user"};
 }
 
@@ -129,8 +125,7 @@ Found Zombies(const XRay& xray) {
                   xray.zombies.front()),
       "PID 1 adopts orphans: let it call wait(2) in a loop, for any child.",
       "wait(2): \"A child that terminates, but has not been waited for "
-      "becomes "
-      "a 'zombie'\"",
+      "becomes a 'zombie'\"",
       "pid"};
 }
 
@@ -142,12 +137,10 @@ Found LoDown(const XRay& xray) {
   }
   return Mistake{
       "lo-down",
-      "In the new network namespace lo is down: not even 127.0.0.1 "
-      "answers.",
-      "Bring lo up inside: ip link set lo up, or SIOCSIFFLAGS with "
-      "IFF_UP.",
-      "network_namespaces(7): \"isolation of the system resources "
-      "associated with networking: network devices\"",
+      "In the new network namespace lo is down: not even 127.0.0.1 answers.",
+      "Bring lo up inside: ip link set lo up, or SIOCSIFFLAGS with IFF_UP.",
+      "network_namespaces(7): \"isolation of the system resources associated "
+      "with networking: network devices\"",
       "net"};
 }
 
@@ -156,16 +149,14 @@ Found Chrooted(const XRay& xray) {
   if (inside == nullptr || !inside->view || !inside->view->chrooted) {
     return std::nullopt;
   }
-  return Mistake{
-      "chroot",
-      "The root was changed by chroot(2), and the old one is still there: "
-      "root "
-      "leaves by a second chroot(2) and \"..\".",
-      "Call pivot_root(2) in a new mount namespace, and unmount the old "
-      "root.",
-      "chroot(2): \"it is not intended to be used for any kind of security "
-      "purpose\"",
-      "chroot"};
+  return Mistake{"chroot",
+                 "The root was changed by chroot(2), and the old one is "
+                 "still there: root leaves by a second chroot(2) and \"..\".",
+                 "Call pivot_root(2) in a new mount namespace, and unmount "
+                 "the old root.",
+                 "chroot(2): \"it is not intended to be used for any kind of "
+                 "security purpose\"",
+                 "chroot"};
 }
 
 Found OldRootMounted(const XRay& xray) {
@@ -178,28 +169,27 @@ Found OldRootMounted(const XRay& xray) {
   if (root == nullptr) return std::nullopt;
   for (const Mount& mount : inside->mounts) {
     if (mount.device != root->device || mount.root != root->root) continue;
-    return Mistake{
-        "old-root",
-        fmt::format("The old root is still mounted, on {}: all of the host's "
-                    "files are there.",
-                    mount.point),
-        "After pivot_root(2): umount2(old, MNT_DETACH).",
-        "pivot_root(2): \"umount2(\".\", MNT_DETACH);\"", "chroot"};
+    return Mistake{"old-root",
+                   fmt::format("The old root is still mounted, on {}: all of "
+                               "the host's files are there.",
+                               mount.point),
+                   "After pivot_root(2): umount2(old, MNT_DETACH).",
+                   "pivot_root(2): \"umount2(\".\", MNT_DETACH);\"",
+                   "chroot"};
   }
   return std::nullopt;
 }
 
 Found ParentGone(const XRay& xray) {
   if (!xray.parent_gone) return std::nullopt;
-  return Mistake{
-      "parent-gone",
-      "The program has ended, and its child goes on by itself: "
-      "nobody waits for it.",
-      "Call waitpid(2) in the parent. A macro that calls exit(3) "
-      "needs braces around both statements.",
-      "wait(2): \"used to wait for state changes in a child of the "
-      "calling process\"",
-      "clone"};
+  return Mistake{"parent-gone",
+                 "The program has ended, and its child goes on by itself: "
+                 "nobody waits for it.",
+                 "Call waitpid(2) in the parent. A macro that calls exit(3) "
+                 "needs braces around both statements.",
+                 "wait(2): \"used to wait for state changes in a child of "
+                 "the calling process\"",
+                 "clone"};
 }
 
 // What a call that failed usually needs, by what the program wrote of it.
@@ -227,8 +217,7 @@ Found Ended(const XRay& xray) {
   const Observation& seen = xray.observation;
   if (seen.moment != Moment::kEnded) return std::nullopt;
   std::string text = fmt::format(
-      "The program ended ({}) before it waited for anything, so only what "
-      "it "
+      "The program ended ({}) before it waited for anything, so only what it "
       "left on the host could be seen.",
       DescribeStatus(seen.status.value_or(0)));
   std::string mend = "Let it run a shell inside, or read a line.";
