@@ -94,7 +94,7 @@ std::vector<Seen> Shown(const json& run) {
     if (seen.name == "clone") {
       std::erase_if(seen.pieces, [](const std::string& piece) {
         return std::isupper(static_cast<unsigned char>(piece[0])) == 0 ||
-               piece == "Child";
+               piece == "Child" || piece == "NULL";
       });
       // To clone(2) that flag is a part of the signal.
       if (seen.pieces.erase("CLONE_NEWTIME") > 0) {
