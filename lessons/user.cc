@@ -22,21 +22,21 @@ namespace steps {
 
 const Probe kUid{"uid", "geteuid(2)", geteuid};
 const Probe kGid{"gid", "getegid(2)", getegid};
-const auto kCapabilities =
-    FieldProbe("capabilities", "/proc/self/status", "CapEff");
+const auto kCaps = FieldProbe("capabilities", "/proc/self/status", "CapEff");
 const auto kNamespace = LinkProbe("user namespace", "/proc/self/ns/user");
 const auto kOverflow = FileProbe("overflow", "/proc/sys/kernel/overflowuid");
 const auto kSetgroups = FileProbe("setgroups", "/proc/self/setgroups");
 const Probe kHostname{"hostname", "uname(2)",
                       [] { return std::string(Uname().nodename); }};
-// awk(1) reads its own status: what execve(2) has left.
+// grep(1) reads its own status: what execve(2) has left.
 const Probe kAfterExec{
-    "", "$ awk '/CapEff/{print $2}' /proc/self/status", [] {
-      return RunTool({"awk", "/CapEff/{print $2}", "/proc/self/status"});
+    "after execve", "$ grep CapEff /proc/self/status", [] {
+      const auto line = RunTool({"grep", "CapEff", "/proc/self/status"});
+      return line.substr(line.find('\t') + 1);
     }};
 
 static Evidence AskWho(Process& process) {
-  return process.Ask(kUid, kGid, kCapabilities, kNamespace);
+  return process.Ask(kUid, kGid, kCaps, kNamespace);
 }
 
 // The owner of a file that the process `pid` has open.
@@ -83,19 +83,19 @@ static void Teach(Lesson& lesson) {
   lesson.Step("With CLONE_NEWUSER, it has all capabilities, and no uid",
               "CapEff has one bit for each capability.");
   Process inside = outside.Clone("inside", CLONE_NEWUSER);
-  const Evidence unmapped = AskWho(inside);
-  lesson.Answer(unmapped[kUid], "It stands for any uid that is not mapped.");
+  const Evidence fresh = AskWho(inside);
+  lesson.Answer(fresh[kUid], "It stands for any uid that is not mapped.");
   const int last = std::stoi(ReadText("/proc/sys/kernel/cap_last_cap"));
   lesson.Claim("In a new user namespace, a child has all capabilities.",
-               unmapped[kNamespace] != before[kNamespace] &&
-                   unmapped[kCapabilities] ==
-                       fmt::format("{:016x}", (2ULL << last) - 1));
+               fresh[kCaps] == fmt::format("{:016x}", (2ULL << last) - 1) &&
+                   fresh[kNamespace] != before[kNamespace]);
   lesson.Claim("Without a map, its uid is the overflow uid.",
-               unmapped[kUid] == outside.Ask(kOverflow));
+               fresh[kUid] == outside.Ask(kOverflow));
   const std::string left = inside.Ask(kAfterExec);
   lesson.Claim("execve(2) drops the capabilities of a process without a map.",
-               IsMissing(left) ? Outcome{std::nullopt, left}
-                               : Outcome{left == "0000000000000000"});
+               IsMissing(left)
+                   ? Outcome{std::nullopt, "grep is not installed."}
+                   : Outcome{left == "0000000000000000"});
 
   lesson.Step("A map makes it root; setgroups(2) is denied first",
               "A map: the first ID inside, the first outside, how many.");

@@ -60,7 +60,7 @@ TEST_P(UserTest, OutsideIsAnOrdinaryUserAndInsideIsRoot) {
   EXPECT_THAT(Values(run, "outside", "capabilities"), ElementsAre(none));
   EXPECT_THAT(Values(run, "inside", "capabilities"),
               ElementsAre(MatchesRegex("0+1f+")));
-  EXPECT_THAT(Values(run, "inside", ""), ElementsAre(none));
+  EXPECT_THAT(Values(run, "inside", "after execve"), ElementsAre(none));
   EXPECT_EQ(Found(run), "65534");
   for (const std::string id : {"uid", "gid"}) {
     EXPECT_THAT(Values(run, "outside", id), ElementsAre(Id()));
