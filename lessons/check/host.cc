@@ -5,14 +5,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
-#include <linux/close_range.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,8 +19,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
+#include <iterator>
 #include <sstream>
 
 #include "common/kernel/call.h"
@@ -30,6 +28,7 @@
 #include "common/kernel/sockets.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
+#include "lessons/check/launch.h"
 #include "lessons/check/root.h"
 
 namespace steps {
@@ -95,49 +94,6 @@ void SetUpHost() {
   MUST(prctl, PR_SET_DUMPABLE, 0);
 }
 
-void Limit() {
-  for (const auto& [resource, limit] :
-       std::array<std::pair<__rlimit_resource, rlim_t>, 3>{
-           {{RLIMIT_NPROC, 100},
-            {RLIMIT_FSIZE, rlim_t{64} << 20},
-            {RLIMIT_CORE, 0}}}) {
-    const rlimit both = {limit, limit};
-    MUST(setrlimit, resource, &both);
-  }
-}
-
-// A child of the host's becomes `argv`, as a job on the terminal.
-pid_t Launch(const std::vector<std::string>& argv,
-             const std::string& directory) {
-  const pid_t pid = MUST(fork);
-  if (pid != 0) return pid;
-  try {
-    MUST(setpgid, 0, 0);
-    std::signal(SIGTTOU, SIG_IGN);
-    MUST(tcsetpgrp, STDIN_FILENO, getpid());
-    std::signal(SIGTTOU, SIG_DFL);
-    std::signal(SIGINT, SIG_DFL);
-    MUST(dup2, STDIN_FILENO, STDOUT_FILENO);
-    MUST(dup2, STDIN_FILENO, STDERR_FILENO);
-    MUST(close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    Limit();
-    MUST(clearenv);
-    for (const auto& [name, value] :
-         {std::pair("HOME", "/root"), std::pair("TERM", "dumb"),
-          std::pair("PATH",
-                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:"
-                    "/usr/bin:/sbin:/bin")}) {
-      MUST(setenv, name, value, 1);
-    }
-    MUST(chdir, directory.c_str());
-    execv(argv[0].c_str(), ExecArguments(argv).data());
-    throw CallError(errno, fmt::format("execv(\"{}\")", argv[0]));
-  } catch (const std::exception& error) {
-    Complain(fmt::format("{}\n", error.what()));
-  }
-  _exit(127);
-}
-
 // In the host: the program, and its wait status.
 pid_t program = -1;
 std::optional<int> program_status;
@@ -155,17 +111,16 @@ Ended ReapAll() {
   return {program_status.has_value(), program_status.value_or(0)};
 }
 
-std::vector<int> Pids(pid_t pid) {
-  std::istringstream words(
-      ReadField(fmt::format("/proc/{}/status", pid), "NSpid"));
-  std::vector<int> pids;
-  for (int each = 0; words >> each;) pids.push_back(each);
-  return pids;
+// The PIDs of a process, one per level.
+std::vector<int> Pids(const std::string& proc) {
+  std::istringstream words(ReadField(proc + "/status", "NSpid"));
+  return {std::istream_iterator<int>(words), {}};
 }
 
 // The jail is a level below this process, and the host one below the jail.
 int PidAtLevel(pid_t pid, std::size_t below) {
-  return Pids(pid).at(Pids(getpid()).size() - 1 + below);
+  return Pids(fmt::format("/proc/{}", pid))
+      .at(Pids("/proc/self").size() - 1 + below);
 }
 
 }  // namespace
@@ -253,10 +208,9 @@ std::string Host::Read() {
   // As much as a program can write meanwhile, and no more.
   while (text.size() < 65536 &&
          (size = read(terminal_.get(), buffer.data(), buffer.size())) > 0) {
-    for (ssize_t i = 0; i < size; ++i) {
-      if (buffer[i] != '\r') text += buffer[i];
-    }
+    text.append(buffer.data(), static_cast<std::size_t>(size));
   }
+  std::erase(text, '\r');
   return text;
 }
 

@@ -26,13 +26,11 @@ static void Must(long result, const char* call) {
 }
 
 static int Child(void*) {
-  Must(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-       "private");
+  Must(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "private");
   Must(mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), "mount tmpfs");
   Must(chdir("/mnt"), "chdir");
   Must(mkdir("usr", 0755), "mkdir usr");
-  Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr),
-       "bind /usr");
+  Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr), "bind /usr");
   Must(symlink("usr/bin", "bin"), "symlink bin");
   Must(symlink("usr/lib", "lib"), "symlink lib");
   Must(symlink("usr/lib64", "lib64"), "symlink lib64");

@@ -20,14 +20,12 @@ static void Must(long result, const char* call) {
 }
 
 static void ChangeRoot() {
-  Must(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-       "private");
+  Must(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "private");
   Must(mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), "mount tmpfs");
   Must(chdir("/mnt"), "chdir");
   Must(mkdir("proc", 0755), "mkdir proc");
   Must(mkdir("usr", 0755), "mkdir usr");
-  Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr),
-       "bind /usr");
+  Must(mount("/usr", "usr", nullptr, MS_BIND | MS_REC, nullptr), "bind /usr");
   Must(symlink("usr/bin", "bin"), "symlink bin");
   Must(symlink("usr/lib", "lib"), "symlink lib");
   Must(symlink("usr/lib64", "lib64"), "symlink lib64");
@@ -46,8 +44,8 @@ static int Child(void*) {
 }
 
 int main() {
-  const int flags = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID |
-                    CLONE_NEWNS | CLONE_NEWNET | SIGCHLD;
+  const int flags = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNS |
+                    CLONE_NEWNET | SIGCHLD;
   const pid_t child = clone(Child, stack + sizeof stack, flags, nullptr);
   Must(child, "clone");
   waitpid(child, nullptr, 0);

@@ -34,8 +34,7 @@ int main() {
   close(ready[0]);
   char pair[128];
   snprintf(pair, sizeof pair,
-           "ip link add outside type veth peer name inside netns %d",
-           child);
+           "ip link add outside type veth peer name inside netns %d", child);
   if (system(pair) != 0) return 1;
   if (system("ip link set outside up") != 0) return 1;
   if (write(ready[1], "x", 1) != 1) return 1;
