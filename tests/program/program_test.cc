@@ -37,6 +37,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using testing::_;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -198,7 +199,7 @@ TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
   EXPECT_EQ(json::parse(document.output)["verdict"], "cannot run");
   ExpectExit(
       RunIt(IsRefused, {"--markdown"}), 77,
-      AllOf(HasSubstr("\n**cannot run** unshare(CLONE_NEWUSER): No space "
+      AllOf(HasSubstr("\n- **cannot run** unshare(CLONE_NEWUSER): No space "
                       "left on device (ENOSPC)\n\n- **cause** "),
             HasSubstr("\n- **remedy** ")),
       result.errors);
@@ -399,7 +400,7 @@ TEST(RunLesson, HasATaskForTheReadersWords) {
               AllOf(HasSubstr("\n  word\n  one\n"), Not(HasSubstr("hold"))));
   EXPECT_THAT(RunTask({}).output, HasSubstr("1 of 1 claims hold."));
   EXPECT_THAT(RunTask({"--help"}).output,
-              HasSubstr("//lessons:example -- one two    show the words\n"));
+              ContainsRegex("//lessons:example -- one two +show the words\n"));
   EXPECT_EQ(
       json::parse(RunTask({"--json", "one"}).output)["tables"][0]["rows"][0][0],
       "one");
@@ -411,20 +412,16 @@ TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
 }
 
 TEST(RunLesson, RefusesWordsThatItCannotUse) {
-  const std::string document = "what runs a command leaves no document";
-  const std::string drawing = "what runs a command leaves no drawing";
   for (const auto& [words, error] : std::map<std::string, std::string>{
            {"bad", "a bad word"},
            {"--nonsense", "there is no option --nonsense"},
            {"--shell one", "--shell takes no WORD…"},
            {"--step one", "--step takes no WORD…"},
            {"--code one", "--code takes no WORD…"},
-           {"--json one", document},
-           {"--markdown one", document},
-           {"--cast /dev/null one", document},
-           {"--save file one", document},
-           {"--dot one", drawing},
-           {"--svg one", drawing}}) {
+           {"--auto 1 one", "--auto takes no WORD…"},
+           {"--json one", "--json takes no WORD…"},
+           {"--cast /dev/null one", "--cast takes no WORD…"},
+           {"--svg one", "--svg takes no WORD…"}}) {
     ExpectExit(RunTask(Split(words), true), 2, _,
                AllOf(HasSubstr("example: " + error + "\n"), kTry));
   }
@@ -493,29 +490,27 @@ TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
   Terminal terminal(LessonCommand(HasInside, {"--step", "--color=never"}, [] {
     setenv("BUILD_WORKING_DIRECTORY", "/", 1);
   }));
-  terminal.ReadTo("1  One\r\n[Enter: run this step   q: quit]");
+  terminal.ReadTo("1  One\r\n[Enter: run this step   q Enter: quit]");
   terminal.Type("\n");
-  terminal.ReadTo("2  Two\r\n[Enter: run this step   s: a shell inside");
-  terminal.Type("s");
+  terminal.ReadTo("2  Two\r\n[Enter: run this step   s Enter: a shell inside");
+  terminal.Type("s\n");
   terminal.ReadTo("[inside example] ");
   terminal.Type("exit\n");
-  terminal.ReadTo("q: quit]");
+  terminal.ReadTo("q Enter: quit]");
   terminal.Type("\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
   EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
 }
 
 TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
-  for (const char* keys : {"\nq", "\n\x03"}) {
-    Terminal terminal(LessonCommand(HasInside, {"--step"}));
-    for (const char* key = keys; *key != '\0'; ++key) {
-      terminal.ReadTo("q: quit");
-      terminal.AwaitKeys();
-      terminal.Type({key, 1});
-    }
+  for (const char* keys : {"q\n", "\x03", "\x04"}) {
+    Terminal terminal(LessonCommand(HasInside, {"--step", "--color=never"}));
+    terminal.ReadTo("q Enter: quit]");
+    terminal.Type("\n");
+    terminal.ReadTo("q Enter: quit]");
+    terminal.Type(keys);
     EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
-    EXPECT_TRUE(terminal.IsUsual());
     EXPECT_THAT(Survivors(), IsEmpty());
   }
 }
