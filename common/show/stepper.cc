@@ -80,22 +80,21 @@ void Stepper::Page(std::string_view text) {
   const std::vector<std::string_view> lines = Lines(text);
   // The last row is for the keys.
   const std::size_t rows = SizeOf(fd_).ws_row - 1;
+  if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
   block_ = 0;
-  if (used_ > 0 && used_ + lines.size() > rows) TurnPage();
   for (const std::string_view line : lines) {
-    if (used_ == rows) TurnPage();
+    if (used_ == rows) {
+      Pause("more");
+      block_ = 0;
+    }
     WriteOutput(fd_, line);
     ++block_;
     ++used_;
   }
 }
 
-void Stepper::TurnPage() {
-  Pause("more");
-  block_ = used_ = 0;
-}
-
 std::optional<int> Stepper::Pause(const std::string& what, int answers) {
+  used_ = 0;
   while (true) {
     const bool has_inside = options_.has_inside();
     const std::string line = Ask(fmt::format(

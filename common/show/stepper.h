@@ -39,7 +39,6 @@ class Stepper : public Renderer {
  private:
   // Writes `text`, not more of it at once than fits the screen.
   void Page(std::string_view text);
-  void TurnPage();
 
   // Waits for the reader to go on: with Enter, or with the number of an answer,
   // which it gives. `what` says what Enter does.

@@ -518,7 +518,7 @@ TEST_P(EveryLesson, ListsTheLinesOfItsSource) {
     const std::string text = match[2].str().substr(match[2].length() > 0);
     EXPECT_THAT(lines[number], testing::EndsWith(text)) << line;
   }
-  EXPECT_GT(count, 20U);
+  EXPECT_GT(count, 15U);
 }
 
 constexpr const char* kPrompt = "q Enter: quit]";
