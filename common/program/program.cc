@@ -65,15 +65,6 @@ std::string Header(const About& about, const std::optional<Task>& task) {
   return header;
 }
 
-std::string Footer(bool runs_command) {
-  return fmt::format(
-      "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
-      "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
-      runs_command
-          ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
-          : "");
-}
-
 // Reads the command line. Nothing when it only asked for help or the version.
 // Throws CLI::ParseError, UsageError and OutputError.
 std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
@@ -85,7 +76,12 @@ std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
     app.get_formatter()->label("OPTIONS",
                                fmt::format("OPTIONS] [{}", task->words));
   }
-  app.footer(Footer(task && task->runs_command));
+  app.footer(fmt::format(
+      "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
+      "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
+      task && task->runs_command
+          ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
+          : ""));
   Options options;
   const auto flag = [&app](const std::string& name, bool& value,
                            const std::string& help) {
@@ -272,12 +268,10 @@ class Run {
     if (!options_.step) return MakeTextRenderer(write, options_.color);
     return std::make_unique<Stepper>(
         options_.fd,
-        Stepper::Options{
-            .color = options_.color,
-            .keys = isatty(STDIN_FILENO) == 1 && isatty(options_.fd) == 1,
-            .pause = options_.pause,
-            .has_inside = [] { return Inside().has_value(); },
-            .run_shell = [this] { ShellIn(Inside().value()); }});
+        Stepper::Options{.color = options_.color,
+                         .pause = options_.pause,
+                         .has_inside = [] { return Inside().has_value(); },
+                         .run_shell = [this] { ShellIn(Inside().value()); }});
   }
 
   void Render(const Event& event) {

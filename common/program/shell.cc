@@ -1,7 +1,6 @@
 #include "common/program/shell.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -47,15 +46,15 @@ Descriptor OpenProcess(pid_t pid) {
       Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
 }
 
-// Starts a child for `body`, which becomes another program. Where it cannot, it
-// says so and ends.
+// Starts a child for `body`, which becomes another program, or gives the exit
+// status.
 template <typename Body>
 pid_t Fork(const Body& body) {
   const pid_t pid = MUST(fork);
   if (pid != 0) return pid;
   try {
     MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
-    body();
+    _exit(body());
   } catch (const std::exception& error) {
     Complain(fmt::format("{}\n", error.what()));
   }
@@ -69,7 +68,8 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // the SIGHUP of a terminal that goes away.
   sigset_t all;
   sigfillset(&all);
-  MUST(sigprocmask, SIG_BLOCK, &all, nullptr);
+  sigset_t before;
+  MUST(sigprocmask, SIG_BLOCK, &all, &before);
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const Descriptor lesson = OpenProcess(getppid());
   OutliveParent();
@@ -83,7 +83,8 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   const Descriptor shell = OpenProcess(Fork([&] {
     const int rest = flags & ~in_children;
     if (rest != 0) MUST(setns, inside.get(), rest);
-    BecomeShell(prompt);
+    MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+    return BecomeCommand({}, prompt);
   }));
 
   std::array<pollfd, 2> ends = {
@@ -107,21 +108,14 @@ void GiveTerminalTo(pid_t foreground) {
   tcsetpgrp(STDIN_FILENO, foreground);
 }
 
-void BecomeShell(const std::string& prompt) {
-  sigset_t none;
-  sigemptyset(&none);
-  MUST(sigprocmask, SIG_SETMASK, &none, nullptr);
-  MUST(setenv, "PS1", prompt.c_str(), 1);
-  // The reader's own start-up files would replace the prompt, and the reader's
-  // own history would keep what is typed here.
-  MUST(setenv, "HISTFILE", "", 1);
-  execvp("bash", ExecArguments({"bash", "--norc"}).data());
-  throw CallError(errno, "execvp(\"bash\")");
-}
-
-int BecomeCommand(const std::vector<std::string>& command,
-                  const std::string& prompt) {
-  if (command.empty()) BecomeShell(prompt);
+int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
+  if (command.empty()) {
+    MUST(setenv, "PS1", prompt.c_str(), 1);
+    // The reader's own start-up files would replace the prompt, and the
+    // reader's own history would keep what is typed here.
+    MUST(setenv, "HISTFILE", "", 1);
+    command = {"bash", "--norc"};
+  }
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
   if (error == ENOENT) {
@@ -135,15 +129,12 @@ int BecomeCommand(const std::vector<std::string>& command,
 
 int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
-  // What is typed is the command's to obey, or not. system(3).
-  const auto on_keys = [](auto* handler) {
-    std::signal(SIGINT, handler);
-    std::signal(SIGQUIT, handler);
-  };
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  const pid_t pid = Fork([&] { _exit(BecomeCommand(command, prompt)); });
-  on_keys(SIG_IGN);
+  const pid_t pid = Fork([&] { return BecomeCommand(command, prompt); });
+  // What is typed is the command's to obey, or not. system(3).
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGQUIT, SIG_IGN);
   int status = 0;
   while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
   }
@@ -167,34 +158,31 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags) {
   const std::string directory = fmt::format("/proc/{}/ns", pid);
-  std::vector<std::string_view> names;  // Of the links in it.
+  std::string readlink = "readlink";
+  std::string in_directory = fmt::format("(cd {} && readlink", directory);
   std::string setns = "bazel run //lessons:setns --";
   std::string nsenter = fmt::format("nsenter --target {}", pid);
   bool is_kind = false;  // Whether the lesson is about one that is joined.
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
-    names.push_back(kind.proc_name);
+    const std::string link = fmt::format(" {}/{}", directory, kind.proc_name);
+    readlink += link;
+    in_directory += fmt::format(" {}", kind.proc_name);
     nsenter += fmt::format(" --{}", kind.name);
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
     // Without the PID namespace that a /proc is of, it is of little use.
-    if (kind.name == lesson || kind.flag == CLONE_NEWPID) {
-      setns += fmt::format(" {}/{}", directory, kind.proc_name);
-    }
+    if (kind.name == lesson || kind.flag == CLONE_NEWPID) setns += link;
     if (kind.name == lesson) is_kind = true;
   }
-  std::string readlink =
-      fmt::format("readlink {}/{}", directory,
-                  fmt::join(names, fmt::format(" {}/", directory)));
-  // The screen indents it by five.
-  if (readlink.size() > 75)
-    readlink =
-        fmt::format("(cd {} && readlink {})", directory, fmt::join(names, " "));
-  if (flags == AllFlags())
+  if (flags == AllFlags()) {
     nsenter =
         fmt::format("nsenter --target {} --all --preserve-credentials", pid);
+  }
+  // The screen indents it by five.
   std::vector<std::string> commands = {
-      readlink, fmt::format("cat /proc/{}/uid_map", pid)};
+      readlink.size() <= 75 ? readlink : in_directory + ")",
+      fmt::format("cat /proc/{}/uid_map", pid)};
   if (is_kind) commands.push_back(setns);
   commands.push_back(nsenter);
   return commands;

@@ -110,7 +110,7 @@ std::optional<int> Stepper::Pause(const std::string& what, int answers) {
 }
 
 std::string Stepper::Ask(const std::string& keys) const {
-  if (!options_.keys) {
+  if (isatty(STDIN_FILENO) == 0 || isatty(fd_) == 0) {
     poll(nullptr, 0, static_cast<int>(options_.pause->count()));
     return "";
   }

@@ -24,8 +24,7 @@ class Stepper : public Renderer {
  public:
   struct Options {
     bool color = false;
-    bool keys = false;  // Whether stdin is a terminal, to go on with Enter.
-    // After this time it goes on by itself.
+    // After this time it goes on by itself: without it, on a terminal only.
     std::optional<std::chrono::milliseconds> pause;
     std::function<bool()> has_inside;  // Whether a shell can be run inside,
     std::function<void()> run_shell;   // and how.

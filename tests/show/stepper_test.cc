@@ -41,8 +41,7 @@ Command Show(const std::vector<Event>& events, bool has_inside = false,
     setenv("TERM", term, 1);
     Stepper stepper(
         STDOUT_FILENO,
-        {.keys = isatty(STDIN_FILENO) == 1,
-         .pause = pause,
+        {.pause = pause,
          .has_inside = [=] { return has_inside; },
          .run_shell = [] { WriteOutput(STDOUT_FILENO, "the shell\n"); }});
     try {
