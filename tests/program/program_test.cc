@@ -121,6 +121,17 @@ Before Replace(const Words& files, int first = STDOUT_FILENO) {
   };
 }
 
+// A program that passes for Graphviz.
+Before FakeDot(const std::string& script) {
+  return [=] {
+    std::string directory = testing::TempDir() + "/dot.XXXXXX";
+    Check(mkdtemp(directory.data()) == nullptr ? -1 : 0, "mkdtemp()");
+    WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
+             "#!/bin/sh\n" + script + "\n");
+    setenv("PATH", (directory + ":/usr/bin:/bin").c_str(), 1);
+  };
+}
+
 // stdout is a pipe that nobody reads any more, as behind `| head -1`.
 void BreakPipe() {
   std::array<int, 2> ends = {};
@@ -285,14 +296,20 @@ TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
              "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
              "  cause   Graphviz, which draws, is not installed.\n"
              "  remedy  sudo apt-get install graphviz\n");
-  std::string directory = "/tmp/program_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
-           "#!/bin/sh\nexit 3\n");
-  const std::string path = directory + ":/usr/bin:/bin";
-  ExpectExit(RunIt(never, {"--svg"}, [&] { setenv("PATH", path.c_str(), 1); }),
-             1, IsEmpty(), "example: dot -Tsvg failed\n");
-  std::filesystem::remove_all(directory);
+  ExpectExit(RunIt(never, {"--svg"}, FakeDot("exit 3")), 1, IsEmpty(),
+             "example: dot -Tsvg failed\n");
+}
+
+TEST(RunLesson, HandsTheGraphToDotAndToNobodyElse) {
+  const Teach teach = [](Lesson& lesson) {
+    HasInside(lesson);
+    const std::string open = RunTool({"ls", "-l", "/proc/self/fd"});
+    lesson.Claim("Not here.", open.find("memfd:graph") == std::string::npos);
+  };
+  ExpectExit(
+      RunIt(teach, {"--svg"}, FakeDot("ls -l /proc/self/fd; cat $2")), 0,
+      AllOf(HasSubstr("\ngraph lesson {"), Not(HasSubstr("memfd:graph"))),
+      IsEmpty());
 }
 
 // A file, and its path for --save and --cast.
