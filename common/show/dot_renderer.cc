@@ -161,7 +161,7 @@ class DotRenderer : public Renderer {
       for (const auto& [id, members] : members_of) {
         std::string inode = fmt::to_string(id.second);
         if (!drawn_.empty() && !drawn_.contains(id)) {
-          inode = "<B>" + inode + " new</B>";
+          inode = fmt::format("<B>{} new</B>", inode);
         }
         rows[members] += Row(kind.name, inode);
         drawn.insert(id);

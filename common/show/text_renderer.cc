@@ -48,7 +48,8 @@ std::vector<std::string> Fold(std::string_view text, std::size_t width) {
     std::string_view head = Head(rest, width);
     // A space right behind the head is as good a place to break.
     const std::size_t space = rest.rfind(' ', head.size());
-    if (space != rest.npos && space > 0) head = rest.substr(0, space);
+    if (space != std::string_view::npos && space > 0)
+      head = rest.substr(0, space);
     lines.emplace_back(head);
     rest.remove_prefix(head.size());
     if (rest.starts_with(' ')) rest.remove_prefix(1);
@@ -251,7 +252,7 @@ class TextRenderer : public Renderer {
       for (std::size_t column = 0; column < row.size(); ++column) {
         const std::string cell = Shorten(row[column], widths[column]);
         text += std::string(blanks, ' ') +
-                Paint(&row == &rows[0] ? kDim : look(row, column), cell);
+                Paint(&row == &rows.front() ? kDim : look(row, column), cell);
         blanks = widths[column] - Width(cell) + kGap;
       }
       text += "\n";
