@@ -1,6 +1,7 @@
 #include "common/show/renderer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -118,7 +119,8 @@ TEST(TextRenderer, OpensWithTheTitleTheManPageTheKernelAndThePrivilege) {
     Opening opening = kOpening;
     opening.uid = uid;
     opening.privilege = privilege;
-    EXPECT_EQ(Text({opening}), title + "Linux 6.1.0, " + said + ".\n");
+    EXPECT_EQ(Text({opening}),
+              fmt::format("{}Linux 6.1.0, {}.\n", title, said));
   }
 }
 
@@ -184,7 +186,7 @@ TEST(TextRenderer, LaysOutEachEvent) {
             "\n1  One\n" + listed + "  9 g();\n    lessons/b.cc\n  1 h();\n"},
            {"in each step anew",
             {Step{1, "One", "", {}, code}, Step{2, "Two", "", {}, code}},
-            "\n1  One\n" + listed + "\n2  Two\n" + listed},
+            fmt::format("\n1  One\n{0}\n2  Two\n{0}", listed)},
            {"a question has numbered answers",
             {Question{"What?", {"this", "that"}}, Answer{"that", 2, "So."},
              Answer{"odd", std::nullopt, "So."}, Answer{"that", 2, "So.", 2},
