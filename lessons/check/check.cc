@@ -116,14 +116,14 @@ std::optional<Refused> Guarded(const Machine& machine,
   }
 }
 
-Report Check(const std::vector<std::string>& words,
-             const Exercise* exercise) {
+Assessment Check(const std::vector<std::string>& words,
+                 const Exercise* exercise) {
   Order order = MakeOrder(words);
   if (exercise != nullptr) {
     order.as_user = exercise->as_user;
     order.with_target = exercise->with_target;
   }
-  Report report = {.program = words.at(0), .exercise = exercise};
+  Assessment report = {.program = words.at(0), .exercise = exercise};
   report.xray = TakeXRay(order);
   report.mistakes = FindMistakes(report.xray);
   if (exercise != nullptr) {
@@ -155,7 +155,7 @@ int Fail(const Options& options, const Refused& refused) {
 int CheckOne(const Options& options, const Machine& machine) {
   const Exercise* exercise =
       options.exercise.empty() ? nullptr : &ExerciseOf(options.exercise);
-  Report report;
+  Assessment report;
   if (const auto refused = Guarded(
           machine, [&] { report = Check(options.words, exercise); })) {
     return Fail(options, *refused);
@@ -186,7 +186,7 @@ int CheckAll(const Options& options, const Machine& machine) {
   std::size_t done = 0;
   for (const Exercise& exercise : Exercises()) {
     const std::string program = FindProgram(options.all, exercise.name);
-    Report report = {.program = program, .exercise = &exercise};
+    Assessment report = {.program = program, .exercise = &exercise};
     report.why = "There is no program for it.";
     if (!program.empty()) {
       try {

@@ -109,7 +109,7 @@ std::vector<Row> RowsOf(const XRay& xray) {
   return rows;
 }
 
-std::string MomentOf(const Report& report) {
+std::string MomentOf(const Assessment& report) {
   const Inside* inside = report.xray.Most();
   const Observation& seen = report.xray.observation;
   if (inside == nullptr) return "";
@@ -133,7 +133,7 @@ std::vector<std::string> LastLines(const std::string& output) {
   return all;
 }
 
-void ShowEvidence(const Report& report, Renderer& renderer) {
+void ShowEvidence(const Assessment& report, Renderer& renderer) {
   Table table = {{"namespace", "", "evidence", "inside", "host"}, {}};
   std::string kind;
   for (const Row& row : RowsOf(report.xray)) {
@@ -175,11 +175,11 @@ void ShowMistakes(const std::vector<Mistake>& mistakes, Renderer& renderer) {
 
 }  // namespace
 
-bool Report::Done() const {
+bool Assessment::Done() const {
   return exercise != nullptr ? why.empty() : mistakes.empty();
 }
 
-void ShowText(const Report& report, bool color) {
+void ShowText(const Assessment& report, bool color) {
   utsname names = {};
   MUST(uname, &names);
   const auto renderer = MakeTextRenderer(To(STDOUT_FILENO), color);
@@ -207,7 +207,7 @@ void ShowText(const Report& report, bool color) {
   }
 }
 
-ordered_json Document(const Report& report) {
+ordered_json Document(const Assessment& report) {
   static const std::map<Moment, std::string> kMoments = {
       {Moment::kAtRest, "at rest"},
       {Moment::kEnded, "ended"},

@@ -12,7 +12,7 @@
 namespace steps {
 
 /// What a program came to.
-struct Report {
+struct Assessment {
   std::string program;                 // As the reader typed it.
   const Exercise* exercise = nullptr;  // Where it was to solve one.
   XRay xray = {};
@@ -25,10 +25,10 @@ struct Report {
 };
 
 /// Shows it on stdout. Throws OutputError.
-void ShowText(const Report& report, bool color);
+void ShowText(const Assessment& assessment, bool color);
 
 /// The same as a document.
-nlohmann::ordered_json Document(const Report& report);
+nlohmann::ordered_json Document(const Assessment& assessment);
 
 }  // namespace steps
 
