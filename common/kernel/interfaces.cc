@@ -73,8 +73,8 @@ int Read(int fd, mnl_cb_t callback, void* data) {
   alignas(nlmsghdr) std::array<char, 32768> buffer;
   int result = MNL_CB_OK;
   while (result > MNL_CB_STOP) {
-    const ssize_t size = recv(fd, buffer.data(), buffer.size(), 0);
-    if (size == -1 && errno == EINTR) continue;
+    const ssize_t size =
+        Retry([&] { return recv(fd, buffer.data(), buffer.size(), 0); });
     if (size == -1) return -1;
     result = mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), 0, 0,
                         callback, data);

@@ -22,14 +22,6 @@ void LimitPatience(int fd) {
   }
 }
 
-// Calls again what a signal interrupted: a connect(2) then goes on waiting.
-template <typename Call>
-auto Retry(Call call) {
-  auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
-  return result;
-}
-
 template <typename Call>
 int WithIpv4(const char* ip, int port, Call call) {
   sockaddr_in address = {};

@@ -90,18 +90,16 @@ bool Has(const std::string& text, std::string_view part) {
 }
 
 bool Is(const Call& call, std::initializer_list<std::string_view> names) {
-  return std::ranges::find(names, call.name) != names.end();
+  return std::ranges::find(names, call.name()) != names.end();
 }
 
 // Whether one of its arguments has this text in it.
 bool Names(const Call& call, std::string_view part) {
-  return std::ranges::any_of(call.strings, [part](const std::string& text) {
-    return Has(text, part);
-  });
+  return Has(call.text, part);
 }
 
 bool MakesNamespace(const Call& call) {
-  return call.namespaces != 0 && call.name != "setns";
+  return call.namespaces != 0 && call.name() != "setns";
 }
 
 // The directory of links or one of them: stat("/proc/1/ns/uts").
@@ -119,12 +117,7 @@ bool ChangesMounts(const Call& call) {
 }
 
 bool ChangesInterfaces(const Call& call) {
-  const auto asks_for = [&call](long request) {
-    return std::ranges::find(call.numbers, request) != call.numbers.end();
-  };
-  return Names(call, "veth") ||
-         (call.name == "ioctl" &&
-          (asks_for(SIOCSIFFLAGS) || asks_for(SIOCSIFADDR)));
+  return Names(call, "veth") || Names(call, "SIOCSIF");
 }
 
 bool ChangesNames(const Call& call) {
@@ -155,7 +148,7 @@ Advice Seccomp() {
 std::optional<Advice> ExplainRefusal(const Call& call, int error,
                                      const Machine& machine) {
   const bool makes_user_namespace = (call.namespaces & CLONE_NEWUSER) != 0;
-  if (call.name == "execv") {
+  if (call.name() == "execv") {
     return Advice{
         "This user may not reach that program, or may not run it.",
         "copy bazel-bin/lessons to a directory that this user may read"};
@@ -170,7 +163,7 @@ std::optional<Advice> ExplainRefusal(const Call& call, int error,
         "The process may do more than this one, or is protected (ptrace(2)).",
         "CAP_SYS_PTRACE in its user namespace"};
   }
-  if (call.name == "setns") {
+  if (call.name() == "setns") {
     if (machine.seccomp && !machine.privileged) return Seccomp();
     return Advice{
         "It takes CAP_SYS_ADMIN in the user namespace that owns it.",
@@ -186,7 +179,7 @@ std::optional<Advice> ExplainRefusal(const Call& call, int error,
         "leave that one, or make it with a map: unshare --map-root-user"};
   }
   if (MakesNamespace(call) && machine.seccomp) return Seccomp();
-  if (call.name == "mount" && Names(call, "proc") && machine.masked_proc) {
+  if (call.name() == "mount" && Names(call, "proc") && machine.masked_proc) {
     return Advice{
         "/proc is masked, as container engines do: then no new proc may be "
         "mounted.",
@@ -279,7 +272,7 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
           "leave a level, or end what holds them: lsns"};
 
     case ENOENT:
-      if (!Names(call, "dot")) return MissingKind(call, machine);
+      if (!Names(call, "\"dot\"")) return MissingKind(call, machine);
       return Advice{"Graphviz, which draws, is not installed.",
                     "sudo apt-get install graphviz"};
 
@@ -299,13 +292,13 @@ std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
                     "raise that limit, or end some processes"};
 
     case EMFILE:
-      if (call.name != "mq_open" && !Names(call, "mqueue")) return std::nullopt;
+      if (call.name() != "mq_open" && !Names(call, "mqueue")) return std::nullopt;
       return Advice{
           "The POSIX queues of a user may take no more bytes than ulimit -q.",
           "raise that limit, or end what holds the queues"};
 
     case ENODEV:
-      if (call.name != "mount") return std::nullopt;
+      if (call.name() != "mount") return std::nullopt;
       return Advice{"This kernel does not have that kind of file system.",
                     "a kernel that is configured with it"};
 

@@ -21,11 +21,7 @@ std::string ToSvg(std::string_view graph) {
       RunTool({"dot", "-Tsvg", fmt::format("/proc/self/fd/{}", file.get())});
   if (svg == "(dot failed)") throw std::runtime_error("dot -Tsvg failed");
   if (IsMissing(svg)) {
-    throw CallError({.name = "execvp",
-                     .text = "execvp(\"dot\")",
-                     .strings = {"dot"},
-                     .result = -1,
-                     .error = ENOENT});
+    throw CallError(ENOENT, "execvp(\"dot\")");
   }
   return svg + "\n";
 }

@@ -82,8 +82,7 @@ inline const Probe kChildren{
         _exit(EXIT_SUCCESS);
       }
       if (pid == -1)
-        TellCall({.name = "fork",
-                  .text = "fork()",
+        TellCall({.text = "fork()",
                   .result = -1,
                   .error = errno,
                   .place = Place::Here()});

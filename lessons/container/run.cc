@@ -169,7 +169,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   try {
     inside.Run([image] { MakeRoot(image); });
   } catch (const CallError& error) {
-    if (error.error() != EROFS || error.call().name != "mkdir") throw;
+    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
     throw ExplainedError(error,
                          {"The new root is read-only: the kernel refused "
                           "an overlay over it.",

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -197,9 +198,11 @@ TEST(Cgroup, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   ASSERT_TRUE(fs::exists(path));
   const std::string other = place->folder + "/steps-1";
   mkdir(other.c_str(), 0755);
+  const Descriptor lock = Open(other, O_RDONLY);
+  MUST(flock, lock.get(), LOCK_EX);
   const Cgroup next(*place, {});
   EXPECT_FALSE(fs::exists(path));
-  EXPECT_TRUE(fs::exists(other)) << "not provably ours";
+  EXPECT_TRUE(fs::exists(other)) << "its guardian lives";
   rmdir(other.c_str());
   EXPECT_TRUE(fs::exists(next.path()));
 }

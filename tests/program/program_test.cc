@@ -71,8 +71,7 @@ void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 void Fails(Lesson&) { throw CallError(EBADF, "close(-1)"); }
 
 void IsRefused(Lesson&) {
-  throw CallError({.name = "unshare",
-                   .text = "unshare(CLONE_NEWUSER)",
+  throw CallError({.text = "unshare(CLONE_NEWUSER)",
                    .namespaces = CLONE_NEWUSER,
                    .result = -1,
                    .error = ENOSPC});
