@@ -137,8 +137,7 @@ void Teach(Lesson& lesson) {
                 "Paths begin at the root of the reader's cgroup namespace; "
                 "what is above it is not hidden, only its name is.");
   const Evidence after = outside.Ask(upper, lower, kNamespace);
-  lesson.Claim("Outside, all paths are the same as before.",
-               after == before);
+  lesson.Claim("Outside, all paths are the same as before.", after == before);
 
   lesson.Step(
       "A limit that was set outside holds inside",
@@ -154,8 +153,7 @@ void Teach(Lesson& lesson) {
       return refused && inside.Run([] { return TRY(fork) == 0; });
     });
   }
-  lesson.Claim("A limit that was set outside holds inside (EAGAIN).",
-               limit);
+  lesson.Claim("A limit that was set outside holds inside (EAGAIN).", limit);
 
   lesson.Compare(before, made, after);
   lesson.Remember(
@@ -169,11 +167,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  const int status =
-      steps::RunLesson(argc, argv,
-                       {"cgroup", "Cgroup namespaces: a private root",
-                        "cgroup_namespaces(7)"},
-                       steps::Teach);
+  const int status = steps::RunLesson(
+      {"cgroup", "Cgroup namespaces: a private root", "cgroup_namespaces(7)"},
+      steps::Teach, argc, argv);
   const bool removed = !steps::group || steps::group->Remove();
   return removed ? status : EXIT_FAILURE;
 }

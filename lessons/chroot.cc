@@ -50,27 +50,26 @@ auto RootProbe(Id machine) {
 }
 
 // The first names, as many as fit in the line.
-const Probe kListing{
-    "names in /", "readdir(3)", [] {
-      std::set<std::string> names;
-      for (const auto& entry : fs::directory_iterator("/")) {
-        const std::string name = entry.path().filename();
-        if (!name.starts_with(".")) names.insert(name);
-      }
-      std::string text;
-      for (const std::string& name : names) {
-        if (text.size() + name.size() > 12) return text + " …";
-        text += (text.empty() ? "" : " ") + name;
-      }
-      return text;
-    }};
+const Probe kListing{"names in /", "readdir(3)", [] {
+                       std::set<std::string> names;
+                       for (const auto& entry : fs::directory_iterator("/")) {
+                         const std::string name = entry.path().filename();
+                         if (!name.starts_with(".")) names.insert(name);
+                       }
+                       std::string text;
+                       for (const std::string& name : names) {
+                         if (text.size() + name.size() > 12)
+                           return text + " …";
+                         text += (text.empty() ? "" : " ") + name;
+                       }
+                       return text;
+                     }};
 const Probe kHostname{"hostname", "uname(2)", [] {
                         utsname names = {};
                         MUST(uname, &names);
                         return std::string(names.nodename);
                       }};
-const Probe kPid{"PID", "getpid(2)",
-                 [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
 const Probe kIpc{"IPC namespace", "/proc/self/ns/ipc",
                  [] { return ReadLink("/proc/self/ns/ipc"); }};
 
@@ -82,8 +81,9 @@ long pivot_root(const char* new_root, const char* put_old) {
 // A small root on /mnt, with the machine's programs, read-only.
 void MakeJail() {
   MountTmpfs("/mnt");
-  for (const std::string directory : {"/bin", "/dev", "/etc", "/lib",
-                                      "/lib64", "/proc", "/sbin", "/usr"}) {
+  for (const std::string name :
+       {"bin", "dev", "etc", "lib", "lib64", "proc", "sbin", "usr"}) {
+    const std::string directory = "/" + name;
     if (!fs::exists(directory)) continue;
     fs::create_directory("/mnt" + directory);
     MUST(mount, directory.c_str(), ("/mnt" + directory).c_str(), nullptr,
@@ -144,17 +144,15 @@ void Teach(Lesson& lesson) {
   lesson.Step("Root climbs out of a chroot");
   child.Run(Climb);
   const Evidence escaped = child.Ask(root, kListing);
-  lesson.Answer(
-      escaped[root],
-      "\"..\" stops only at a process's own root, and that was in "
-      "/usr, below fd.");
+  lesson.Answer(escaped[root],
+                "\"..\" stops only at a process's own root, and that was in "
+                "/usr, below fd.");
   lesson.Claim("Root leaves a chroot by an open descriptor and \"..\".",
                escaped == before);
 
-  lesson.Step(
-      "After pivot_root, the same calls lead nowhere",
-      "The jail becomes the root of the mount namespace, and the old "
-      "root is unmounted.");
+  lesson.Step("After pivot_root, the same calls lead nowhere",
+              "The jail becomes the root of the mount namespace, and the old "
+              "root is unmounted.");
   Process inside = outside.StandIn("inside", CLONE_NEWNS);
   inside.Run(MakeJail);
   inside.Run([] {
@@ -180,10 +178,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {.name = "chroot",
+  return steps::RunLesson({.name = "chroot",
                            .title = "chroot: what changing the root is not",
                            .man_page = "chroot(2), pivot_root(2)",
                            .needs = {CAP_SYS_ADMIN, CAP_SYS_CHROOT}},
-                          steps::Teach);
+                          steps::Teach, argc, argv);
 }

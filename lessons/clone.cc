@@ -62,14 +62,12 @@ Report Await(pid_t child, int pipe) {
 }
 
 auto Frame(const char* label, long below) {
-  return Probe{label, "__builtin_frame_address(0)", [below] {
-                 return fmt::format("{} bytes below top", below);
-               }};
+  return Probe{label, "__builtin_frame_address(0)",
+               [below] { return fmt::format("{} bytes below top", below); }};
 }
 
 auto Differs(int kinds) {
-  return Probe{"differs in", "stat(2)",
-               [kinds] { return KindNames(kinds); }};
+  return Probe{"differs in", "stat(2)", [kinds] { return KindNames(kinds); }};
 }
 
 int DifferenceOf(const Process& child) {
@@ -88,10 +86,9 @@ void Teach(Lesson& lesson) {
       "`since` is the first kernel in which it isolated all of this.");
   lesson.Show(KindTable());
 
-  lesson.Step(
-      "Control: without a flag, a child shares every namespace",
-      "`Child` is the function in which it begins, `top` the end of "
-      "its stack. A stack grows down: each call is lower.");
+  lesson.Step("Control: without a flag, a child shares every namespace",
+              "`Child` is the function in which it begins, `top` the end of "
+              "its stack. A stack grows down: each call is lower.");
   const Report plain = Await(CALL(clone, Child, top, SIGCHLD, &fd), told);
   outside.Ask(Frame("frame of Child", plain.frame));
   outside.Ask(Frame("a callee's", plain.callee));
@@ -120,20 +117,19 @@ void Teach(Lesson& lesson) {
         differs, [](const auto& row) { return row.first == row.second; });
   });
   lesson.Show(Matrix(differs));
-  lesson.Answer(
-      differs.contains(CLONE_NEWUTS) ? KindNames(differs[CLONE_NEWUTS])
-                                     : "not allowed here",
-      "Its PID is new, its PID namespace is not. The new namespace "
-      "is owned by the user namespace that both are in.");
+  lesson.Answer(differs.contains(CLONE_NEWUTS)
+                    ? KindNames(differs[CLONE_NEWUTS])
+                    : "not allowed here",
+                "Its PID is new, its PID namespace is not. The new namespace "
+                "is owned by the user namespace that both are in.");
   lesson.Claim("With one flag, it differs in that kind and in no other.",
                each);
 
-  lesson.Step(
-      "The eighth flag, CLONE_NEWTIME, is for clone3(2)",
-      fmt::format("To clone(2), its bit, {}, is part of the exit "
-                  "signal: with SIGCHLD, {}, it makes {}. waitpid(2) "
-                  "looks for SIGCHLD only.",
-                  CLONE_NEWTIME, SIGCHLD, CLONE_NEWTIME | SIGCHLD));
+  lesson.Step("The eighth flag, CLONE_NEWTIME, is for clone3(2)",
+              fmt::format("To clone(2), its bit, {}, is part of the exit "
+                          "signal: with SIGCHLD, {}, it makes {}. waitpid(2) "
+                          "looks for SIGCHLD only.",
+                          CLONE_NEWTIME, SIGCHLD, CLONE_NEWTIME | SIGCHLD));
   const pid_t odd = CALL(clone, Child, top, CLONE_NEWTIME | SIGCHLD, &fd);
   const int error = TRY(waitpid, odd, nullptr, 0);
   const Report same = Await(odd, told);
@@ -189,7 +185,6 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"clone", "clone: a child in a new namespace", "clone(2)"},
-      steps::Teach);
+      steps::Teach, argc, argv);
 }

@@ -11,8 +11,8 @@ namespace steps {
 Table KindTable() {
   Table table = {{"kind", "flag", "isolates", "since", "manual"}, {}};
   for (const Kind& kind : Kinds()) {
-    const auto cells = {kind.name, kind.flag_name, kind.isolates,
-                        kind.since, kind.man_page};
+    const auto cells = {kind.name, kind.flag_name, kind.isolates, kind.since,
+                        kind.man_page};
     table.rows.emplace_back(cells.begin(), cells.end());
   }
   return table;

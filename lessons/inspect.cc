@@ -28,8 +28,7 @@ auto Differs(pid_t pid) {
   const auto read = [pid] {
     return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
   };
-  return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid),
-               read};
+  return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid), read};
 }
 
 // Where a link in /proc/self/ns leads, or why it leads nowhere.
@@ -67,9 +66,8 @@ void Foretell(Lesson& lesson, int flag, const char* own, const char* next) {
     return stays && moved != before && foretold == moved &&
            second.Ask(Link("itself", own)) == foretold;
   });
-  lesson.Claim(
-      fmt::format("{} leads to where the next child will be.", next),
-      outcome);
+  lesson.Claim(fmt::format("{} leads to where the next child will be.", next),
+               outcome);
 }
 
 void Teach(Lesson& lesson) {
@@ -113,14 +111,12 @@ void Teach(Lesson& lesson) {
   Process member = inside.Clone("member", 0);
   const std::string none = member.Ask(Differs(inside.pid()));
   lesson.Claim("The same device and inode means the same namespace.",
-               none == "(none)" &&
-                   member.Ask(kHostname) == "container_001" &&
+               none == "(none)" && member.Ask(kHostname) == "container_001" &&
                    outside.Ask(kHostname) == name);
 
-  lesson.Step(
-      "pid_for_children: where the next child will be",
-      "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
-      "until the first child is PID 1.");
+  lesson.Step("pid_for_children: where the next child will be",
+              "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
+              "until the first child is PID 1.");
   Foretell(lesson, CLONE_NEWPID, "pid", "pid_for_children");
 
   lesson.Step(
@@ -142,10 +138,9 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"inspect", "inspect: which namespaces is a process in?",
        "namespaces(7)"},
-      steps::Teach,
+      steps::Teach, argc, argv,
       steps::Task{"PID…", "compare these processes", "1 4242", false,
                   steps::CompareNamed});
 }

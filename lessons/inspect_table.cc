@@ -33,8 +33,7 @@ struct NamedProcess {
 constexpr std::size_t kMostBeside = 3;
 
 // A zombie has left all its namespaces but two.
-std::optional<NamespaceId> In(const NamedProcess& process,
-                              const Kind& kind) {
+std::optional<NamespaceId> In(const NamedProcess& process, const Kind& kind) {
   const auto found = process.namespaces.find(kind.flag);
   if (found == process.namespaces.end()) return std::nullopt;
   return found->second;

@@ -27,8 +27,7 @@ namespace steps {
 namespace {
 
 // Chosen before any call whose errno this could overwrite.
-const std::string kShm =
-    access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
+const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
 const std::string kFile = kShm + "/file";
 const std::string kSocket = kShm + "/socket";
 const std::string kMqueue = kShm + "/mqueue";
@@ -60,8 +59,7 @@ void Teach(Lesson& lesson) {
       "Control: without CLONE_NEWIPC, a child shares all objects",
       "`host` stands in for your machine: it is the outside here. Its "
       "child makes one object of each kind, and ends.");
-  Process host =
-      lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
+  Process host = lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
   host.Clone("child", 0).Run([] { MakeObjects(1); });
   host.Run([] { CALL(waitpid, -1, nullptr, 0); });
   host.Ask(kIpcs);
@@ -80,10 +78,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With CLONE_NEWIPC, a child is in a new IPC namespace.",
                inside.Ask(kNamespace) != before[kNamespace]);
   const int error = inside.Run([] { return TRY(msgget, 1, 0); });
-  lesson.Answer(
-      error == 0 ? "the same queue" : ErrnoName(error),
-      "Each IPC namespace has its own table of keys. EACCES would "
-      "mean that the queue is there, but forbidden.");
+  lesson.Answer(error == 0 ? "the same queue" : ErrnoName(error),
+                "Each IPC namespace has its own table of keys. EACCES would "
+                "mean that the queue is there, but forbidden.");
   inside.Run([] { MakeObjects(2); });
   inside.Ask(kIpcs);
   const Evidence made = inside.Ask(kKeys, kNamespace);
@@ -93,10 +90,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Outside, nothing exists that was made inside.",
                after == before);
 
-  lesson.Step(
-      "A POSIX queue is a file on a mount of type mqueue",
-      "The mount shows the namespace of the process that mounted it: "
-      "`host` makes a queue there, and only `other` finds it.");
+  lesson.Step("A POSIX queue is a file on a mount of type mqueue",
+              "The mount shows the namespace of the process that mounted it: "
+              "`host` makes a queue there, and only `other` finds it.");
   host.Run([] { MountTmpfs(kShm.c_str()); });
   Process other = host.Clone("other", CLONE_NEWIPC);
   const Outcome posix = lesson.Attempt([&] {
@@ -150,9 +146,7 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(
-      argc, argv,
-      {"ipc", "IPC namespaces: private queues and memory",
-       "ipc_namespaces(7)"},
-      steps::Teach);
+  return steps::RunLesson({"ipc", "IPC namespaces: private queues and memory",
+                           "ipc_namespaces(7)"},
+                          steps::Teach, argc, argv);
 }

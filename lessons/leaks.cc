@@ -23,8 +23,7 @@
 namespace steps {
 namespace {
 
-const std::string kShm =
-    access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
+const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
 const std::string kFile = kShm + "/file";
 const std::string kSocket = kShm + "/socket";
 
@@ -32,8 +31,7 @@ std::string ReadDate() {
   return fmt::format("{:%F %T}", fmt::gmtime(std::time(nullptr)));
 }
 
-const Probe kPid{"PID", "getpid(2)",
-                 [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
 const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
                       [] { return ReadText("/proc/sys/kernel/hostname"); }};
 const Probe kKernel{"kernel", "/proc/sys/kernel/osrelease",
@@ -43,9 +41,8 @@ const Probe kCpus{"CPUs", "sysconf(3)", [] {
                   }};
 const Probe kMemory{"memory", "/proc/meminfo",
                     [] { return ReadField("/proc/meminfo", "MemTotal"); }};
-const Probe kThreads{"threads at most", "/proc/sys/kernel/threads-max", [] {
-                       return ReadText("/proc/sys/kernel/threads-max");
-                     }};
+const Probe kThreads{"threads at most", "/proc/sys/kernel/threads-max",
+                     [] { return ReadText("/proc/sys/kernel/threads-max"); }};
 const Probe kLoad{"load", "/proc/loadavg", [] {
                     const std::string load = ReadText("/proc/loadavg");
                     return load.substr(0, load.find(' '));
@@ -83,8 +80,7 @@ void Teach(Lesson& lesson) {
       {"the memory in /proc/meminfo", "the hostname",
        "the list of processes in a new /proc", "the network interfaces"});
 
-  lesson.Step(
-      "With all flags it shares no namespace, but the same machine");
+  lesson.Step("With all flags it shares no namespace, but the same machine");
   host.Run([] {
     MountTmpfs(kShm.c_str());
     CALL(bind, DatagramSocket(), kSocket.c_str());
@@ -104,19 +100,18 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With all flags, a child is PID 1 and has its own hostname.",
                own[kPid] == "1" && own[kHostname] != name);
   const Evidence made = inside.Ask(kKernel, kCpus, kMemory, kThreads);
-  lesson.Answer(
-      made[kMemory] == before[kMemory] ? "the memory in /proc/meminfo"
-                                       : made[kMemory],
-      "The others belong to a UTS, PID or network namespace. There "
-      "is none for memory: a cgroup limits it, and hides nothing.");
+  lesson.Answer(made[kMemory] == before[kMemory]
+                    ? "the memory in /proc/meminfo"
+                    : made[kMemory],
+                "The others belong to a UTS, PID or network namespace. There "
+                "is none for memory: a cgroup limits it, and hides nothing.");
   lesson.Claim(
       "Kernel, CPUs, memory and threads-max are still the machine's.",
       made == before);
 
-  lesson.Step(
-      "The load and the date",
-      "They change by themselves: `host` reads them before and after "
-      "`inside` does.");
+  lesson.Step("The load and the date",
+              "They change by themselves: `host` reads them before and after "
+              "`inside` does.");
   const Evidence earlier = host.Ask(kLoad, kDate);
   const Evidence now = inside.Ask(kLoad, kDate);
   const Evidence later = host.Ask(kLoad, kDate);
@@ -128,9 +123,8 @@ void Teach(Lesson& lesson) {
   lesson.Step("A file and a socket with a path, on a mount of `host`",
               "A new mount namespace starts with a copy of the mounts, and "
               "these are the same file systems.");
-  lesson.Claim(
-      "A mount that both sides have leads to its files and sockets.",
-      inside.Run([] { return Reach(0); }));
+  lesson.Claim("A mount that both sides have leads to its files and sockets.",
+               inside.Run([] { return Reach(0); }));
   inside.Run([] { MountTmpfs(kShm.c_str()); });
   lesson.Claim("Another mount in the same place hides them: ENOENT.",
                inside.Run([] { return Reach(ENOENT); }));
@@ -150,7 +144,6 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"leaks", "leaks: what no namespace hides", "namespaces(7)"},
-      steps::Teach);
+      steps::Teach, argc, argv);
 }

@@ -25,8 +25,7 @@ const Probe kHost{"on /mnt/host", kMountInfo,
 // A peer group has a number: mounts pass between its members.
 const Probe kTag{"tag of /mnt", kMountInfo, []() -> std::string {
                    const auto mount = MountOn("/mnt");
-                   if (!mount || mount->tags.empty())
-                     return "none (private)";
+                   if (!mount || mount->tags.empty()) return "none (private)";
                    return mount->tags + (mount->tags.starts_with("shared")
                                              ? " (peers)"
                                              : " (slave)");
@@ -107,9 +106,9 @@ void Teach(Lesson& lesson) {
   });
   isolated.Ask(kTag);
   isolated.Run(MountForChild);
-  lesson.Claim("A private mount passes nothing on.",
-               isolated.Run(kChild.read) == "tmpfs" &&
-                   host.Ask(kChild) == "nothing");
+  lesson.Claim(
+      "A private mount passes nothing on.",
+      isolated.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
   host.Run(MountForHost);
   lesson.Claim(
       "A private mount receives nothing.",
@@ -119,9 +118,8 @@ void Teach(Lesson& lesson) {
   lesson.Step("MS_SLAVE receives mounts, and passes none on",
               "master:N means that mounts arrive from peer group N.");
   Process slave = host.Clone("slave", CLONE_NEWNS);
-  slave.Run([] {
-    CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr);
-  });
+  slave.Run(
+      [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr); });
   slave.Ask(kTag);
   host.Run(MountForHost);
   lesson.Claim("A slave receives what its master mounts.",
@@ -160,8 +158,7 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"mount", "Mount namespaces: private mounts, and a /proc that fits",
        "mount_namespaces(7)"},
-      steps::Teach);
+      steps::Teach, argc, argv);
 }

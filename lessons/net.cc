@@ -39,10 +39,9 @@ const Probe kUp{"interfaces up", "getifaddrs(3)", [] {
                   return names.empty() ? "none"
                                        : names.substr(0, names.size() - 1);
                 }};
-const Probe kIpLink{
-    "", "$ ip -brief link", [] {
-      return TrimTable(RunTool({"ip", "-brief", "link"}), 66);
-    }};
+const Probe kIpLink{"", "$ ip -brief link", [] {
+                      return TrimTable(RunTool({"ip", "-brief", "link"}), 66);
+                    }};
 const Probe kNamespace{"net namespace", "/proc/self/ns/net",
                        [] { return ReadLink("/proc/self/ns/net"); }};
 
@@ -120,10 +119,9 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With CLONE_NEWNET, a child is in a new network namespace.",
                fresh[kNamespace] != before[kNamespace]);
   const int error = inside.Run(Connect);
-  lesson.Answer(
-      error == 0 ? "success" : ErrnoName(error),
-      "Even lo is a new interface here. It is down, so there is no "
-      "route; ECONNREFUSED would mean that nobody listens.");
+  lesson.Answer(error == 0 ? "success" : ErrnoName(error),
+                "Even lo is a new interface here. It is down, so there is no "
+                "route; ECONNREFUSED would mean that nobody listens.");
   lesson.Claim("Inside, no interface is up, not even lo.",
                fresh[kUp] == "none" && error == ENETUNREACH);
 
@@ -138,13 +136,11 @@ void Teach(Lesson& lesson) {
   lesson.Claim("The same TCP port is bound inside and outside at once.",
                host.Run(BindAgain) == EADDRINUSE && reached);
 
-  lesson.Step(
-      "An abstract name is isolated, a path is not",
-      "Abstract names belong to the network namespace, paths to the "
-      "mount namespace, which both share.");
-  lesson.Claim(
-      "A socket with an abstract name is out of reach.",
-      inside.Run([] { return SendTo("@outside"); }) == ECONNREFUSED);
+  lesson.Step("An abstract name is isolated, a path is not",
+              "Abstract names belong to the network namespace, paths to the "
+              "mount namespace, which both share.");
+  lesson.Claim("A socket with an abstract name is out of reach.",
+               inside.Run([] { return SendTo("@outside"); }) == ECONNREFUSED);
   lesson.Claim("A socket with a path is not.",
                inside.Run([] { return SendTo("/tmp/outside"); }) == 0);
   const Evidence after = host.Ask(kUp, kNamespace);
@@ -193,8 +189,7 @@ void Teach(Lesson& lesson) {
     return TRY(connect, socket, "127.0.0.1", kPort) == 0 &&
            Connect() == ENETUNREACH;
   });
-  lesson.Claim("A socket stays in the namespace in which it was made.",
-               kept);
+  lesson.Claim("A socket stays in the namespace in which it was made.", kept);
   lesson.Claim("This machine has neither end of the pair.",
                outside.Ask(kMachine, kNamespace) == machine);
 
@@ -214,10 +209,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {"net",
+  return steps::RunLesson({"net",
                            "Network namespaces: a private network stack",
                            "network_namespaces(7)",
                            {CAP_SYS_ADMIN, CAP_NET_ADMIN}},
-                          steps::Teach);
+                          steps::Teach, argc, argv);
 }

@@ -106,9 +106,8 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With a pidfd, nstype 0 is EINVAL.", zero == EINVAL);
   lesson.Claim("A pidfd joins several kinds in one call.",
                moved[kUts] == there[kUts] && born == there[kPid]);
-  lesson.Claim(
-      "Joining a PID namespace moves the children, not the caller.",
-      moved[kPid] == before[kPid] && born != before[kPid]);
+  lesson.Claim("Joining a PID namespace moves the children, not the caller.",
+               moved[kPid] == before[kPid] && born != before[kPid]);
   // Its orphan would be left to the PID 1 of the mover's own PID namespace.
   Kill(mover, child.pid());
 
@@ -141,8 +140,7 @@ void Teach(Lesson& lesson) {
     keeper.Run([guest = guest.pid()] {
       MountTmpfs("/tmp");
       CALL(open, "/tmp/uts", O_CREAT, 0600);
-      CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND,
-           nullptr);
+      CALL(mount, Uts(guest).c_str(), "/tmp/uts", nullptr, MS_BIND, nullptr);
     });
     Kill(outside, guest.pid());
     const bool joins = keeper.Run([] {
@@ -153,8 +151,7 @@ void Teach(Lesson& lesson) {
     return joins && keeper.Ask(kHostname) == name;
   });
   lesson.Claim(
-      "A bind mount or descriptor keeps a namespace with no process.",
-      kept);
+      "A bind mount or descriptor keeps a namespace with no process.", kept);
 
   const Evidence after = outside.Ask(kHostname, kUts, kPid);
   lesson.Claim("Outside, nothing has changed.", after == before);
@@ -170,7 +167,6 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"setns", "setns: join a namespace that exists", "setns(2)"},
-      steps::Teach, steps::JoinTask());
+      steps::Teach, argc, argv, steps::JoinTask());
 }

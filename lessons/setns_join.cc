@@ -54,10 +54,8 @@ std::string PathOf(const std::string& word) {
 // /proc that is gone was meant as one.
 bool IsNamespace(const std::string& word) {
   struct statfs status = {};
-  if (statfs(word.c_str(), &status) == 0)
-    return status.f_type == NSFS_MAGIC;
-  return word.starts_with("/proc/") &&
-         word.find("/ns/") != std::string::npos;
+  if (statfs(word.c_str(), &status) == 0) return status.f_type == NSFS_MAGIC;
+  return word.starts_with("/proc/") && word.find("/ns/") != std::string::npos;
 }
 
 Target OpenNamespace(const std::string& path) {
@@ -81,8 +79,8 @@ Target OpenNamespace(const std::string& path) {
 // next children are.
 bool IsIn(int kind, const Descriptor& fd) {
   const std::string name(KindOf(kind).proc_name);
-  const std::string link = "/proc/self/ns/" + name +
-                           (kind == CLONE_NEWPID ? "_for_children" : "");
+  const std::string link =
+      "/proc/self/ns/" + name + (kind == CLONE_NEWPID ? "_for_children" : "");
   struct stat here = {};
   struct stat there = {};
   if (stat(link.c_str(), &here) == -1) return false;
@@ -151,8 +149,7 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
       fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindNames(joined));
   const std::vector<std::string> command(word, words.end());
   if (!in_child) return BecomeCommand(command, prompt);
-  lesson.Note(
-      "A PID namespace takes in children only: the command is one.");
+  lesson.Note("A PID namespace takes in children only: the command is one.");
   return AwaitCommand(command, prompt);
 }
 

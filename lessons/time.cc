@@ -33,9 +33,7 @@ std::time_t Now(clockid_t clock) {
   return now.tv_sec;
 }
 
-std::string Seconds(std::time_t time) {
-  return std::to_string(time) + " s";
-}
+std::string Seconds(std::time_t time) { return std::to_string(time) + " s"; }
 
 const Probe kMonotonic{"monotonic", "CLOCK_MONOTONIC",
                        [] { return Seconds(Now(CLOCK_MONOTONIC)); }};
@@ -44,15 +42,13 @@ const Probe kBoottime{"boottime", "CLOCK_BOOTTIME",
 const Probe kUptime{"uptime", "/proc/uptime", [] {
                       return Seconds(std::stol(ReadText("/proc/uptime")));
                     }};
-const Probe kDate{"date (UTC)", "CLOCK_REALTIME", [] {
-                    return fmt::format("{:%F %T}",
-                                       fmt::gmtime(Now(CLOCK_REALTIME)));
-                  }};
+const Probe kDate{
+    "date (UTC)", "CLOCK_REALTIME",
+    [] { return fmt::format("{:%F %T}", fmt::gmtime(Now(CLOCK_REALTIME))); }};
 const Probe kNamespace{"time namespace", "/proc/self/ns/time",
                        [] { return ReadLink("/proc/self/ns/time"); }};
-const Probe kNext{"next child", "…/ns/time_for_children", [] {
-                    return ReadLink("/proc/self/ns/time_for_children");
-                  }};
+const Probe kNext{"next child", "…/ns/time_for_children",
+                  [] { return ReadLink("/proc/self/ns/time_for_children"); }};
 
 Evidence AskAll(Process& process) {
   return process.Ask(kMonotonic, kBoottime, kUptime, kDate, kNamespace);
@@ -95,8 +91,7 @@ int PutAhead() {
 void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
-  lesson.Step(
-      "Control: without CLONE_NEWTIME, a child has the same clocks");
+  lesson.Step("Control: without CLONE_NEWTIME, a child has the same clocks");
   const Evidence before = AskAll(outside);
   Process child = outside.Clone("child", 0);
   const Evidence same = AskAll(child);
@@ -108,10 +103,9 @@ void Teach(Lesson& lesson) {
   Process caller = outside.Clone("caller", 0);
   caller.Run([] { CALL(unshare, CLONE_NEWTIME); });
   const Evidence moved = caller.Ask(kNamespace, kNext);
-  lesson.Claim(
-      "unshare(CLONE_NEWTIME) moves the next child, not the caller.",
-      moved[kNamespace] == before[kNamespace] &&
-          moved[kNext] != before[kNamespace]);
+  lesson.Claim("unshare(CLONE_NEWTIME) moves the next child, not the caller.",
+               moved[kNamespace] == before[kNamespace] &&
+                   moved[kNext] != before[kNamespace]);
 
   lesson.Predict(
       "The next child's CLOCK_MONOTONIC will be 100 days ahead. And its "
@@ -150,8 +144,8 @@ void Teach(Lesson& lesson) {
       "`visitor` starts in a time namespace that it may return to; its "
       "clocks are those of outside.");
   Process visitor = outside.Clone("visitor", CLONE_NEWTIME);
-  const int home = visitor.Run(
-      [] { return CALL(open, "/proc/self/ns/time", O_RDONLY); });
+  const int home =
+      visitor.Run([] { return CALL(open, "/proc/self/ns/time", O_RDONLY); });
   const int there = visitor.Run([pid = inside.pid()] {
     const std::string link = fmt::format("/proc/{}/ns/time", pid);
     return CALL(open, link.c_str(), O_RDONLY);
@@ -179,10 +173,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {"time",
+  return steps::RunLesson({"time",
                            "Time namespaces: private clocks",
                            "time_namespaces(7)",
                            {CAP_SYS_ADMIN, CAP_SYS_TIME}},
-                          steps::Teach);
+                          steps::Teach, argc, argv);
 }

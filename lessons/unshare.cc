@@ -20,8 +20,7 @@
 namespace steps {
 namespace {
 
-const Probe kPid{"PID", "getpid(2)",
-                 [] { return std::to_string(getpid()); }};
+const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
 const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
                       [] { return ReadText("/proc/sys/kernel/hostname"); }};
 // Where a link of this process in /proc leads.
@@ -30,9 +29,8 @@ auto Link(const char* label, const char* path) {
 }
 const auto kUts = Link("UTS namespace", "/proc/self/ns/uts");
 const auto kPids = Link("PID namespace", "/proc/self/ns/pid");
-const Probe kNext{"its children's", "pid_for_children", [] {
-                    return ReadLink("/proc/self/ns/pid_for_children");
-                  }};
+const Probe kNext{"its children's", "pid_for_children",
+                  [] { return ReadLink("/proc/self/ns/pid_for_children"); }};
 const Probe kThreads{
     "of each thread", "/proc/self/task/TID/ns/uts", [] {
       std::string links;
@@ -120,9 +118,8 @@ void Teach(Lesson& lesson) {
   const bool joined = second.Ask(kPid) == "2";
   Kill(caller, 4);
   Kill(caller, 3);
-  lesson.Claim(
-      "When PID 1 has ended, clone(2) fails in its parent (ENOMEM).",
-      joined && TryToClone(caller) == ENOMEM);
+  lesson.Claim("When PID 1 has ended, clone(2) fails in its parent (ENOMEM).",
+               joined && TryToClone(caller) == ENOMEM);
   caller.Run([] {
     const int own = CALL(open, "/proc/self/ns/pid", O_RDONLY);
     CALL(setns, own, CLONE_NEWPID);
@@ -139,8 +136,7 @@ void Teach(Lesson& lesson) {
   const std::string each = process.Ask(kThreads);
   lesson.Claim(
       "unshare(2) moves the thread that calls it; the other one stays.",
-      !each.starts_with(before[kUts]) &&
-          each.ends_with("\n" + before[kUts]));
+      !each.starts_with(before[kUts]) && each.ends_with("\n" + before[kUts]));
   const int error = process.Run([] { return TRY(unshare, CLONE_NEWUSER); });
   const Outcome threads = lesson.Attempt([&] {
     Process alone = outside.Clone("alone", 0);
@@ -165,7 +161,6 @@ void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"unshare", "unshare: the caller itself moves", "unshare(2)"},
-      steps::Teach);
+      steps::Teach, argc, argv);
 }

@@ -57,8 +57,7 @@ const Probe kAfterExec{
     "after execve", "$ grep CapEff /proc/self/status", [] {
       const std::string line =
           RunTool({"grep", "CapEff", "/proc/self/status"});
-      return IsMissing(line) ? line
-                             : Share(line.substr(line.find(':') + 1));
+      return IsMissing(line) ? line : Share(line.substr(line.find(':') + 1));
     }};
 
 const Probe kHostname{"hostname", "gethostname(2)", [] {
@@ -163,15 +162,14 @@ void Teach(Lesson& lesson) {
   lesson.Claim("Without a map, its uid is the overflow uid.",
                unmapped[kUid] == outside.Ask(kOverflow));
   const std::string left = inside.Ask(kAfterExec);
-  lesson.Claim(
-      "execve(2) drops the capabilities of a process without a map.",
-      IsMissing(left) ? Outcome{std::nullopt, "grep is not installed"}
-                      : Outcome{left == "none"});
+  lesson.Claim("execve(2) drops the capabilities of a process without a map.",
+               IsMissing(left)
+                   ? Outcome{std::nullopt, "grep is not installed"}
+                   : Outcome{left == "none"});
 
-  lesson.Step(
-      "A map makes it root; setgroups(2) is denied first",
-      "Each map line: the first ID inside, the first ID outside, how "
-      "many.");
+  lesson.Step("A map makes it root; setgroups(2) is denied first",
+              "Each map line: the first ID inside, the first ID outside, how "
+              "many.");
   const std::string setgroups = inside.Ask(kSetgroups);
   const int early =
       inside.Run([ids] { return Write("gid_map", ToRoot(ids.gid)); });
@@ -197,9 +195,8 @@ void Teach(Lesson& lesson) {
   lesson.Claim("With both maps, its uid and gid are 0.",
                root[kUid] == "0" && root[kGid] == "0");
 
-  lesson.Step(
-      "Outside, the same process and its file are an ordinary user's",
-      "Both sides read the same two paths.");
+  lesson.Step("Outside, the same process and its file are an ordinary user's",
+              "Both sides read the same two paths.");
   const int fd = inside.Run([] { return CALL(memfd_create, "file", 0); });
   const auto process = StatusOf(inside.pid(), "Uid");
   const auto file = OwnerOf(inside.pid(), fd);
@@ -260,10 +257,9 @@ void Teach(Lesson& lesson) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunLesson(argc, argv,
-                          {"user",
+  return steps::RunLesson({"user",
                            "User namespaces: root inside, nobody outside",
                            "user_namespaces(7)",
                            {}},
-                          steps::Teach);
+                          steps::Teach, argc, argv);
 }

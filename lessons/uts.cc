@@ -6,46 +6,25 @@
 // Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
 #include <sched.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "common/program/program.h"
 
 namespace steps {
-namespace {
-
-utsname Names() {
-  utsname names = {};
-  MUST(uname, &names);
-  return names;
-}
 
 const Probe kHostname{
     "hostname", "uname(2), /proc, " + ToolSource("hostname"), [] {
-      return Agreed({Names().nodename, RunTool({"hostname"}),
+      return Agreed({Uname().nodename, RunTool({"hostname"}),
                      ReadText("/proc/sys/kernel/hostname")});
     }};
-const Probe kDomain{"NIS domain", "uname(2)",
-                    [] { return std::string(Names().domainname); }};
-const Probe kNamespace{"UTS namespace", "/proc/self/ns/uts",
-                       [] { return ReadLink("/proc/self/ns/uts"); }};
+const auto kDomain = FileProbe("NIS domain", "/proc/sys/kernel/domainname");
+const auto kNamespace = LinkProbe("UTS namespace", "/proc/self/ns/uts");
 
-void Rename() {
-  CALL(sethostname, "container_001", 13);
-  CALL(setdomainname, "domain_001", 10);
-}
+static void Rename() { CALL(sethostname, "container_001", 13); }
 
-// The name that the machine has already: nothing changes, even if this
-// works.
-int RenameMachine() {
-  const utsname names = Names();
-  return TRY(sethostname, names.nodename, std::strlen(names.nodename));
-}
-
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
   lesson.Step("Before: the names of this machine");
@@ -62,16 +41,14 @@ void Teach(Lesson& lesson) {
       host.Ask(kHostname) == "container_001");
 
   lesson.Predict(
-      "A child is cloned with CLONE_NEWUTS. Which hostname does its new "
-      "UTS namespace have before anybody sets one?",
+      "Which hostname does a new UTS namespace have, before one is set?",
       {before[kHostname], "(none)", "localhost", "a random ID"});
 
   lesson.Step("With CLONE_NEWUTS, a child starts with a copy of the names");
   Process inside = outside.Clone("inside", CLONE_NEWUTS);
   const Evidence copy = inside.Ask(kHostname, kDomain, kNamespace);
   lesson.Answer(copy[kHostname],
-                "clone(2) copies the names. A random hostname is what "
-                "Docker sets, not what the kernel does.");
+                "The kernel copies it. A random hostname is Docker's habit.");
   lesson.Claim("With CLONE_NEWUTS, a child is in a new UTS namespace.",
                copy[kNamespace] != before[kNamespace]);
   lesson.Claim("The namespace starts with a copy of its parent's names.",
@@ -80,6 +57,7 @@ void Teach(Lesson& lesson) {
 
   lesson.Step("The child renames itself, and only itself");
   inside.Run(Rename);
+  inside.Run([] { CALL(setdomainname, "domain_001", 10); });
   const Evidence renamed = inside.Ask(kHostname, kDomain, kNamespace);
   lesson.Claim("Inside, the hostname and the NIS domain are the new ones.",
                renamed[kHostname] == "container_001" &&
@@ -87,36 +65,30 @@ void Teach(Lesson& lesson) {
   const Evidence after = outside.Ask(kHostname, kDomain, kNamespace);
   lesson.Claim("Outside, they are the old ones.", after == before);
 
-  lesson.Step(
-      "Being root is not enough: a UTS namespace has an owner",
-      "`root` is uid 0 in a new user namespace, still in the old UTS "
-      "namespace.");
-  const Outcome owner = lesson.Attempt([&] {
-    Process root = outside.Clone("root", CLONE_NEWUSER);
-    root.MapRoot();
-    const int refused = root.Run(RenameMachine);
-    root.Run([] { CALL(unshare, CLONE_NEWUTS); });
-    root.MustDiffer(outside, CLONE_NEWUTS);
-    root.Run(Rename);
-    return refused == EPERM && root.Ask(kHostname) == "container_001";
-  });
+  lesson.Step("Being root is not enough: a UTS namespace has an owner",
+              "`root` is uid 0 in a new user namespace, a child of `host`.");
   lesson.Claim(
       "Root in a user namespace may rename only a UTS namespace it owns.",
-      owner);
+      [&] {
+        Process root = host.Clone("root", CLONE_NEWUSER);
+        root.MapRoot();
+        const int refused =
+            root.Run([] { return TRY(sethostname, "root", 4); });
+        root.Run([] { CALL(unshare, CLONE_NEWUTS); });
+        root.Run([] { CALL(sethostname, "root", 4); });
+        return refused == EPERM && root.Ask(kHostname) == "root";
+      });
 
   lesson.Compare(before, renamed, after);
   lesson.Remember(
-      "A UTS namespace holds a hostname and a NIS domain. It starts as a "
-      "copy of its parent's.");
+      "A UTS namespace is a hostname and a NIS domain, copied at first.");
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      argc, argv,
       {"uts", "UTS namespaces: a private hostname", "uts_namespaces(7)"},
-      steps::Teach);
+      steps::Teach, argc, argv);
 }

@@ -76,9 +76,14 @@ std::string ReadColumn(const std::string& path);
 /// The names of this machine, as this process sees them. uname(2).
 utsname Uname();
 
-/// A probe for what a file holds, and one for where a symbolic link leads.
+/// Probes for what a file holds, for a field of it, and for where a symbolic
+/// link leads.
 inline auto FileProbe(const char* label, const char* path) {
   return Probe{label, path, [path] { return ReadText(path); }};
+}
+inline auto FieldProbe(const char* label, const char* path, const char* field) {
+  return Probe{label, std::string(field) + " in " + path,
+               [path, field] { return ReadField(path, field); }};
 }
 inline auto LinkProbe(const char* label, const char* path) {
   return Probe{label, path, [path] { return ReadLink(path); }};

@@ -260,9 +260,8 @@ class Run {
 
 }  // namespace
 
-int RunLesson(int argc, char** argv, const About& about,
-              const std::function<void(Lesson&)>& teach,
-              const std::optional<Task>& task) {
+int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
+              int argc, char** argv, const std::optional<Task>& task) {
   return RunProgram(about.name, [&] {
     const std::optional<Options> options =
         ParseOptions(argc, argv, about, task);

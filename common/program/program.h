@@ -49,8 +49,8 @@ struct Task {
 /// namespace where it needs to, runs `teach`, and gives the exit
 /// status: 0 every claim holds; 1 a claim does not, or the lesson failed; 2
 /// wrong usage; 77 this machine does not allow it; 130 interrupted.
-int RunLesson(int argc, char** argv, const About& about,
-              const std::function<void(Lesson&)>& teach,
+int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
+              int argc, char** argv,
               const std::optional<Task>& task = std::nullopt);
 
 }  // namespace steps

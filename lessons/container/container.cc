@@ -42,8 +42,7 @@ bool Same(const Evidence& one, const Evidence& other) {
          one[kWritten] == other[kWritten];
 }
 
-void Teach(Lesson& lesson, Limits& limits,
-           std::optional<Process>& gateway) {
+void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   Process& outside = lesson.outside();
 
   lesson.Step("Before: what a process sees of this machine");
@@ -67,10 +66,9 @@ void Teach(Lesson& lesson, Limits& limits,
   }
   if (!limited.holds) lesson.Note("Left out: " + limited.reason);
 
-  lesson.Step(
-      "One clone, and all namespaces are new",
-      "`inside` will be the container's PID 1. It enters the cgroup, "
-      "which becomes the root of its cgroup namespace.");
+  lesson.Step("One clone, and all namespaces are new",
+              "`inside` will be the container's PID 1. It enters the cgroup, "
+              "which becomes the root of its cgroup namespace.");
   const int flags = ContainerFlags();
   Process inside = outside.Clone("inside", flags);
   inside.MustDiffer(outside, flags);
@@ -102,10 +100,9 @@ void Teach(Lesson& lesson, Limits& limits,
   }
   lesson.Claim("What is written to /usr inside is not outside.", written);
 
-  lesson.Step(
-      "A link to a gateway, and a loopback: lesson net",
-      "A veth pair leads to `gateway`, which is alone in its network "
-      "namespace.");
+  lesson.Step("A link to a gateway, and a loopback: lesson net",
+              "A veth pair leads to `gateway`, which is alone in its network "
+              "namespace.");
   Outcome connected = lesson.Attempt([&] {
     gateway.emplace(outside.StandIn("gateway", CLONE_NEWNET));
     gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
@@ -132,8 +129,7 @@ void Teach(Lesson& lesson, Limits& limits,
         return ((BoundingSet() | EffectiveSet()) & ~kEnginesCapabilities) ==
                0;
       }));
-  const int error =
-      inside.Run([] { return TRY(sethostname, "renamed", 7); });
+  const int error = inside.Run([] { return TRY(sethostname, "renamed", 7); });
   lesson.Claim("So even root inside may not rename it (EPERM).",
                error == EPERM);
   lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
@@ -182,9 +178,8 @@ void Teach(Lesson& lesson, Limits& limits,
   orphan.Ends();
   const pid_t reaped =
       inside.Run([] { return CALL(waitpid, -1, nullptr, 0); });
-  lesson.Claim(
-      "Its PID 1 adopts an orphan, and reaps it.",
-      adopted && reaped > 2 && TRY(kill, orphan.pid(), 0) == ESRCH);
+  lesson.Claim("Its PID 1 adopts an orphan, and reaps it.",
+               adopted && reaped > 2 && TRY(kill, orphan.pid(), 0) == ESRCH);
   CALL(kill, inside.pid(), SIGUSR1);
   inside.Run([] { PassOnSignal(2); });
   const int signal = command.Run([] { return NextSignal(true); });
@@ -192,10 +187,8 @@ void Teach(Lesson& lesson, Limits& limits,
                signal == SIGUSR1);
 
   lesson.Step("Outside again, with the container still there");
-  const Evidence within =
-      inside.Ask(kHostname, kRoot, kInterfaces, kWritten);
-  const Evidence after =
-      outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
+  const Evidence within = inside.Ask(kHostname, kRoot, kInterfaces, kWritten);
+  const Evidence after = outside.Ask(kHostname, kRoot, kInterfaces, kWritten);
   lesson.Compare(before, within, after);
   lesson.Claim("Outside, nothing has changed.", Same(after, before));
   lesson.Remember(
@@ -213,8 +206,7 @@ int main(int argc, char** argv) {
   steps::Limits limits;
   std::optional<steps::Process> gateway;
   return steps::RunLesson(
-      argc, argv,
       {"container", "container: all of it together", "namespaces(7)"},
       [&](steps::Lesson& lesson) { steps::Teach(lesson, limits, gateway); },
-      steps::ContainerTask());
+      argc, argv, steps::ContainerTask());
 }

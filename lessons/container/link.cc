@@ -48,9 +48,8 @@ void Serve(int listener) {
   while (true) {
     sockaddr_in peer = {};
     socklen_t length = sizeof peer;
-    const Descriptor client(accept4(listener,
-                                    reinterpret_cast<sockaddr*>(&peer),
-                                    &length, SOCK_CLOEXEC));
+    const Descriptor client(accept4(
+        listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
     if (client.get() == -1 && errno != EINTR && errno != EAGAIN) return;
     const std::string seen = fmt::format("{}\n", inet_ntoa(peer.sin_addr));
     ::send(client.get(), seen.data(), seen.size(), MSG_NOSIGNAL);
@@ -67,8 +66,7 @@ void ServeOnLink(pid_t container) {
   const pid_t parent = getpid();
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent)
-    _exit(EXIT_FAILURE);  // It has ended before that.
+  if (getppid() != parent) _exit(EXIT_FAILURE);  // It has ended before that.
   Serve(listener.get());
   _exit(EXIT_FAILURE);
 }

@@ -46,8 +46,7 @@ std::pair<dev_t, ino_t> Identity(const char* path) {
 // written to the reader's machine.
 void MustBe(bool so, const char* what) {
   if (!so)
-    throw std::runtime_error(
-        fmt::format("a call answered 0, and {}", what));
+    throw std::runtime_error(fmt::format("a call answered 0, and {}", what));
 }
 
 void MakeDirectory(const std::string& path, mode_t mode = 0755) {
@@ -178,8 +177,7 @@ void MakeEtcOfUsr() {
 void ChangeRoot(const std::string& image) {
   MakeMountsPrivate();
   // Opened here: it may lie below /mnt, and has to be of this namespace.
-  const Descriptor lower =
-      image.empty() ? Descriptor() : Open(image, O_PATH);
+  const Descriptor lower = image.empty() ? Descriptor() : Open(image, O_PATH);
   const auto host = Identity("/mnt");
   CALL(mount, "tmpfs", "/mnt", "tmpfs", MS_NODEV, "mode=755");
   MustBe(Identity("/mnt") != host, "nothing new is mounted on /mnt");

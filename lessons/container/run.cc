@@ -149,9 +149,8 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   BlockSignals();
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
   // Of a pipeline the others need it as well.
-  const Order order = {
-      rootfs.value_or(""), command,
-      foreground == getpgrp() && isatty(STDOUT_FILENO) == 1};
+  const Order order = {rootfs.value_or(""), command,
+                       foreground == getpgrp() && isatty(STDOUT_FILENO) == 1};
   const char* image = order.image.c_str();
   ObserveCalls([](const Call&) {});
   Process outside = Process::Quiet();
@@ -206,8 +205,7 @@ Task ContainerTask() {
       .example = "ps -ef",
       .runs_command = true,
       .run =
-          [rootfs](Lesson& lesson,
-                   const std::vector<std::string>& command) {
+          [rootfs](Lesson& lesson, const std::vector<std::string>& command) {
             return RunContainer(lesson, *rootfs, command);
           },
       .option = {{.name = "--rootfs",

@@ -42,10 +42,9 @@ class Causes {
 
   // The same for why a claim was skipped, which ends with the cause.
   std::string NameIn(const std::string& reason) {
-    const auto known =
-        std::ranges::find_if(all_, [&](const Advice& advice) {
-          return reason.ends_with(advice.cause);
-        });
+    const auto known = std::ranges::find_if(all_, [&](const Advice& advice) {
+      return reason.ends_with(advice.cause);
+    });
     return Name(known == all_.end() ? Advice{reason, ""} : *known);
   }
 
@@ -126,8 +125,8 @@ void ShowCauses(const Causes& causes, Renderer& renderer) {
       Step{4, "What stands in the way, and the least that helps", ""});
   int number = 0;
   for (const Advice& advice : causes.all()) {
-    renderer.Render(Item{fmt::format("cause {}", ++number), std::nullopt,
-                         advice.cause});
+    renderer.Render(
+        Item{fmt::format("cause {}", ++number), std::nullopt, advice.cause});
     if (!advice.remedy.empty()) {
       renderer.Render(Item{"remedy", std::nullopt, advice.remedy});
     }

@@ -63,9 +63,8 @@ using Operate = std::function<void(Process&)>;
 // What changes anything does so in a child of that one, in namespaces that
 // are verified to be new.
 Operate InStandIn(int flags, void (*change)()) {
-  return [=](Process& process) {
-    process.StandIn("inside", flags).Run(change);
-  };
+  return
+      [=](Process& process) { process.StandIn("inside", flags).Run(change); };
 }
 
 // Through syscall(2): glibc 2.36 declares them for C only, or not at all.
@@ -141,9 +140,7 @@ Process CloneElsewhere(Process& process) {
   return process.Clone("elsewhere", CLONE_NEWUTS | CLONE_NEWPID);
 }
 
-std::string LinkOf(pid_t pid) {
-  return fmt::format("/proc/{}/ns/uts", pid);
-}
+std::string LinkOf(pid_t pid) { return fmt::format("/proc/{}/ns/uts", pid); }
 
 void ReadLinkOfChild(Process& process) {
   const Process child = CloneElsewhere(process);
@@ -273,8 +270,7 @@ Trial TryProc() {
 }
 
 bool Works(const std::vector<Trial>& trials, const std::string& operation) {
-  const auto found =
-      std::ranges::find(trials, operation, &Trial::operation);
+  const auto found = std::ranges::find(trials, operation, &Trial::operation);
   return found->result == "works";
 }
 
@@ -407,8 +403,7 @@ int main(int argc, char** argv) {
     std::string color = "auto";
     steps::AddColorOption(app, color);
     return steps::Parse(app, argc, argv, "doctor")
-               ? steps::Doctor(json,
-                               steps::WantsColor(color, STDOUT_FILENO))
+               ? steps::Doctor(json, steps::WantsColor(color, STDOUT_FILENO))
                : EXIT_SUCCESS;
   });
 }

@@ -119,18 +119,17 @@ class Tally {
   // one for the whole.
   void Show(const Options& options) const {
     const std::unique_ptr<Renderer> renderer =
-        options.markdown
-            ? MakeMarkdownRenderer(To(STDOUT_FILENO))
-            : MakeTextRenderer(To(STDOUT_FILENO), options.color);
+        options.markdown ? MakeMarkdownRenderer(To(STDOUT_FILENO))
+                         : MakeTextRenderer(To(STDOUT_FILENO), options.color);
     renderer->Render(table_);
     for (const auto& [cause, lessons] : refused_by_) {
       const bool all = lessons.size() > 1 && lessons.size() == count();
-      renderer->Render(Item{
-          "refused", false,
-          fmt::format(
-              "{}: {}",
-              all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
-              cause)});
+      renderer->Render(
+          Item{"refused", false,
+               fmt::format(
+                   "{}: {}",
+                   all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
+                   cause)});
     }
     WriteOutput(
         STDOUT_FILENO,
@@ -144,8 +143,8 @@ class Tally {
  private:
   std::size_t count() const { return table_.rows.size(); }
 
-  Table table_ = {
-      {"lesson", "what it is about", "claims that hold", "time"}, {}};
+  Table table_ = {{"lesson", "what it is about", "claims that hold", "time"},
+                  {}};
   std::map<std::string, std::vector<std::string>> refused_by_;  // By cause.
   std::size_t refused_ = 0;
   int failed_ = 0;
@@ -162,8 +161,7 @@ int Tour(const Options& options) {
     if (visit.exit_status == kInterrupted || visit.exit_status == kUsage) {
       return visit.exit_status;
     }
-    if (visit.error)
-      Complain(fmt::format("tour: {}\n", visit.error->what()));
+    if (visit.error) Complain(fmt::format("tour: {}\n", visit.error->what()));
     tally.Add(lesson, visit);
     document["lessons"].push_back(Document(lesson, visit));
     if (!options.json) WriteOutput(STDOUT_FILENO, "\n\n");

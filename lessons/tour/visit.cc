@@ -81,8 +81,7 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
   const auto start = std::chrono::steady_clock::now();
   const Descriptor document(MUST(memfd_create, "document", 0));
   const std::string program =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() /
-      lesson;
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / lesson;
   argv.insert(argv.begin(), program);
   argv.insert(argv.end(),
               {"--save", fmt::format("/proc/self/fd/{}", document.get())});

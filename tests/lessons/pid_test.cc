@@ -56,7 +56,7 @@ TEST_P(PidTest, InsideIsPid1WithAnotherPidOutside) {
               ElementsAre(std::to_string(getpid())));
   EXPECT_THAT(Values(run, "inside", "PID"), ElementsAre("1"));
   EXPECT_THAT(Values(run, "inside", "parent's PID"), ElementsAre("0"));
-  EXPECT_THAT(Values(run, "inside", "PID per level"),
+  EXPECT_THAT(Values(run, "inside", "PID by level"),
               ElementsAre(MatchesRegex("[0-9]+ 1")));
   EXPECT_EQ(Found(run), "0");
   ExpectIsolated(run, {"PID", "parent's PID", "PID namespace"});
@@ -72,7 +72,7 @@ TEST_P(PidTest, PsInsideShowsTheOuterPid) {
 
 TEST_P(PidTest, ThirdLevelHasThreePidsAndDoesNotSeeOut) {
   const json run = RunJson();
-  const std::string pids = *Values(run, "inner", "PID per level").begin();
+  const std::string pids = *Values(run, "inner", "PID by level").begin();
   ASSERT_THAT(pids, MatchesRegex("[0-9]+ 2 1"));
   EXPECT_THAT(Calls(run, "inner"),
               ElementsAre(MatchesRegex("kill\\([0-9]+, 0\\) = ESRCH")));

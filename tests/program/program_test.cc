@@ -96,8 +96,8 @@ Command LessonCommand(const Teach& teach, const Words& arguments = {},
     before();
     Words argv = {"example"};
     argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return RunLesson(static_cast<int>(argv.size()), ExecArguments(argv).data(),
-                     about, teach, task);
+    return RunLesson(about, teach, static_cast<int>(argv.size()),
+                     ExecArguments(argv).data(), task);
   }};
 }
 
