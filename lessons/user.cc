@@ -126,8 +126,8 @@ void Teach(Lesson& lesson) {
 
   lesson.Step("Before: an ordinary user, without a capability");
   // Where ordinary users may make no user namespace, root stays root.
-  if (machine.privileged && machine.unprivileged_clone &&
-      !machine.apparmor_restricts) {
+  if (machine.Is(kPrivileged) && !machine.Is(kNoUserClone) &&
+      !machine.Is(kRestricted)) {
     outside.Run(BecomeOrdinary);
   }
   const Evidence before = AskWho(outside);

@@ -75,11 +75,13 @@ class Run {
 
   int Teach(const std::function<void(Lesson&)>& teach) {
     return Guarded([&] {
-      if (const std::optional<Refusal> refusal = ExamineProc()) {
+      try {
+        CheckProc();
+        home_ = NamespacesOf(getpid());
+      } catch (const std::exception&) {
         OpenAsItIs();
-        return Fail(std::runtime_error(refusal->what), refusal->advice);
+        throw;
       }
-      home_ = NamespacesOf(getpid());
       if (!about_.needs.empty()) {
         Open();
       } else {
@@ -127,12 +129,8 @@ class Run {
     } catch (const Contradiction&) {
       output_.Render(lesson_.verdict());
       return kFailed;
-    } catch (const CallError& error) {
-      return Fail(error, Explain(error, machine_));
-    } catch (const ExplainedError& error) {
-      return Fail(error, error.advice());
     } catch (const std::exception& error) {
-      return Fail(error, std::nullopt);
+      return Fail(error, Explain(error, machine_));
     }
   }
 
@@ -166,7 +164,7 @@ class Run {
   }
 
   void OpenAsItIs() {
-    output_.Render(Begin(machine_.privileged ? "root" : "none"));
+    output_.Render(Begin(machine_.Is(kPrivileged) ? "root" : "none"));
   }
 
   // Becomes root where it is not privileged, and says so.

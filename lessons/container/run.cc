@@ -169,7 +169,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
     inside.Run([image] { MakeRoot(image); });
   } catch (const CallError& error) {
     if (error.error() != EROFS || error.call().name() != "mkdir") throw;
-    throw ExplainedError(error,
+    throw ExplainedError(error.what(),
                          {"The new root is read-only: the kernel refused "
                           "an overlay over it.",
                           "make the directories dev, mnt and proc in it"});
