@@ -1,5 +1,4 @@
-// Mount namespaces: private mounts, and a /proc that fits.
-// mount_namespaces(7)
+// Mount namespaces: private mounts.                    mount_namespaces(7)
 //
 //   bazel run //lessons:mount                the lesson
 //   bazel run //lessons:mount -- --shell     and a shell inside
@@ -14,56 +13,34 @@
 #include "common/program/program.h"
 
 namespace steps {
-namespace {
 
-constexpr const char* kMountInfo = "/proc/self/mountinfo";
-
-const Probe kChild{"on /mnt/child", kMountInfo,
-                   [] { return MountedOn("/mnt/child"); }};
-const Probe kHost{"on /mnt/host", kMountInfo,
-                  [] { return MountedOn("/mnt/host"); }};
-// A peer group has a number: mounts pass between its members.
-const Probe kTag{"tag of /mnt", kMountInfo, []() -> std::string {
-                   const auto mount = MountOn("/mnt");
-                   if (!mount || mount->tags.empty()) return "none (private)";
-                   return mount->tags + (mount->tags.starts_with("shared")
-                                             ? " (peers)"
-                                             : " (slave)");
-                 }};
-// All that is mounted there: something may have been before the lesson.
-const Probe kMnt{"on /mnt", kMountInfo, [] {
-                   std::string types;
-                   for (const Mount& mount : Mounts()) {
-                     if (mount.point != "/mnt") continue;
-                     if (!types.empty()) types.insert(0, " over ");
-                     types.insert(0, mount.type);
-                   }
-                   return types.empty() ? "nothing" : types;
-                 }};
-const Probe kSelf{"PID in /proc", "/proc/self",
-                  [] { return ReadLink("/proc/self"); }};
-const Probe kNamespace{"mount namespace", "/proc/self/ns/mnt",
-                       [] { return ReadLink("/proc/self/ns/mnt"); }};
+static auto On(const char* point) {
+  return Probe{std::string("on ") + point, "/proc/self/mountinfo",
+               [point] { return MountedOn(point); }};
+}
+const auto kMnt = On("/mnt");
+const auto kChild = On("/mnt/child");
+const auto kHost = On("/mnt/host");
+const Probe kTag{"tag of /mnt", "/proc/self/mountinfo",
+                 [] { return PropagationOf("/mnt"); }};
+const auto kSelf = LinkProbe("PID in /proc", "/proc/self");
+const auto kNamespace = LinkProbe("mount namespace", "/proc/self/ns/mnt");
 const Probe kPs{"", "$ ps -e -o pid,comm", [] {
-                  auto ps = RunTool({"ps", "-e", "-o", "pid,comm"});
-                  if (!IsMissing(ps)) return ps;
-                  return ps + ": /proc has " +
-                         std::to_string(ProcessesIn("/proc").size());
+                  return RunTool({"ps", "-e", "-o", "pid,comm"});
                 }};
+const Probe kCount{"processes", "/proc",
+                   [] { return ProcessesIn("/proc").size(); }};
 
-void MountForChild() {
-  CALL(mount, "tmpfs", "/mnt/child", "tmpfs", 0, nullptr);
-}
-void MountForHost() {
-  CALL(mount, "tmpfs", "/mnt/host", "tmpfs", 0, nullptr);
+static void MountAt(const char* point) {
+  CALL(mount, "tmpfs", point, "tmpfs", 0, nullptr);
 }
 
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
   lesson.Step("Control: without CLONE_NEWNS, a child mounts for its parent",
               "`host` stands in for your machine. Its /mnt is shared.");
-  const Evidence before = outside.Ask(kMnt, kSelf, kNamespace);
+  const Evidence before = Process::Quiet().Ask(kMnt, kSelf, kNamespace);
   Process host = outside.StandIn("host", CLONE_NEWNS);
   host.Run([] {
     MountTmpfs("/mnt");
@@ -72,14 +49,13 @@ void Teach(Lesson& lesson) {
     MUST(mkdir, "/mnt/host", 0755);
   });
   Process child = host.Clone("child", 0);
-  child.Run(MountForChild);
+  child.Run([] { MountAt("/mnt/child"); });
   lesson.Claim("Without CLONE_NEWNS, a child's mount is its parent's, too.",
                host.Ask(kChild) == "tmpfs");
   child.Run([] { MUST(umount, "/mnt/child"); });
 
   lesson.Predict(
-      "/mnt is shared. A child in a new mount namespace mounts a tmpfs on "
-      "/mnt/child. Does the host see it?",
+      "A child with CLONE_NEWNS mounts on /mnt/child. Does `host` see it?",
       {"yes", "no", "only root does", "only after the child ends"});
 
   lesson.Step(
@@ -88,12 +64,9 @@ void Teach(Lesson& lesson) {
   Process copy = host.Clone("copy", CLONE_NEWNS);
   copy.MustDiffer(host, CLONE_NEWNS);
   const std::string peers = copy.Ask(kTag);
-  copy.Run(MountForChild);
+  copy.Run([] { MountAt("/mnt/child"); });
   const bool leaked = host.Ask(kChild) == "tmpfs";
-  lesson.Answer(
-      leaked ? "yes" : "no",
-      "A new mount namespace is a copy, and copies of a shared mount "
-      "are peers.");
+  lesson.Answer(leaked ? "yes" : "no", "Its mounts are copies, and peers.");
   lesson.Claim(
       "With CLONE_NEWNS alone, a shared mount still passes mounts on.",
       leaked && peers == host.Run(kTag.read));
@@ -105,60 +78,47 @@ void Teach(Lesson& lesson) {
     CALL(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   });
   isolated.Ask(kTag);
-  isolated.Run(MountForChild);
-  lesson.Claim(
-      "A private mount passes nothing on.",
-      isolated.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
-  host.Run(MountForHost);
-  lesson.Claim(
-      "A private mount receives nothing.",
-      host.Run(kHost.read) == "tmpfs" && isolated.Ask(kHost) == "nothing");
-  host.Run([] { MUST(umount, "/mnt/host"); });
+  isolated.Run([] { MountTmpfs("/mnt/child"); });
+  lesson.Claim("A private mount passes nothing on.",
+               host.Ask(kChild) == "nothing");
 
-  lesson.Step("MS_SLAVE receives mounts, and passes none on",
-              "master:N means that mounts arrive from peer group N.");
+  lesson.Step("MS_SLAVE receives mounts, and passes none on");
   Process slave = host.Clone("slave", CLONE_NEWNS);
   slave.Run(
       [] { CALL(mount, "none", "/", nullptr, MS_REC | MS_SLAVE, nullptr); });
   slave.Ask(kTag);
-  host.Run(MountForHost);
-  lesson.Claim("A slave receives what its master mounts.",
-               slave.Ask(kHost) == "tmpfs");
-  slave.Run(MountForChild);
+  host.Run([] { MountAt("/mnt/host"); });
   lesson.Claim(
-      "A slave passes nothing on.",
-      slave.Run(kChild.read) == "tmpfs" && host.Ask(kChild) == "nothing");
+      "A slave receives what its master mounts; a private mount does not.",
+      slave.Ask(kHost) == "tmpfs" && isolated.Ask(kHost) == "nothing");
+  slave.Run([] { MountTmpfs("/mnt/child"); });
+  lesson.Claim("A slave passes nothing on.", host.Ask(kChild) == "nothing");
 
   lesson.Step("A new PID namespace needs a new /proc");
   Process inside = outside.StandIn("inside", CLONE_NEWNS | CLONE_NEWPID);
   lesson.Claim("In a new PID namespace, the old /proc shows the outside.",
                inside.Ask(kSelf) == std::to_string(inside.pid()));
-  const Outcome proc = lesson.Attempt([&] {
-    inside.Run([] { CALL(mount, "proc", "/proc", "proc", 0, nullptr); });
-    inside.Ask(kPs);
-    return inside.Run(kSelf.read) == "1";
-  });
-  lesson.Claim("A new proc lists the processes of its PID namespace only.",
-               proc);
+  lesson.Claim(
+      "A new proc lists the processes of its PID namespace only.", [&] {
+        inside.Run([] { CALL(mount, "proc", "/proc", "proc", 0, nullptr); });
+        if (IsMissing(inside.Ask(kPs))) inside.Ask(kCount);
+        return inside.Run(kCount.read) == 1;
+      });
   inside.Run([] { MountTmpfs("/mnt"); });
   const Evidence mounted = inside.Ask(kMnt, kSelf, kNamespace);
-  const Evidence after = outside.Ask(kMnt, kSelf, kNamespace);
+  const Evidence after = Process::Quiet().Ask(kMnt, kSelf, kNamespace);
+  lesson.Compare(before, mounted, after);
   lesson.Claim("A tmpfs mounted inside is not mounted outside.",
                mounted[kMnt] != after[kMnt] && after == before);
-
-  lesson.Compare(before, mounted, after);
   lesson.Remember(
-      "A mount namespace starts as a copy of all mounts. Make them private "
-      "before you mount anything.");
+      "A mount namespace is a copy: make it private before you mount.");
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {
   return steps::RunLesson(
-      {"mount", "Mount namespaces: private mounts, and a /proc that fits",
-       "mount_namespaces(7)"},
+      {"mount", "Mount namespaces: private mounts", "mount_namespaces(7)"},
       steps::Teach, argc, argv);
 }

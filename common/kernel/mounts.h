@@ -26,11 +26,13 @@ std::vector<Mount> Mounts();
 /// The one on `point`, the last of several. Throws CallError.
 std::optional<Mount> MountOn(const std::string& point);
 
-/// The type of the file system on `point`, "tmpfs", or "nothing". For a probe.
+/// The types of the file systems on `point`, the last first: "tmpfs",
+/// "tmpfs over ext4", or "nothing". For a probe.
 std::string MountedOn(const std::string& point);
 
-/// What becomes of mounts that are made below `point` later: "passed on both
-/// ways", "received only", "kept private". For a probe. mount_namespaces(7).
+/// The tags of the mount on `point`, and what they make of it: "shared:1
+/// (peers)", "master:1 (slave)", "none (private)", or "nothing is mounted". For
+/// a probe. mount_namespaces(7).
 std::string PropagationOf(const std::string& point);
 
 /// Makes every mount of this process private: what is mounted here later stays

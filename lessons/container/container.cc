@@ -82,10 +82,9 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
       Difference(own, NamespacesOf(inside.pid())) ==
           (others & ~CLONE_NEWUSER));
 
-  lesson.Step(
-      "A name and a root: lessons uts, mount, chroot",
-      "The host's /usr lies below an overlay: what is written goes to "
-      "memory.");
+  lesson.Step("A name and a root: lessons uts, mount, chroot",
+              "The host's /usr lies below an overlay: what is written goes "
+              "to memory.");
   inside.Run([] { CALL(sethostname, kName, std::strlen(kName)); });
   lesson.Claim("The container has its own hostname.",
                inside.Ask(kHostname) == kName &&
@@ -122,8 +121,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   inside.Run(DropPrivileges);
   const Evidence confined = inside.Ask(kBounding, kEffective, kGains);
   lesson.Claim(
-      "It has only capabilities that engines leave, and can gain no more "
-      "in "
+      "It has only capabilities that engines leave, and can gain no more in "
       "this user namespace.",
       confined[kGains] == "no" && inside.Run([] {
         return ((BoundingSet() | EffectiveSet()) & ~kEnginesCapabilities) ==
@@ -135,8 +133,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
 
   lesson.Predict(
-      "PID 1 starts a command, which is PID 2 in the container. Does `ps` "
-      "on "
+      "PID 1 starts a command, which is PID 2 in the container. Does `ps` on "
       "the host list it?",
       {"yes, with another PID", "no", "yes, as PID 2",
        "only `docker ps` does"});
@@ -193,8 +190,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   lesson.Claim("Outside, nothing has changed.", Same(after, before));
   lesson.Remember(
       "A container is an ordinary process: in new namespaces, with a new "
-      "root, "
-      "limits, and fewer capabilities.");
+      "root, limits, and fewer capabilities.");
   lesson.Keep(std::move(inside));
 }
 

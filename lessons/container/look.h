@@ -63,8 +63,8 @@ inline const Probe kParent{"parent's PID", "getppid(2)",
 inline auto PidsOf(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/status";
   return Probe{"PIDs of it", "NSpid in " + path, [pid] {
-                 return ReadField(
-                     "/proc/" + std::to_string(pid) + "/status", "NSpid");
+                 return ReadField("/proc/" + std::to_string(pid) + "/status",
+                                  "NSpid");
                }};
 }
 
