@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "lessons/container/link.h"
 #include "lessons/container/privileges.h"

@@ -11,8 +11,8 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/network.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/privileges.h"
 #include "lessons/container/root.h"

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
