@@ -3,7 +3,7 @@
 # What Debian 12 has to have: to build and run the lessons and the tests …
 PACKAGES := bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto \
   bazel-skylib libbenchmark-dev libcap-dev libcli11-dev libfmt-dev \
-  libgmock-dev libgtest-dev libmnl-dev libvalijson-dev nlohmann-json3-dev \
+  libgmock-dev libgtest-dev libmnl-dev libseccomp-dev libvalijson-dev nlohmann-json3-dev \
   hostname iproute2 procps python3 strace util-linux
 # … for the tests, which skip what they lack, and for the pages …
 TEST_PACKAGES := asciinema graphviz

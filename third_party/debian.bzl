@@ -25,6 +25,7 @@ _LIBRARIES = {
     "googletest": "/usr/include/gtest",
     "libcap": "/usr/include/sys",
     "libmnl": "/usr/include/libmnl",
+    "libseccomp": "/usr/include",
     "nlohmann_json": "/usr/include/nlohmann",
     "valijson": "/usr/include/valijson",
 }

@@ -20,6 +20,7 @@
 
 #include "common/kernel/network.h"
 #include "common/program/program.h"
+#include "lessons/container/filter.h"
 #include "lessons/container/init.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/link.h"
@@ -117,7 +118,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
                connected);
 
   lesson.Step("Its capabilities are cut down: lesson user",
-              "14 stay, as with Docker. Then the container is complete.");
+              "14 stay, as with Docker.");
   inside.Run(DropPrivileges);
   const Evidence confined = inside.Ask(kBounding, kEffective, kGains);
   lesson.Claim(
@@ -130,6 +131,14 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   const int error = inside.Run([] { return TRY(sethostname, "renamed", 7); });
   lesson.Claim("So even root inside may not rename it (EPERM).",
                error == EPERM);
+
+  lesson.Step(
+      "A filter refuses what engines refuse",
+      "A new user namespace would bring them back. Now it is complete.");
+  inside.Run(FilterCalls);
+  const int unshared = inside.Run([] { return TRY(unshare, CLONE_NEWUSER); });
+  lesson.Claim("A filter refuses it a new user namespace (EPERM).",
+               unshared == EPERM);
   lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
 
   lesson.Predict(

@@ -29,6 +29,7 @@
 #include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
+#include "lessons/container/filter.h"
 #include "lessons/container/init.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/link.h"
@@ -183,6 +184,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   inside.Run(BringUpLink);
   if (connected.holds) gateway->Run([] { AwaitOperational("veth0"); });
   inside.Run(DropPrivileges);
+  inside.Run(FilterCalls);
   lesson.Show(Parts(outside, inside, image, limits.text(), kProcesses));
   for (const Outcome& outcome : {limited, connected}) {
     if (!outcome.reason.empty()) lesson.Note("Left out: " + outcome.reason);
