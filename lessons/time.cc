@@ -71,7 +71,7 @@ Evidence InDays(const Evidence& evidence) {
     it.value = it.value.ends_with(" s")
                    ? fmt::format("{} days", std::stol(it.value) / kDay)
                    : it.value.substr(0, it.value.find(' '));
-    days.Add(nullptr, it);
+    days.Add(it);
   }
   return days;
 }

@@ -291,7 +291,9 @@ std::string WithoutSudo(std::string remedy, const Machine& machine) {
     }
   }
   if (container) return "outside of the container: " + remedy;
-  return root ? remedy : "as root: " + remedy;
+  if (!root) return "as root: " + remedy;
+  return machine.Is(kPrivileged) ? remedy
+                                 : "with root's capabilities: " + remedy;
 }
 
 // Puts what the names in the table's words stand for in their place.

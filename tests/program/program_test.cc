@@ -282,7 +282,9 @@ TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
              77, IsEmpty(),
              "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
              "  cause   Graphviz, which draws, is not installed.\n"
-             "  remedy  sudo apt-get install graphviz\n");
+             "  remedy  " +
+                 std::string(IsRoot() ? "" : "sudo ") +
+                 "apt-get install graphviz\n");
   std::string directory = "/tmp/program_test.XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
   WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
