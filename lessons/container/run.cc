@@ -166,8 +166,13 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   limits.Enter(inside);
   inside.Run([] { MUST(unshare, CLONE_NEWCGROUP); });
   inside.Run([] { MUST(sethostname, kName, std::strlen(kName)); });
+  Outcome proc = {true};
   try {
-    inside.Run([image] { MakeRoot(image); });
+    const int error = inside.Run([image] { return MakeRoot(image); });
+    proc = lesson.Attempt([error] {
+      if (error != 0) throw CallError(error, "mount(\"proc\")", {"proc"});
+      return true;
+    });
   } catch (const CallError& error) {
     if (error.error() != EROFS || error.call().name() != "mkdir") throw;
     throw ExplainedError(error.what(),
@@ -186,7 +191,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   inside.Run(DropPrivileges);
   inside.Run(FilterCalls);
   lesson.Show(Parts(outside, inside, image, limits.text(), kProcesses));
-  for (const Outcome& outcome : {limited, connected}) {
+  for (const Outcome& outcome : {proc, limited, connected}) {
     if (!outcome.reason.empty()) lesson.Note("Left out: " + outcome.reason);
   }
 

@@ -210,12 +210,10 @@ TEST_F(ContainerBesidePodman, IsIsolatedAsMuch) {
     EXPECT_THAT(All(ours_, fault), IsEmpty());
     EXPECT_EQ(All(ours_, fault), All(theirs_, fault));
   }
-  // Their devices are ours, but for what podman needs a terminal or an IPC
-  // mount for.
+  // Their devices are ours, but for what podman needs a terminal for.
   std::set<std::string> devices = All(theirs_, "device");
   devices.erase("/dev/console");
   devices.erase("/dev/core");
-  devices.erase("/dev/mqueue");
   EXPECT_EQ(All(ours_, "device"), devices);
   for (const char* mounted :
        {"/proc proc", "/dev tmpfs", "/dev/pts devpts", "/dev/shm tmpfs"}) {

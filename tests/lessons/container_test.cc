@@ -35,6 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -106,6 +107,10 @@ TEST_P(ContainerTest, DoesWithoutProc) {
   EXPECT_THAT(Calls(run, "inside"),
               Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
   EXPECT_TRUE(Holds(run, "all namespaces"));
+  const Result command = Run({"true"}, [] { MountOver("/proc/tty"); });
+  EXPECT_EQ(DescribeStatus(command.status), "exit status 0");
+  EXPECT_THAT(command.errors, AllOf(HasSubstr("Left out: mount(\"proc\")"),
+                                    HasSubstr("/proc is masked")));
 }
 
 TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
