@@ -170,7 +170,7 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   try {
     const int error = inside.Run([image] { return MakeRoot(image); });
     proc = lesson.Attempt([error] {
-      if (error != 0) throw CallError(error, "mount(\"proc\")", {"proc"});
+      if (error != 0) throw CallError(error, "mount(\"proc\")");
       return true;
     });
   } catch (const CallError& error) {
