@@ -26,6 +26,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Whoever makes a cgroup of such a name locks it for life.
+const std::string kOfRun = std::string(kCgroupPrefix) + "run-";
+
 // Whether `word` is one of those in `list`, with a comma between them.
 bool Lists(const std::string& list, const std::string& word, char comma = ',') {
   return (comma + list + comma).find(comma + word + comma) != std::string::npos;
@@ -94,7 +97,7 @@ void RemoveAll(const fs::path& directory, const std::string& home) {
   }
 }
 
-// Whoever makes a cgroup locks it for life: what this gives, where nobody has.
+// A lock on it, where nobody has one.
 Descriptor Lock(const fs::path& directory) {
   Descriptor lock(open(directory.c_str(), O_RDONLY | O_CLOEXEC));
   return flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock)
@@ -111,7 +114,7 @@ void RemoveEmpty(const fs::path& directory) {
 void RemoveLeftBehind(const fs::path& directory) {
   for (const fs::path& path : Below(directory)) {
     struct stat info = {};
-    if (!path.filename().native().starts_with(kCgroupPrefix) ||
+    if (!path.filename().native().starts_with(kOfRun) ||
         stat(path.c_str(), &info) == -1 || info.st_uid != geteuid() ||
         Lock(path).get() == -1) {
       continue;
@@ -133,7 +136,7 @@ bool TryToRemove(const fs::path& directory, const std::string& home) {
 
 // What no other process has for its cgroups now.
 std::string NameOfCgroup() {
-  return fmt::format("{}{}-{}", kCgroupPrefix,
+  return fmt::format("{}{}-{}", kOfRun,
                      NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode,
                      getpid());
 }

@@ -7,8 +7,10 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -91,10 +93,12 @@ bool IsBelowRoot(const std::string& proc, std::size_t seen) {
 }
 
 // The lowest of this process's cgroup and those above it.
-std::optional<std::uint64_t> PidsMax() {
+std::optional<std::uint64_t> PidsMax(const std::string& root,
+                                     const std::vector<Mount>& mounts) {
   std::optional<std::uint64_t> lowest;
   try {
-    const auto place = FindCgroupPlace("pids");
+    const auto place = FindCgroupPlace(
+        "pids", MembershipsIn(Contents(root + "/proc/self/cgroup")), mounts);
     if (!place) return lowest;
     std::string text;
     for (fs::path cgroup = place->home;
@@ -110,7 +114,8 @@ std::optional<std::uint64_t> PidsMax() {
   return lowest;
 }
 
-std::map<std::string, std::uint64_t> LimitsOf(const std::string& root) {
+std::map<std::string, std::uint64_t> LimitsOf(
+    const std::string& root, const std::vector<Mount>& mounts) {
   std::map<std::string, std::uint64_t> limits;
   for (const Kind& kind : Kinds()) {
     const std::string number =
@@ -126,7 +131,7 @@ std::map<std::string, std::uint64_t> LimitsOf(const std::string& root) {
   add("ulimit -q", RLIMIT_MSGQUEUE, 1);
   add("ulimit -u", RLIMIT_NPROC, 1);
   add("ulimit -v", RLIMIT_AS, 1024);
-  if (const auto pids = PidsMax()) limits["pids.max"] = *pids;
+  if (const auto pids = PidsMax(root, mounts)) limits["pids.max"] = *pids;
   return limits;
 }
 
@@ -147,7 +152,6 @@ Machine Machine::Look(const std::string& root) {
   const std::vector<Mount> mounts =
       MountsIn(Contents(proc + "/self/mountinfo"));
   const std::string profile = Contents(proc + "/self/attr/apparmor/current");
-  std::error_code unknown;
 
   Machine machine;
   const auto add_if = [&machine](bool so, Trait trait) {
@@ -160,7 +164,7 @@ Machine Machine::Look(const std::string& root) {
   if (profile != "unconfined") {
     machine.apparmor = profile.substr(0, profile.find(' '));
   }
-  machine.limits = LimitsOf(root);
+  machine.limits = LimitsOf(root, mounts);
 
   add_if(has(CAP_SYS_ADMIN), kPrivileged);
   add_if(machine.uid == 0 && !has(CAP_SETFCAP), kNoSetfcap);
@@ -189,11 +193,10 @@ Machine Machine::Look(const std::string& root) {
   add_if(reads("/proc/version", "#1 SMP Sun Jan 10 15:06:54 PST 2016"),
          kGvisor);
   // Not /proc/self/exe, which qemu-user fakes.
-  add_if(fs::read_symlink(proc + "/thread-self/exe", unknown)
-             .filename()
-             .native()
-             .starts_with("qemu-"),
-         kEmulated);
+  std::array<char, 256> program = {};
+  readlinkat(AT_FDCWD, (proc + "/thread-self/exe").c_str(), program.data(),
+             program.size() - 1);
+  add_if(Has(program.data(), "/qemu-"), kEmulated);
   for (const Kind& kind : Kinds()) {
     if (fs::exists(fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
       machine.kinds.insert(std::string(kind.name));

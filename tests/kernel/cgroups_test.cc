@@ -196,7 +196,7 @@ TEST(Cgroup, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   if (!place) GTEST_SKIP() << "no cgroup may be made here";
   const std::string path = Kill(*place, true);
   ASSERT_TRUE(fs::exists(path));
-  const std::string other = place->folder + "/steps-1";
+  const std::string other = place->folder + "/steps-run-1";
   mkdir(other.c_str(), 0755);
   const Descriptor lock = Open(other, O_RDONLY);
   MUST(flock, lock.get(), LOCK_EX);
