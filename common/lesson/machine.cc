@@ -7,10 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -192,11 +190,9 @@ Machine Machine::Look(const std::string& root) {
   // The same in each of its versions.
   add_if(reads("/proc/version", "#1 SMP Sun Jan 10 15:06:54 PST 2016"),
          kGvisor);
-  // Not /proc/self/exe, which qemu-user fakes.
-  std::array<char, 256> program = {};
-  readlinkat(AT_FDCWD, (proc + "/thread-self/exe").c_str(), program.data(),
-             program.size() - 1);
-  add_if(Has(program.data(), "/qemu-"), kEmulated);
+  // Not /proc/self/cmdline, which qemu-user fakes.
+  const fs::path program = Contents(proc + "/thread-self/cmdline").c_str();
+  add_if(program.filename().native().starts_with("qemu-"), kEmulated);
   for (const Kind& kind : Kinds()) {
     if (fs::exists(fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
       machine.kinds.insert(std::string(kind.name));

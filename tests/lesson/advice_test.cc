@@ -486,6 +486,9 @@ TEST(Machine, SeesWhatItsFilesSay) {
             "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016\n",
             kGvisor},
            {"proc/version", "Linux version 6.1.0 #1 SMP Debian\n", 0},
+           {"proc/thread-self/cmdline", "/usr/bin/qemu-aarch64-static",
+            kEmulated},
+           {"proc/thread-self/cmdline", "./qemu/uts", 0},
            {"run/.containerenv", "", kInContainer},
            {"run/systemd/container", "lxc\n", kInContainer},
            // An image of Docker's may be that of a virtual machine.
