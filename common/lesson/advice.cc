@@ -3,88 +3,29 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <initializer_list>
 #include <iterator>
+#include <regex>
 #include <string_view>
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/cgroups.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 
 namespace steps {
 namespace {
 
-// What a call is about: one bit each.
-enum About : unsigned {
-  kAnything = 1U << 0,
-  kNamespace = 1U << 1,      // Makes one.
-  kUserNamespace = 1U << 2,  // Makes a user namespace.
-  kJoin = 1U << 3,           // Joins one.
-  kInspection = 1U << 4,     // Reads /proc/PID/ns.
-  kMap = 1U << 5,            // Writes a uid map, or a gid map.
-  kMount = 1U << 6,          // Changes mounts.
-  kProc = 1U << 7,           // Mounts a proc.
-  kName = 1U << 8,           // Sets the hostname.
-  kInterface = 1U << 9,      // Changes network interfaces.
-  kVeth = 1U << 10,          // Makes a veth pair.
-  kClock = 1U << 11,         // Sets the clocks of a time namespace.
-  kCgroup = 1U << 12,        // Makes a cgroup, or moves a process.
-  kProcess = 1U << 13,       // Makes a process, or a thread.
-  kQueue = 1U << 14,         // Makes a POSIX queue.
-  kProgram = 1U << 15,       // Runs a program.
-  kGraphviz = 1U << 16,      // Runs dot(1).
-  kMissingKind = 1U << 17,   // Needs a kind that this kernel lacks.
-  kScarceKind = 1U << 18,    // Makes one of which few are allowed.
-};
-
 // Where a number of namespaces is so low that it is this which refuses one.
 constexpr std::uint64_t kFewNamespaces = 256;
 
 bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
-}
-
-unsigned AboutOf(const Call& call) {
-  const std::string name = call.name();
-  unsigned about = kAnything;
-  const auto add_if = [&about](bool so, About what) {
-    if (so) about |= what;
-  };
-  const auto is = [&name](std::initializer_list<std::string_view> names) {
-    return std::ranges::find(names, name) != names.end();
-  };
-  const auto names = [&call](std::string_view part) {
-    return Has(call.text, part);
-  };
-  const bool makes = call.namespaces != 0 && name != "setns";
-  add_if(makes, kNamespace);
-  add_if(makes && (call.namespaces & CLONE_NEWUSER) != 0, kUserNamespace);
-  add_if(name == "setns", kJoin);
-  add_if(is({"access", "open", "readlink", "stat"}) && names("/proc/") &&
-             names("/ns"),
-         kInspection);
-  add_if(names("/uid_map") || names("/gid_map") || names("/setgroups"), kMap);
-  add_if(is({"mount", "umount2", "pivot_root", "mount_setattr"}), kMount);
-  add_if(name == "mount" && names("\"proc\""), kProc);
-  add_if(is({"sethostname", "setdomainname"}), kName);
-  add_if(names("SIOCSIF") || names("\"veth\""), kInterface);
-  add_if(names("\"veth\""), kVeth);
-  add_if(names("\"monotonic "), kClock);
-  add_if(names("/cgroup.procs") || names(kCgroupPrefix), kCgroup);
-  add_if(is({"clone", "clone3", "fork", "vfork", "pthread_create"}), kProcess);
-  add_if(name == "mq_open" || names("mqueue"), kQueue);
-  add_if(name == "execv", kProgram);
-  add_if(names("\"dot\""), kGraphviz);
-  return about;
 }
 
 // The kind of namespace that this kernel lacks, and without which `call` fails.
@@ -114,11 +55,38 @@ const Kind* ScarceKind(const Call& call, const Machine& machine) {
   return scarce;
 }
 
-// The first row that fits tells: one of its errors, one of the things that the
-// call is about, and all of its traits.
+// What is found out about the call itself, beside the traits of the machine.
+constexpr unsigned kMissingKind = 1U << 30;  // Needs a kind that is not there.
+constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
+
+// Regular expressions for the calls that a row is about, as they are written.
+constexpr const char* kAnything = "";
+constexpr const char* kNamespace = R"(^(clone3?|unshare)\(.*CLONE_NEW)";
+constexpr const char* kUserNamespace = R"(^(clone3?|unshare)\(.*CLONE_NEWUSER)";
+constexpr const char* kJoin = R"(^setns\()";
+constexpr const char* kInspection =
+    R"(^(access|open|readlink|stat)\("/proc/.*/ns)";
+constexpr const char* kMap = R"(/(uid_map|gid_map|setgroups))";
+constexpr const char* kMount = R"(^(u?mount2?|mount_setattr|pivot_root)\()";
+constexpr const char* kProc = R"re(^mount\(.*"proc")re";
+constexpr const char* kMountOrName =
+    R"(^(u?mount2?|mount_setattr|pivot_root|set(host|domain)name)\()";
+constexpr const char* kInterface = R"(SIOCSIF|"veth")";
+constexpr const char* kVeth = R"("veth")";
+constexpr const char* kLabelled =
+    R"re(CLONE_NEW|_map"|setgroups"|^(u?mount|pivot|set.*name)|SIOCSIF|"veth")re";
+constexpr const char* kClock = R"("monotonic )";
+constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
+constexpr const char* kProcess = R"(^(clone3?|v?fork|pthread_create)\()";
+constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
+constexpr const char* kProgram = R"(^execv\()";
+constexpr const char* kGraphviz = R"("dot")";
+
+// The first row that fits tells: one of its errors, its calls, and all of its
+// traits.
 struct Row {
   std::string_view errors;
-  unsigned about;
+  const char* calls;
   unsigned traits;
   const char* cause;  // nullptr: the machine is not to blame. {} has a name.
   const char* remedy;
@@ -133,7 +101,6 @@ constexpr const char* kNoFilter =
     "run it outside of the sandbox or service that has the filter";
 constexpr const char* kUnconfined =
     "docker run (or podman run) --security-opt seccomp=unconfined";
-constexpr unsigned kLabelled = kNamespace | kMap | kMount | kName | kInterface;
 
 constexpr Row kTable[] = {
     // What the kernel lacks.
@@ -143,7 +110,7 @@ constexpr Row kTable[] = {
     {"EINVAL ENOSYS", kNamespace, kEmulated,
      "qemu-user, which runs this program, knows no namespaces.",
      "build it for the architecture of this machine"},
-    {"EINVAL ENOENT", kMissingKind, kAnywhere,
+    {"EINVAL ENOENT", kAnything, kMissingKind,
      "This kernel has no {kind} namespaces.",
      "a kernel from {since} on, configured with them"},
     {"ENODEV", kMount, kAnywhere,
@@ -158,7 +125,7 @@ constexpr Row kTable[] = {
      "sudo apt-get install graphviz"},
 
     // Limits.
-    {"ENOSPC EUSERS", kScarceKind, kAnywhere, "{limit}: {none} may be made.",
+    {"ENOSPC EUSERS", kNamespace, kScarceKind, "{limit}: {none} may be made.",
      "sudo sysctl user.{name}=15000"},
     {"ENOSPC EUSERS", kNamespace, kAnywhere,
      "Too many namespaces, or nested deeper than 32 levels "
@@ -253,7 +220,7 @@ constexpr Row kTable[] = {
      "It takes CAP_NET_ADMIN as well (network_namespaces(7)).", "CAP_NET_ADMIN",
      "docker run (or podman run) --cap-add NET_ADMIN",
      "run it as an ordinary user"},
-    {kRefused, kMount | kName, kFiltered | kPrivileged, kFilter, kNoFilter,
+    {kRefused, kMountOrName, kFiltered | kPrivileged, kFilter, kNoFilter,
      kUnconfined},
     {kRefused, kAnything, kPrivileged, nullptr, nullptr},
 
@@ -342,13 +309,14 @@ std::optional<Advice> Explain(const std::exception& exception,
   if (!error) return std::nullopt;
   const Kind* missing = MissingKind(error->call(), machine);
   const Kind* scarce = ScarceKind(error->call(), machine);
-  unsigned about = AboutOf(error->call());
-  if (missing != nullptr) about |= kMissingKind;
-  if (scarce != nullptr) about |= kScarceKind;
+  const unsigned traits = machine.traits |
+                          (missing != nullptr ? kMissingKind : 0) |
+                          (scarce != nullptr ? kScarceKind : 0);
   const std::string name = ErrnoName(error->error());
   const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
     return each.errors.find(name) != std::string_view::npos &&
-           (each.about & about) != 0 && machine.Is(each.traits);
+           (each.traits & ~traits) == 0 &&
+           std::regex_search(error->call().text, std::regex(each.calls));
   });
   if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
   const char* remedy = row->remedy;
