@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
@@ -25,9 +25,6 @@ namespace steps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Whoever makes a cgroup of such a name locks it for life.
-const std::string kOfRun = std::string(kCgroupPrefix) + "run-";
 
 // Whether `word` is one of those in `list`, with a comma between them.
 bool Lists(const std::string& list, const std::string& word, char comma = ',') {
@@ -97,29 +94,32 @@ void RemoveAll(const fs::path& directory, const std::string& home) {
   }
 }
 
-// A lock on it, where nobody has one.
-Descriptor Lock(const fs::path& directory) {
-  Descriptor lock(open(directory.c_str(), O_RDONLY | O_CLOEXEC));
-  return flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock)
-                                                   : Descriptor();
-}
-
 void RemoveEmpty(const fs::path& directory) {
   for (const fs::path& below : Below(directory)) RemoveEmpty(below);
   rmdir(directory.c_str());
 }
 
+// "steps-4711-4026531836", for the cgroup of a process: its PID, and the PID
+// namespace in which it is that.
+std::string NameOfCgroup(pid_t pid) {
+  return fmt::format("{}{}-{}", kCgroupPrefix, pid,
+                     NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
+}
+
 // Removes what a run left that was killed together with its guardian: what is
-// this user's, locked by nobody, and has no process in it.
-void RemoveLeftBehind(const fs::path& directory) {
+// this user's, was named for a process that is gone, and has no process in it.
+void RemoveLeftBehind(const fs::path& directory, const fs::path& own) {
   for (const fs::path& path : Below(directory)) {
+    const std::string name = path.filename();
     struct stat info = {};
-    if (!path.filename().native().starts_with(kOfRun) ||
-        stat(path.c_str(), &info) == -1 || info.st_uid != geteuid() ||
-        Lock(path).get() == -1) {
+    if (!name.starts_with(kCgroupPrefix) || stat(path.c_str(), &info) == -1 ||
+        info.st_uid != geteuid()) {
       continue;
     }
-    RemoveEmpty(path);
+    const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
+    const bool gone = pid > 0 && name == NameOfCgroup(pid) &&
+                      kill(pid, 0) == -1 && errno == ESRCH;
+    if (gone || path == own) RemoveEmpty(path);
   }
 }
 
@@ -132,13 +132,6 @@ bool TryToRemove(const fs::path& directory, const std::string& home) {
     fmt::print(stderr, "not removed: {}\n", error.what());
     return false;
   }
-}
-
-// What no other process has for its cgroups now.
-std::string NameOfCgroup() {
-  return fmt::format("{}{}-{}", kOfRun,
-                     NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode,
-                     getpid());
 }
 
 // Goes out of reach of what ends the lesson: Ctrl-C in its terminal, the end of
@@ -212,18 +205,14 @@ std::optional<CgroupPlace> FindCgroupPlace(
 
 Cgroup::Cgroup(const CgroupPlace& place, const std::vector<std::string>& below)
     : home_(place.home + "/cgroup.procs"),
-      path_(fmt::format("{}/{}", place.folder, NameOfCgroup())),
+      path_(fmt::format("{}/{}", place.folder, NameOfCgroup(getpid()))),
       guardian_(Process::Quiet().Clone("the guardian of a cgroup", 0)) {
   guardian_->Run([this, &place, &below] {
     BecomeGuardian();
     Open(home_, O_WRONLY);
-    // One at a time: what is made is not locked yet.
-    const Descriptor turn = Open(place.folder, O_RDONLY);
-    MUST(flock, turn.get(), LOCK_EX);
-    RemoveLeftBehind(place.folder);
+    RemoveLeftBehind(place.folder, path_);
     MUST(mkdir, path_.c_str(), 0755);
     OnRelease([this] { TryToRemove(path_, home_); });
-    static const Descriptor lock = Lock(path_);
     try {
       for (const std::string& cgroup : below) {
         MUST(mkdir, (path_ + "/" + cgroup).c_str(), 0755);
