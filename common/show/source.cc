@@ -1,109 +1,110 @@
 #include "common/show/source.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <map>
-#include <sstream>
+
+#include "common/show/printable.h"
 
 namespace steps {
 namespace {
 
+using Source = std::vector<std::string>;  // The lines; the first is at 1.
+
 // A static object of another file may come here before any of this file's own.
-std::map<std::string, std::vector<std::string>, std::less<>>& Files() {
-  static std::map<std::string, std::vector<std::string>, std::less<>> files;
-  return files;
+std::map<std::string, Source>& Sources() {
+  static std::map<std::string, Source> sources;
+  return sources;
 }
 
-// The lines of a file; the first is at 1.
-const std::vector<std::string>& LinesOf(const std::string& file) {
-  static const std::vector<std::string> none = {""};
-  const auto found = Files().find(file);
-  return found == Files().end() ? none : found->second;
+// The lines of a file; none but the one at 0 where it was not embedded.
+const Source& SourceOf(const std::string& file) {
+  static const Source none = {""};
+  const auto found = Sources().find(file);
+  return found == Sources().end() ? none : found->second;
 }
 
-std::string_view Trim(std::string_view line) {
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+int LastOf(const Source& source) { return static_cast<int>(source.size()) - 1; }
+
+std::size_t IndentOf(const std::string& line) {
+  return std::min(line.find_first_not_of(' '), line.size());
+}
+
+// The last line of the statement, or of the head of the block, that begins in
+// this line.
+int StatementEnd(const Source& source, int line) {
+  const auto ends = [](const std::string& text) {
+    return !text.empty() && std::strchr(";{}", text.back()) != nullptr;
+  };
+  while (line < LastOf(source) && !ends(source[line])) ++line;
   return line;
 }
 
-// Of a statement that begins in this line, the last line.
-int StatementEnd(const std::vector<std::string>& lines, int line) {
-  const int last = static_cast<int>(lines.size()) - 1;
-  while (line < last && !lines[line].ends_with(';') &&
-         !lines[line].ends_with('{')) {
-    ++line;
-  }
-  return line;
+bool Speaks(const std::string& line) {
+  return line.substr(IndentOf(line)).starts_with("lesson.");
 }
 
-bool EndsStep(std::string_view line) {
-  return line == "}" || Trim(line).starts_with("lesson.Step(") ||
-         Trim(line).starts_with("lesson.Predict(") ||
-         Trim(line).starts_with("lesson.Compare(");
-}
-
-bool Speaks(std::string_view line) { return Trim(line).starts_with("lesson."); }
-
-// Without the blanks that all lines begin with, and empty lines at the ends.
-Code Tidy(Code code) {
-  auto& lines = code.lines;
-  while (!lines.empty() && lines.begin()->second.empty()) {
-    lines.erase(lines.begin());
-  }
-  while (!lines.empty() && lines.rbegin()->second.empty()) {
-    lines.erase(std::prev(lines.end()));
-  }
-  std::size_t indent = std::string::npos;
-  for (const auto& [number, line] : lines) {
-    if (!line.empty()) indent = std::min(indent, line.find_first_not_of(' '));
-  }
-  for (auto& [number, line] : lines) {
-    if (!line.empty()) line.erase(0, indent);
-  }
-  return code;
+bool EndsStep(const std::string& line) {
+  const std::string statement = line.substr(IndentOf(line));
+  return line == "}" || statement.starts_with("lesson.Step(") ||
+         statement.starts_with("lesson.Predict(") ||
+         statement.starts_with("lesson.Compare(");
 }
 
 }  // namespace
 
-EmbeddedSource::EmbeddedSource(std::string_view path, std::string_view text) {
-  std::vector<std::string>& lines = Files()[std::string(path)];
-  lines = {""};
-  std::istringstream stream{std::string(text)};
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+EmbeddedSource::EmbeddedSource(const std::string& path, std::string_view text) {
+  Source& source = Sources()[path];
+  source = {""};
+  for (std::string_view line : Lines(text)) {
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    source.emplace_back(line);
+  }
 }
 
 Code Listing::Step(const Place& place) {
   listed_.clear();
-  Code code = {place.file, {}};
-  const std::vector<std::string>& lines = LinesOf(place.file);
-  const int end = static_cast<int>(lines.size());
-  int spoken = StatementEnd(lines, place.line);  // The last line that speaks.
-  for (int line = place.line; line < end; ++line) {
-    if (line > spoken && EndsStep(lines[line])) break;
-    listed_.insert({place.file, line});
-    if (Speaks(lines[line])) spoken = StatementEnd(lines, line);
-    if (line > spoken) code.lines[line] = lines[line];
-  }
-  return Tidy(std::move(code));
+  const Source& source = SourceOf(place.file);
+  const int first = StatementEnd(source, place.line) + 1;
+  int last = first;
+  while (last <= LastOf(source) && !EndsStep(source[last])) ++last;
+  return List(place.file, first, last - 1);
 }
 
 Code Listing::Lead(const Place& place) {
-  Code code = {place.file, {}};
-  const std::vector<std::string>& lines = LinesOf(place.file);
-  if (place.line >= static_cast<int>(lines.size())) return code;
-  int first = place.line;
+  const Source& source = SourceOf(place.file);
+  int first = std::min(place.line, LastOf(source) + 1);
   // A comment in the first column is about the function below it.
-  while (first > 1 && !lines[first - 1].empty() &&
-         !lines[first - 1].starts_with("//")) {
+  while (first > 1 && !source[first - 1].empty() &&
+         !source[first - 1].starts_with("//")) {
     --first;
   }
-  for (int line = first; line <= StatementEnd(lines, place.line); ++line) {
-    if (Speaks(lines[line])) {
-      line = StatementEnd(lines, line);
-    } else if (listed_.insert({place.file, line}).second) {
-      code.lines[line] = lines[line];
+  return List(place.file, first, StatementEnd(source, place.line));
+}
+
+Code Listing::List(const std::string& file, int first, int last) {
+  const Source& source = SourceOf(file);
+  Code code = {file, {}};
+  std::size_t indent = std::string::npos;
+  for (int line = first; line <= std::min(last, LastOf(source)); ++line) {
+    if (Speaks(source[line])) {
+      line = StatementEnd(source, line);
+    } else if (listed_.insert({file, line}).second &&
+               !(source[line].empty() && code.lines.empty())) {
+      code.lines[line] = source[line];
+      if (!source[line].empty()) {
+        indent = std::min(indent, IndentOf(source[line]));
+      }
     }
   }
-  return Tidy(std::move(code));
+  while (!code.lines.empty() && code.lines.rbegin()->second.empty()) {
+    code.lines.erase(std::prev(code.lines.end()));
+  }
+  for (auto& [number, line] : code.lines) {
+    line.erase(0, std::min(indent, line.size()));
+  }
+  return code;
 }
 
 }  // namespace steps
