@@ -4,11 +4,14 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "common/show/printable.h"
 
 namespace steps {
 namespace {
+
+constexpr int kMostOfStep = 10;  // Lines; a screen has 24.
 
 using Source = std::vector<std::string>;  // The lines; the first is at 1.
 
@@ -69,7 +72,22 @@ Code Listing::Step(const Place& place) {
   const int first = StatementEnd(source, place.line) + 1;
   int last = first;
   while (last <= LastOf(source) && !EndsStep(source[last])) ++last;
-  return List(place.file, first, last - 1);
+  Code code = List(place.file, first, last - 1);
+  // What is left out comes with what it leads to.
+  auto& lines = code.lines;
+  auto end = lines.begin();
+  auto line = lines.begin();
+  for (int count = 0; line != lines.end() && count < kMostOfStep; ++count) {
+    const std::string& text = (line++)->second;
+    if (IndentOf(text) == 0 && text.ends_with(';')) end = line;
+  }
+  if (line == lines.end()) return code;
+  if (end == lines.begin()) end = line;  // One statement is as long.
+  for (auto left = end; left != lines.end(); ++left) {
+    listed_.erase({code.file, left->first});
+  }
+  lines.erase(end, lines.end());
+  return code;
 }
 
 Code Listing::Lead(const Place& place) {
@@ -87,9 +105,15 @@ Code Listing::List(const std::string& file, int first, int last) {
   const Source& source = SourceOf(file);
   Code code = {file, {}};
   std::size_t indent = std::string::npos;
+  // Of a claim's experiment, which ends as it begins: in the claim.
+  std::optional<std::size_t> experiment;
   for (int line = first; line <= std::min(last, LastOf(source)); ++line) {
     if (Speaks(source[line])) {
       line = StatementEnd(source, line);
+      if (source[line].ends_with('{')) experiment = IndentOf(source[line]);
+    } else if (source[line].ends_with("});") &&
+               experiment == IndentOf(source[line])) {
+      experiment.reset();
     } else if (listed_.insert({file, line}).second &&
                !(source[line].empty() && code.lines.empty())) {
       code.lines[line] = source[line];

@@ -26,7 +26,8 @@ class EmbeddedSource {
 class Listing {
  public:
   /// The step that begins at `place`: the lines from there up to the next step,
-  /// question or claim, without the statements in which the lesson speaks.
+  /// question or claim, without the statements in which the lesson speaks; at
+  /// most ten.
   Code Step(const Place& place);
 
   /// What led to a call or to evidence that was told at `place`: the paragraph
