@@ -61,8 +61,8 @@ constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
 
 // Regular expressions for the calls that a row is about, as they are written.
 constexpr const char* kAnything = "";
-constexpr const char* kNamespace = R"(^(clone3?|unshare)\(.*CLONE_NEW)";
-constexpr const char* kUserNamespace = R"(^(clone3?|unshare)\(.*CLONE_NEWUSER)";
+constexpr const char* kNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEW)";
+constexpr const char* kUserNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEWUSER)";
 constexpr const char* kJoin = R"(^setns\()";
 constexpr const char* kInspection =
     R"(^(access|open|readlink|stat)\("/proc/.*/ns)";
@@ -77,7 +77,7 @@ constexpr const char* kLabelled =
     R"re(CLONE_NEW|_map"|setgroups"|^(u?mount|pivot|set.*name)|SIOCSIF|"veth")re";
 constexpr const char* kClock = R"("monotonic )";
 constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
-constexpr const char* kProcess = R"(^(clone3?|v?fork|pthread_create)\()";
+constexpr const char* kProcess = R"(\b(clone3?|v?fork|pthread_create)\()";
 constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
 constexpr const char* kProgram = R"(^execv\()";
 constexpr const char* kGraphviz = R"("dot")";

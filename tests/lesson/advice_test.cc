@@ -114,7 +114,7 @@ const std::vector<Row> kRows = {
     {ENOENT, "readlink(\"/proc/self/ns/uts\")", 0, 0, "", ""},
     {EINVAL, "unshare(CLONE_NEWTIME)", kGvisor, 0, "gVisor",
      "docker run --runtime=runc"},
-    {EINVAL, kUts, kEmulated, 0, "qemu-user",
+    {EINVAL, "::unshare(CLONE_NEWNS)", kEmulated, 0, "qemu-user",
      "build it for the architecture of this machine"},
     {EINVAL, "chdir(\"/\")", kEmulated, 0, "", ""},
     {ENODEV, "mount(\"mqueue\")", 0, 0, "file system",
