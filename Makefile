@@ -45,8 +45,8 @@ test: setup ## Install what is missing, and run all tests
 	$(call install,$(TEST_PACKAGES))
 	@tests/run.py //...
 
-soak: setup ## Kill each lesson a hundred times, at any moment
-	@tests/run.py --test_env=STRIKES=100 //tests:host_test
+soak: setup ## Kill each lesson and check a hundred times, at any moment
+	@tests/run.py --test_env=STRIKES=100 //tests:host_test //tests:hostile_test
 
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	$(call install,$(TEST_PACKAGES))
