@@ -17,8 +17,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "lessons/container/root.h"
 
 namespace steps {
