@@ -102,9 +102,7 @@ std::optional<Options> ReadOptions(int argc, char** argv) {
 std::optional<Refused> Guarded(const Machine& machine,
                                const std::function<void()>& work) {
   try {
-    if (const std::optional<Refusal> refusal = ExamineProc()) {
-      return Refused{refusal->what, refusal->advice};
-    }
+    CheckProc();
     work();
     return std::nullopt;
   } catch (const ExplainedError& error) {

@@ -20,12 +20,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
 #include <sstream>
 
 #include "common/kernel/call.h"
-#include "common/kernel/interfaces.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "lessons/check/launch.h"
@@ -65,7 +65,7 @@ void MapJail(Process& jail) {
     WriteMaps(fmt::format("/proc/{}", jail.pid()), 0, kNobody);
   } catch (const CallError& error) {
     throw ExplainedError(
-        error,
+        error.what(),
         {"Root may not become another user here, and as root no program "
          "of yours is run.",
          "run it as an ordinary user"});
@@ -168,7 +168,7 @@ std::string Host::Compile() {
   if (!order_.is_source) return "";
   if (access(kCompiler, X_OK) == -1) {
     throw ExplainedError(
-        CallError(errno, fmt::format("execv(\"{}\")", kCompiler)),
+        CallError(errno, fmt::format("execv(\"{}\")", kCompiler)).what(),
         {"g++ is not installed.", "sudo apt-get install g++"});
   }
   const int status = host_.Run(
@@ -240,7 +240,11 @@ std::optional<View> Host::LookFrom(pid_t pid) {
         probe.Run([in_jail] { return JoinAll(in_jail); });
     View view = ViewOf(probe.Run(Describe), pid);
     const std::string root = probe.Run(RootId);
-    view.proc_fits = probe.Run([] { return !ExamineProc(); });
+    view.proc_fits = probe.Run([] {
+      std::error_code none;
+      return std::filesystem::read_symlink("/proc/self", none) ==
+             std::to_string(getpid());
+    });
     // After pivot_root(".", "."), the old root is still mounted, on the new.
     const bool is_stacked =
         std::ranges::any_of(view.mounts, [&whole](const Mount& mount) {

@@ -186,7 +186,7 @@ void ShowText(const Assessment& report, bool color) {
   renderer->Render(
       Opening{"check", "check: what your program isolates", "namespaces(7)",
               names.release, geteuid(),
-              Machine::Look().privileged ? "root" : "user namespace"});
+              Machine::Look().Is(kPrivileged) ? "root" : "user namespace"});
   ShowEvidence(report, *renderer);
   ShowMistakes(report.mistakes, *renderer);
   std::string end;

@@ -18,7 +18,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 
 namespace steps {
 namespace {
