@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 
+#include "common/kernel/libc.h"
 #include "common/kernel/mounts.h"
 #include "common/program/program.h"
 

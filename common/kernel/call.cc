@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "common/kernel/libc.h"
 #include "common/kernel/namespaces.h"
 
 namespace steps {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/kernel/call.h"
+#include "common/kernel/libc.h"
 
 namespace steps {
 namespace {

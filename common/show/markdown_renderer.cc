@@ -123,7 +123,7 @@ class MarkdownRenderer : public Renderer {
     if (BlockOf(event) != Block::kEvidence) text_->Render(event);
     laid_out_.clear();
     const std::string text =
-        std::visit([this](const auto& one) { return Text(one); }, event);
+        std::visit([this](const auto& one) { return this->Text(one); }, event);
     if (text.empty() && last_ != Block::kEvidence) return;
     const Block block = BlockOf(event);
     std::string between;

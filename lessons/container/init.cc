@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/kernel/call.h"
+#include "common/kernel/libc.h"
 #include "common/kernel/process.h"
 
 namespace steps {
