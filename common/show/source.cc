@@ -14,7 +14,7 @@ std::map<std::string, std::vector<std::string>, std::less<>>& Files() {
 }
 
 // The lines of a file; the first is at 1.
-const std::vector<std::string>& LinesOf(const std::string& file) {
+const std::vector<std::string>& LinesOf(std::string_view file) {
   static const std::vector<std::string> none = {""};
   const auto found = Files().find(file);
   return found == Files().end() ? none : found->second;
