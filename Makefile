@@ -2,8 +2,15 @@
 
 BAZEL = $(shell third_party/setup.sh bazel)
 SOURCES = $(shell git ls-files '*.cc' '*.h')
+# What a program is made of, and what its tests are; and how .bazelrc compiles it.
+PROGRAMS = $(filter common/%.cc lessons/%.cc,$(SOURCES))
+TESTS = $(filter tests/%.cc,$(SOURCES))
+FLAGS = -std=c++20 -I. -Ibazel-bin $(shell sed -n 's/.*per_file_copt=.*@//p' .bazelrc | tr , ' ')
+COMPILERS = $(notdir $(wildcard $(addprefix /usr/bin/,g++ g++-1? clang++ clang++-1? clang++-2? \
+  aarch64-linux-gnu-g++)))
+EACH = xargs -P "$$(nproc)" -n 1
 
-.PHONY: help setup demo test soak asan lint bench docs
+.PHONY: help setup demo test soak asan lint compilers bench docs
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -26,12 +33,19 @@ asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	@third_party/setup.sh test
 	@BAZEL=$(BAZEL) tests/run.py --config=asan //...
 
-lint: setup ## Check the formatting (clang-format) and the code (clang-tidy)
+lint: setup bazel-bin/lessons/lesson_names.h ## Check the formatting, and the code with clang-tidy and for ARM
 	@third_party/setup.sh lint
 	@clang-format --dry-run --Werror $(SOURCES)
+	@printf '%s\n' $(PROGRAMS) | $(EACH) sh -c 'clang-tidy --quiet "$$0" -- $(FLAGS) 2>/dev/null'
+	@printf '%s\n' $(PROGRAMS) | $(EACH) aarch64-linux-gnu-g++ -fsyntax-only $(FLAGS)
+
+compilers: setup bazel-bin/lessons/lesson_names.h ## Compile with each compiler that is installed
+	@for compiler in $(COMPILERS); do echo "$$compiler"; \
+	  printf '%s\n' $(PROGRAMS) $(TESTS) | $(EACH) $$compiler -fsyntax-only $(FLAGS) || exit; \
+	done
+
+bazel-bin/lessons/lesson_names.h: lessons/lessons.bzl
 	@$(BAZEL) build //lessons:lesson_names
-	@printf '%s\n' $(filter %.cc,$(SOURCES)) | xargs -P "$$(nproc)" -n 1 \
-	  sh -c 'clang-tidy --quiet "$$0" -- -std=c++20 -I. -Ibazel-bin 2>/dev/null'
 
 bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
 	@$(BAZEL) run -c opt //tests:lesson_benchmark

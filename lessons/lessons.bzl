@@ -21,11 +21,12 @@ LESSONS = [
     "container",
 ]
 
-def lessons(srcs):
+def lessons(srcs, deps):
     """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 
     Args:
       srcs: the sources of a lesson, where they are more than NAME.cc.
+      deps: the libraries that a lesson needs beside common/.
     """
     for name in LESSONS:
         files = srcs.get(name, [name + ".cc"])
@@ -46,5 +47,5 @@ def lessons(srcs):
         cc_binary(
             name = name,
             srcs = files + [name + "_source.cc"],
-            deps = ["//common/program"],
+            deps = ["//common/program"] + deps.get(name, []),
         )

@@ -3,6 +3,6 @@
 load(":system.bzl", "system_libraries")
 
 def _system_impl(_ctx):
-    system_libraries(["libcap", "libmnl"])
+    system_libraries(["libcap", "libmnl", "libseccomp"])
 
 system = module_extension(implementation = _system_impl)

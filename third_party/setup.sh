@@ -24,11 +24,11 @@ find_bazel() {
 
 # For each package manager: the packages, how to list those that are missing, and
 # how to install them.
-apt_build='g++ hostname iproute2 libcap-dev libmnl-dev procps python3 strace util-linux'
+apt_build='g++ hostname iproute2 libcap-dev libmnl-dev libseccomp-dev procps python3 strace util-linux'
 apt_bazel='bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib
   libbenchmark-dev libcli11-dev libfmt-dev libgmock-dev libgtest-dev libvalijson-dev nlohmann-json3-dev'
 apt_test='asciinema graphviz'
-apt_lint='clang clang-format clang-tidy'
+apt_lint='clang clang-format clang-tidy g++-aarch64-linux-gnu'
 apt_missing() {
   for package; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
@@ -36,7 +36,7 @@ apt_missing() {
 }
 apt_install='apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y'
 
-dnf_build='gcc-c++ hostname iproute libcap-devel libmnl-devel procps-ng python3 strace util-linux'
+dnf_build='gcc-c++ hostname iproute libcap-devel libmnl-devel libseccomp-devel procps-ng python3 strace util-linux'
 dnf_test='asciinema graphviz'
 dnf_lint='clang clang-tools-extra'
 dnf_missing() {
@@ -44,14 +44,14 @@ dnf_missing() {
 }
 dnf_install='dnf install -q -y'
 
-pacman_build='gcc inetutils iproute2 libcap libmnl procps-ng python strace util-linux'
+pacman_build='gcc inetutils iproute2 libcap libmnl libseccomp procps-ng python strace util-linux'
 pacman_bazel='bazel'
 pacman_test='asciinema graphviz'
 pacman_lint='clang'
 pacman_missing() { pacman --deptest "$@"; }
 pacman_install='pacman --sync --needed --noconfirm'
 
-zypper_build='gcc-c++ hostname iproute2 libcap-devel libmnl-devel procps python3 strace util-linux'
+zypper_build='gcc-c++ hostname iproute2 libcap-devel libmnl-devel libseccomp-devel procps python3 strace util-linux'
 zypper_test='asciinema graphviz'
 zypper_lint='clang clang-tools'
 zypper_missing() { dnf_missing "$@"; }
@@ -69,8 +69,8 @@ manager=${tool%-get}
 if ! command -v "$tool" >/dev/null; then
   cat >&2 <<'END'
 None of apt-get, dnf, pacman and zypper is here. To build, install a C++20
-compiler, Python 3, the headers of libcap and libmnl, hostname, iproute2, procps,
-strace and util-linux; and Bazel 7 or later: https://bazel.build/install/bazelisk
+compiler, Python 3, the headers of libcap, libmnl and libseccomp, hostname,
+iproute2, procps, strace and util-linux; and Bazel 7 or later: https://bazel.build/install/bazelisk
 END
   find_bazel >/dev/null
   exit

@@ -47,6 +47,15 @@ _LIBRARIES = {
             "Fedora, openSUSE": "libmnl-devel",
         },
     ),
+    "libseccomp": struct(
+        header = "seccomp.h",
+        targets = {"libseccomp": ["-lseccomp"]},
+        packages = {
+            "Arch": "libseccomp",
+            "Debian, Ubuntu": "libseccomp-dev",
+            "Fedora, openSUSE": "libseccomp-devel",
+        },
+    ),
     "nlohmann_json": struct(
         header = "nlohmann/json.hpp",
         targets = {"json": []},

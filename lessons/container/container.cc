@@ -20,6 +20,7 @@
 
 #include "common/kernel/interfaces.h"
 #include "common/program/program.h"
+#include "lessons/container/filter.h"
 #include "lessons/container/init.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/link.h"
@@ -82,10 +83,9 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
       Difference(own, NamespacesOf(inside.pid())) ==
           (others & ~CLONE_NEWUSER));
 
-  lesson.Step(
-      "A name and a root: lessons uts, mount, chroot",
-      "The host's /usr lies below an overlay: what is written goes to "
-      "memory.");
+  lesson.Step("A name and a root: lessons uts, mount, chroot",
+              "The host's /usr lies below an overlay: what is written goes "
+              "to memory.");
   inside.Run([] { CALL(sethostname, kName, std::strlen(kName)); });
   lesson.Claim("The container has its own hostname.",
                inside.Ask(kHostname) == kName &&
@@ -118,12 +118,11 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
                connected);
 
   lesson.Step("Its capabilities are cut down: lesson user",
-              "14 stay, as with Docker. Then the container is complete.");
+              "14 stay, as with Docker.");
   inside.Run(DropPrivileges);
   const Evidence confined = inside.Ask(kBounding, kEffective, kGains);
   lesson.Claim(
-      "It has only capabilities that engines leave, and can gain no more "
-      "in "
+      "It has only capabilities that engines leave, and can gain no more in "
       "this user namespace.",
       confined[kGains] == "no" && inside.Run([] {
         return ((BoundingSet() | EffectiveSet()) & ~kEnginesCapabilities) ==
@@ -132,11 +131,18 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   const int error = inside.Run([] { return TRY(sethostname, "renamed", 7); });
   lesson.Claim("So even root inside may not rename it (EPERM).",
                error == EPERM);
+
+  lesson.Step(
+      "A filter refuses what engines refuse",
+      "A new user namespace would bring them back. Now it is complete.");
+  inside.Run(FilterCalls);
+  const int unshared = inside.Run([] { return TRY(unshare, CLONE_NEWUSER); });
+  lesson.Claim("A filter refuses it a new user namespace (EPERM).",
+               unshared == EPERM);
   lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
 
   lesson.Predict(
-      "PID 1 starts a command, which is PID 2 in the container. Does `ps` "
-      "on "
+      "PID 1 starts a command, which is PID 2 in the container. Does `ps` on "
       "the host list it?",
       {"yes, with another PID", "no", "yes, as PID 2",
        "only `docker ps` does"});
@@ -193,8 +199,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   lesson.Claim("Outside, nothing has changed.", Same(after, before));
   lesson.Remember(
       "A container is an ordinary process: in new namespaces, with a new "
-      "root, "
-      "limits, and fewer capabilities.");
+      "root, limits, and fewer capabilities.");
   lesson.Keep(std::move(inside));
 }
 

@@ -2,7 +2,6 @@
 #define LESSONS_CONTAINER_LOOK_H_
 
 #include <sys/types.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,19 +25,15 @@ namespace steps {
 
 inline constexpr const char* kFile = "/usr/written_inside";
 
-inline const Probe kHostname{"hostname", "uname(2)", [] {
-                               utsname names = {};
-                               MUST(uname, &names);
-                               return std::string(names.nodename);
-                             }};
+inline const Probe kHostname{"hostname", "uname(2)",
+                             [] { return std::string(Uname().nodename); }};
 inline const Probe kRoot{
     "entries in /", "readdir(3)", [] {
       const std::filesystem::directory_iterator entries("/");
-      return std::to_string(std::distance(begin(entries), {}));
+      return std::distance(begin(entries), {});
     }};
-inline const Probe kInterfaces{"interfaces", "getifaddrs(3)", [] {
-                                 return std::to_string(Interfaces().size());
-                               }};
+inline const Probe kInterfaces{"interfaces", "getifaddrs(3)",
+                               [] { return Interfaces().size(); }};
 inline const Probe kWritten{
     "file in /usr", "access(2)", [] {
       return std::string(access(kFile, F_OK) == 0 ? "there" : "absent");
@@ -55,16 +50,15 @@ inline const Probe kSeen{"seen as", "read(2)", AskGateway};
 inline const Probe kLoopback{
     "loopback", "connect(2)",
     [] { return std::string(ReachesItself() ? "works" : "fails"); }};
-inline const Probe kParent{"parent's PID", "getppid(2)",
-                           [] { return std::to_string(getppid()); }};
+inline const Probe kParent{"parent's PID", "getppid(2)", getppid};
 
 // What ps(1) reads of a process: its PIDs, here and in each namespace
 // below.
 inline auto PidsOf(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/status";
   return Probe{"PIDs of it", "NSpid in " + path, [pid] {
-                 return ReadField(
-                     "/proc/" + std::to_string(pid) + "/status", "NSpid");
+                 return ReadField("/proc/" + std::to_string(pid) + "/status",
+                                  "NSpid");
                }};
 }
 
@@ -89,7 +83,7 @@ inline const Probe kChildren{
                   .place = Place::Here()});
       for (const pid_t child : children) kill(child, SIGKILL);
       for (const pid_t child : children) waitpid(child, nullptr, 0);
-      return std::to_string(children.size());
+      return children.size();
     }};
 
 }  // namespace steps

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <sstream>
@@ -13,6 +12,8 @@
 #include "common/kernel/descriptor.h"
 #include "common/kernel/interfaces.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "lessons/container/filter.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/privileges.h"
 #include "lessons/container/root.h"
@@ -49,11 +50,8 @@ Table Parts(Process& outside, Process& inside, const char* image,
   std::istringstream(
       ReadFile(fmt::format("/proc/{}/uid_map", inside.pid()))) >>
       root >> uid;
-  const std::string hostname = inside.Run([] {
-    utsname names = {};
-    MUST(uname, &names);
-    return std::string(names.nodename);
-  });
+  const std::string hostname =
+      inside.Run([] { return std::string(Uname().nodename); });
   return {
       {"part", "here", "lesson", "docker run"},
       {{"hostname", hostname, "uts", fmt::format("--hostname {}", kName)},
@@ -68,6 +66,9 @@ Table Parts(Process& outside, Process& inside, const char* image,
         "user", "--cap-add, --cap-drop"},
        {"gains more", inside.Run(NoNewPrivileges), "user",
         "--security-opt no-new-privileges"},
+       {"system calls",
+        inside.Run([] { return std::string(DescribeFilter()); }), "(this)",
+        "--security-opt seccomp"},
        {"network", inside.Run(States), "net", "--network"},
        {"limits", limits, "cgroup",
         fmt::format("--pids-limit {} --memory {}m", processes, kMemory)},

@@ -132,6 +132,11 @@ void MakeDevices() {
   MakeDirectory("/dev/shm");
   MUST(mount, "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV,
        "mode=1777");
+  if (fs::exists("/mnt/proc/sys/fs/mqueue")) {  // This kernel has them.
+    MakeDirectory("/dev/mqueue");
+    MUST(mount, "mqueue", "/dev/mqueue", "mqueue",
+         MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+  }
   fs::create_symlink("pts/ptmx", "/dev/ptmx");
   fs::create_symlink("/proc/self/fd", "/dev/fd");
   for (const auto& [name, number] : std::map<std::string, int>{
@@ -209,16 +214,15 @@ void ChangeRoot(const std::string& image) {
 
 // Nothing is written before the old root is gone but to file systems that
 // were mounted just now: a link in a reader's directory may lead anywhere.
-void MakeRoot(const char* image) {
+int MakeRoot(const char* image) {
   umask(022);
   const bool is_usr = *image == '\0';
   ChangeRoot(image);
   MakeDevices();
-  // An engine around this one may forbid it. Then there is no /proc.
-  if (TRY(mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-          nullptr) == 0) {
-    ProtectProc();
-  }
+  // An engine around this one may forbid it.
+  const int no_proc = TRY(mount, "proc", "/proc", "proc",
+                          MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+  if (no_proc == 0) ProtectProc();
   if (is_usr) MakeEtcOfUsr();
   const auto old_root = Identity("/mnt");
   CALL(umount2, "/mnt", MNT_DETACH);
@@ -240,6 +244,7 @@ void MakeRoot(const char* image) {
     for (const char* name : {"/run", "/tmp", "/var"}) MakeDirectory(name);
     MUST(chmod, "/tmp", 01777);
   }
+  return no_proc;
 }
 
 std::string Programs(const char* image) {

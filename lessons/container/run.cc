@@ -29,6 +29,7 @@
 #include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
+#include "lessons/container/filter.h"
 #include "lessons/container/init.h"
 #include "lessons/container/limits.h"
 #include "lessons/container/link.h"
@@ -165,8 +166,13 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   limits.Enter(inside);
   inside.Run([] { MUST(unshare, CLONE_NEWCGROUP); });
   inside.Run([] { MUST(sethostname, kName, std::strlen(kName)); });
+  Outcome proc = {true};
   try {
-    inside.Run([image] { MakeRoot(image); });
+    const int error = inside.Run([image] { return MakeRoot(image); });
+    proc = lesson.Attempt([error] {
+      if (error != 0) throw CallError(error, "mount(\"proc\")", {"proc"});
+      return true;
+    });
   } catch (const CallError& error) {
     if (error.error() != EROFS || error.call().name != "mkdir") throw;
     throw ExplainedError(error,
@@ -183,8 +189,9 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   inside.Run(BringUpLink);
   if (connected.holds) gateway->Run([] { AwaitOperational("veth0"); });
   inside.Run(DropPrivileges);
+  inside.Run(FilterCalls);
   lesson.Show(Parts(outside, inside, image, limits.text(), kProcesses));
-  for (const Outcome& outcome : {limited, connected}) {
+  for (const Outcome& outcome : {proc, limited, connected}) {
     if (!outcome.reason.empty()) lesson.Note("Left out: " + outcome.reason);
   }
 

@@ -39,7 +39,7 @@ echo init $(cat /proc/1/comm) $(grep PPid /proc/1/status | tr -cd 0-9)
 for kind in cgroup ipc mnt net pid time user uts; do
   echo $kind $(readlink /proc/self/ns/$kind)
 done
-grep -E '^(CapBnd|CapEff|NoNewPrivs):' /proc/self/status | tr -d :
+grep -E '^(CapBnd|CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -d :
 for path in /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/irq; do
   test -w $path && echo may_write $path
 done
@@ -200,6 +200,8 @@ TEST_F(ContainerBesidePodman, IsIsolatedAsMuch) {
   EXPECT_EQ(Set(ours_, "CapEff"), Set(theirs_, "CapEff") | kDockersOwn);
   EXPECT_EQ(One(ours_, "NoNewPrivs"), "1");
   EXPECT_EQ(One(ours_, "NoNewPrivs"), One(theirs_, "NoNewPrivs"));
+  EXPECT_EQ(One(ours_, "Seccomp"), "2");
+  EXPECT_EQ(One(ours_, "Seccomp"), One(theirs_, "Seccomp"));
   for (const char* refusal : {"may_mount", "may_rename"}) {
     EXPECT_EQ(One(ours_, refusal), "no") << refusal;
     EXPECT_EQ(One(ours_, refusal), One(theirs_, refusal)) << refusal;
@@ -208,12 +210,10 @@ TEST_F(ContainerBesidePodman, IsIsolatedAsMuch) {
     EXPECT_THAT(All(ours_, fault), IsEmpty());
     EXPECT_EQ(All(ours_, fault), All(theirs_, fault));
   }
-  // Their devices are ours, but for what podman needs a terminal or an IPC
-  // mount for.
+  // Their devices are ours, but for what podman needs a terminal for.
   std::set<std::string> devices = All(theirs_, "device");
   devices.erase("/dev/console");
   devices.erase("/dev/core");
-  devices.erase("/dev/mqueue");
   EXPECT_EQ(All(ours_, "device"), devices);
   for (const char* mounted :
        {"/proc proc", "/dev tmpfs", "/dev/pts devpts", "/dev/shm tmpfs"}) {

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -34,6 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -105,6 +107,10 @@ TEST_P(ContainerTest, DoesWithoutProc) {
   EXPECT_THAT(Calls(run, "inside"),
               Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
   EXPECT_TRUE(Holds(run, "all namespaces"));
+  const Result command = Run({"true"}, [] { MountOver("/proc/tty"); });
+  EXPECT_EQ(DescribeStatus(command.status), "exit status 0");
+  EXPECT_THAT(command.errors, AllOf(HasSubstr("Left out: mount(\"proc\")"),
+                                    HasSubstr("/proc is masked")));
 }
 
 TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
@@ -279,7 +285,7 @@ TEST_P(ContainerTest, WhatIsWrittenInsideIsGoneAfterwards) {
 TEST_P(ContainerTest, HasTheCapabilitiesThatEnginesLeave) {
   const std::string status = Inside({"cat", "/proc/self/status"});
   for (const char* line :
-       {"NoNewPrivs:\t1\n", "CapInh:\t0000000000000000\n",
+       {"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapInh:\t0000000000000000\n",
         "CapPrm:\t00000000a80425fb\n", "CapEff:\t00000000a80425fb\n",
         "CapBnd:\t00000000a80425fb\n", "CapAmb:\t0000000000000000\n"}) {
     EXPECT_THAT(status, HasSubstr(line));
@@ -300,6 +306,66 @@ TEST_P(ContainerTest, RootInsideReachesNothingOfTheHost) {
   // PID 1 has descriptors and a program of the host.
   EXPECT_EQ(InShell("readlink /proc/1/fd/* /proc/1/exe /proc/1/cwd", 1), "");
   EXPECT_EQ(InShell("cat /proc/mounts | cut -d ' ' -f 2 | grep /mnt", 1), "");
+}
+
+// A way out, as a command that succeeds where it is open.
+struct Escape {
+  std::string command;
+  const char* stopped_by;
+};
+
+// A system call that succeeds. perl(1) is in every Debian.
+std::string Succeeds(long call, const std::string& arguments) {
+  return fmt::format("perl -e 'exit(syscall({}, {}) == -1)'", call, arguments);
+}
+
+std::vector<Escape> Escapes() {
+  const char* climb =
+      "perl -e 'my $root = (stat \"/\")[1]; mkdir \"/tmp/lower\"; "
+      "chroot \"/tmp/lower\"; chdir \"..\" for 1 .. 50; chroot \".\"; "
+      "exit($root == (stat \"/\")[1])'";
+  return {
+      {"unshare --user --map-root-user true", "the filter"},
+      {"unshare --mount true", "the filter"},
+      {"nsenter --target 1 --mount true", "the filter"},
+      {"mount -t tmpfs tmpfs /tmp", "the filter"},
+      {"mount -t cgroup -o memory memory /tmp", "the filter"},
+      {"umount /proc/sys", "the filter"},
+      {Succeeds(SYS_keyctl, "0, -3, 1"), "the filter"},
+      {Succeeds(SYS_open_by_handle_at, "0, \"\", 0") + " || " +
+           Succeeds(SYS_io_uring_setup, "1, \"\\0\" x 200"),
+       "the filter"},
+      {"perl -e 'exit !ioctl STDIN, 0x5412, \"x\"'", "the filter: TIOCSTI"},
+      {"hostname renamed", "no CAP_SYS_ADMIN"},
+      {"date --set now", "no CAP_SYS_TIME"},
+      {"nice -n -5 true 2>&1 | grep -vq cannot", "no CAP_SYS_NICE"},
+      {"ip link set lo down", "no CAP_NET_ADMIN"},
+      {Succeeds(SYS_ptrace, "16, 1, 0, 0"), "PID 1 is not dumpable"},
+      {"ls /proc/1/root/ || ls /proc/1/cwd/", "PID 1 is not dumpable"},
+      {"readlink /proc/1/fd/0 || true >>/proc/1/exe", "PID 1 is not dumpable"},
+      {"echo x >/proc/sys/kernel/domainname", "a read-only mount"},
+      {"echo h >/proc/sysrq-trigger", "a read-only mount"},
+      {"chmod 600 /dev/full", "a read-only mount"},
+      {"head -c 1 /proc/kcore | grep -q .", "/dev/null lies over it"},
+      {"mknod /tmp/node c 1 5 && head -c 1 /tmp/node", "MS_NODEV"},
+      {"test -e /sys/fs/cgroup", "no cgroup is mounted"},
+      {climb, "pivot_root(2)"},
+      {"test -e /home || grep -q ' /mnt' /proc/mounts", "pivot_root(2)"},
+  };
+}
+
+TEST_P(ContainerTest, NoWayOutIsOpen) {
+  const std::vector<Escape> escapes = Escapes();
+  std::string script;
+  for (std::size_t i = 0; i < escapes.size(); ++i) {
+    script += fmt::format("if {{ {}; }} >/dev/null 2>&1; then echo {}; fi\n",
+                          escapes[i].command, i);
+  }
+  std::istringstream open(InShell(script));
+  for (std::size_t i = 0; open >> i;) {
+    ADD_FAILURE() << escapes[i].command << ": not stopped by "
+                  << escapes[i].stopped_by;
+  }
 }
 
 TEST_P(ContainerTest, DevicesOfTheHostCannotBeChanged) {

@@ -253,6 +253,8 @@ constexpr Case kCases[] = {
      "this user namespace."},
     {"container", "sethostname:2",
      "So even root inside may not rename it (EPERM)."},
+    {"container", "unshare:2",
+     "A filter refuses it a new user namespace (EPERM)."},
     {"container", "write@pids.max",
      "The limit on its processes holds (EAGAIN)."},
     {"container", "getppid:2=77", "Its PID 1 adopts an orphan, and reaps it."},

@@ -74,8 +74,7 @@ TEST_P(MountTest, PsListsTheInsideAfterAProcIsMounted) {
 TEST_P(MountTest, ReadsProcWithoutPs) {
   const json run = RunJson([] { setenv("PATH", "/nonexistent", 1); });
   EXPECT_EQ(run["verdict"], "holds");
-  EXPECT_THAT(Values(run, "inside", ""),
-              ElementsAre("(ps is not installed)"));
+  EXPECT_THAT(Values(run, "inside", ""), ElementsAre("(ps is not installed)"));
   EXPECT_THAT(Values(run, "inside", "processes"), ElementsAre("1"));
 }
 

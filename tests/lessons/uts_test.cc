@@ -62,10 +62,10 @@ TEST_P(UtsTest, InsideHasACopyAndThenItsOwnNames) {
 }
 
 TEST_P(UtsTest, RootOfAUserNamespaceIsRefusedTheHostsName) {
-  EXPECT_THAT(Calls(RunJson(), "root"),
-              ElementsAre("sethostname(\"root\", 4) = EPERM",
-                          "unshare(CLONE_NEWUTS) = 0",
-                          "sethostname(\"root\", 4) = 0"));
+  EXPECT_THAT(
+      Calls(RunJson(), "root"),
+      ElementsAre("sethostname(\"root\", 4) = EPERM",
+                  "unshare(CLONE_NEWUTS) = 0", "sethostname(\"root\", 4) = 0"));
 }
 
 TEST_P(UtsTest, HoldsWhateverTheMachineIsCalled) {
