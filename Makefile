@@ -14,7 +14,7 @@ EACH = xargs -P "$$(nproc)" -n 1
 .DEFAULT_GOAL := help
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what is missing
 	@third_party/setup.sh build
@@ -46,6 +46,9 @@ compilers: setup bazel-bin/lessons/lesson_names.h ## Compile with each compiler 
 
 bazel-bin/lessons/lesson_names.h: lessons/lessons.bzl
 	@$(BAZEL) build //lessons:lesson_names
+
+platforms: ## Run the two commands of the README in Debian 12, 13 and sid
+	@tests/platforms.sh /var/tmp/platforms
 
 bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
 	@$(BAZEL) run -c opt //tests:lesson_benchmark
