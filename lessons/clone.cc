@@ -5,9 +5,8 @@
 //
 // Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,171 +15,121 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <map>
+#include <new>
+#include <utility>
 
 #include "common/program/program.h"
 #include "lessons/clone_tables.h"
 
 namespace steps {
-namespace {
 
-alignas(16) std::array<char, 1 << 18> stack;
-void* const top = stack.data() + stack.size();
-
-// What a child tells: where the frames of two functions are, in bytes below
-// the top, and in which kinds it differs from its parent.
-struct Report {
-  long frame, callee;
-  int differs;
+// What a child and its parent both see: in which kinds the child differs, -1
+// before it has told, and the stack of the child.
+struct Shared {
+  int differs = -1;
+  alignas(16) std::array<char, 1 << 16> stack;
 };
+static Shared& shared =
+    *new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared;
+static void* const top = shared.stack.end();
 
-long BelowTop(void* frame) {
-  return static_cast<char*>(top) - static_cast<char*>(frame);
-}
-
-[[gnu::noinline]] long Callee() {
-  return BelowTop(__builtin_frame_address(0));
+// The kinds in which the process `pid` is not where this one is.
+static int Difference(pid_t pid) {
+  return Difference(NamespacesOf(getpid()), NamespacesOf(pid));
 }
 
 // The function in which a child begins, and with which it ends. It returns
 // no success: where clone(2) answers 0 and makes no child, this is the
 // lesson.
-int Child(void* pipe) {
-  const Report report = {
-      BelowTop(__builtin_frame_address(0)), Callee(),
-      Difference(NamespacesOf(getppid()), NamespacesOf(getpid()))};
-  MUST(write, *static_cast<int*>(pipe), &report, sizeof report);
+static int Child(void*) {
+  shared.differs = Difference(getppid());
   return EXIT_FAILURE;
 }
 
-// What a child has told when it has ended: zeros if it has told nothing.
-Report Await(pid_t child, int pipe) {
+// In which kinds a child differed that has ended.
+static int Await(pid_t child) {
   MUST(waitpid, child, nullptr, __WALL);
-  Report report = {};
-  const ssize_t size = read(pipe, &report, sizeof report);
-  return size == sizeof report ? report : Report{};
+  return std::exchange(shared.differs, -1);
 }
 
-auto Frame(const char* label, long below) {
-  return Probe{label, "__builtin_frame_address(0)",
-               [below] { return fmt::format("{} bytes below top", below); }};
-}
-
-auto Differs(int kinds) {
+static auto Differs(int kinds) {
   return Probe{"differs in", "stat(2)", [kinds] { return KindNames(kinds); }};
 }
 
-int DifferenceOf(const Process& child) {
-  return Difference(NamespacesOf(getpid()), NamespacesOf(child.pid()));
-}
-
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
   const Evidence before = Process::Quiet().Ask(LinksOf(outside.pid()));
-  std::array<int, 2> ends = {};
-  MUST(pipe2, ends.data(), O_NONBLOCK | O_CLOEXEC);
-  auto [told, fd] = ends;
 
-  lesson.Step(
-      "Before: eight kinds of namespace, and a flag for each",
-      "`since` is the first kernel in which it isolated all of this.");
+  lesson.Step("Before: eight kinds of namespace, and a flag for each",
+              "`since` is the first kernel in which it isolated all this.");
   lesson.Show(KindTable());
 
   lesson.Step("Control: without a flag, a child shares every namespace",
-              "`Child` is the function in which it begins, `top` the end of "
-              "its stack. A stack grows down: each call is lower.");
-  const Report plain = Await(CALL(clone, Child, top, SIGCHLD, &fd), told);
-  outside.Ask(Frame("frame of Child", plain.frame));
-  outside.Ask(Frame("a callee's", plain.callee));
+              "`Child` is its function, and `top` is the end of its stack.");
+  const int plain = Await(CALL(clone, Child, top, SIGCHLD, nullptr));
+  const auto used = shared.stack.end() -
+                    std::ranges::find_if(shared.stack, std::identity());
+  outside.Ask(Probe{"stack", "bytes below top", [used] { return used; }});
   lesson.Claim("A stack is handed over by its top, because it grows down.",
-               0 < plain.frame && plain.frame < plain.callee);
-  outside.Ask(Differs(plain.differs));
-  lesson.Claim("Without a flag, a child shares every namespace.",
-               plain.differs == 0 && plain.frame != 0);
+               0 < used && used < ssize(shared.stack));
+  outside.Ask(Differs(plain));
+  lesson.Claim("Without a flag, a child shares every namespace.", plain == 0);
 
-  lesson.Predict(
-      "A child is cloned with CLONE_NEWUTS alone. In which kinds does it "
-      "differ from its parent?",
-      {"uts", "uts pid", "uts user", "none, until it changes its name"});
+  lesson.Predict("With CLONE_NEWUTS, in which kinds does a child differ?",
+                 {"uts", "uts pid", "uts user", "none, until renamed"});
 
-  lesson.Step(
-      "With one flag, a child differs in one kind",
-      "A row for each child. `new`: its namespace of this kind is not "
-      "its parent's.");
-  std::map<int, int> differs;
+  lesson.Step("With one flag, a child differs in one kind",
+              "`new`: it is not in its parent's namespace of this kind.");
+  std::map<int, int> rows;
   const Outcome each = lesson.Attempt([&] {
     for (const Kind& kind : Kinds()) {
-      if (kind.flag == CLONE_NEWTIME) continue;  // The next step.
-      differs[kind.flag] = DifferenceOf(outside.Clone("child", kind.flag));
+      rows[kind.flag] = Difference(outside.Clone("child", kind.flag).pid());
     }
     return std::ranges::all_of(
-        differs, [](const auto& row) { return row.first == row.second; });
+        rows, [](const auto& row) { return row.first == row.second; });
   });
-  lesson.Show(Matrix(differs));
-  lesson.Answer(differs.contains(CLONE_NEWUTS)
-                    ? KindNames(differs[CLONE_NEWUTS])
-                    : "not allowed here",
-                "Its PID is new, its PID namespace is not. The new namespace "
-                "is owned by the user namespace that both are in.");
-  lesson.Claim("With one flag, it differs in that kind and in no other.",
-               each);
+  lesson.Show(Matrix(rows));
+  const bool tried = rows.contains(CLONE_NEWUTS);
+  lesson.Answer(tried ? KindNames(rows[CLONE_NEWUTS]) : "not allowed",
+                "Its PID is new, and not its PID namespace.");
+  lesson.Claim("With one flag, it differs in that kind and no other.", each);
 
-  lesson.Step("The eighth flag, CLONE_NEWTIME, is for clone3(2)",
-              fmt::format("To clone(2), its bit, {}, is part of the exit "
-                          "signal: with SIGCHLD, {}, it makes {}. waitpid(2) "
-                          "looks for SIGCHLD only.",
-                          CLONE_NEWTIME, SIGCHLD, CLONE_NEWTIME | SIGCHLD));
-  const pid_t odd = CALL(clone, Child, top, CLONE_NEWTIME | SIGCHLD, &fd);
+  lesson.Step("CLONE_NEWTIME is for clone3(2), not for clone(2)",
+              "For clone(2), this bit makes another exit signal of SIGCHLD.");
+  const pid_t odd = CALL(clone, Child, top, CLONE_NEWTIME | SIGCHLD, nullptr);
   const int error = TRY(waitpid, odd, nullptr, 0);
-  const Report same = Await(odd, told);
-  outside.Ask(Differs(same.differs));
+  const auto same = outside.Ask(Differs(Await(odd)));
   lesson.Claim("To clone(2), CLONE_NEWTIME is a part of the exit signal.",
-               error == ECHILD && same.differs == 0);
-  const Outcome eighth = lesson.Attempt([&] {
-    const Process child = outside.Clone("child", CLONE_NEWTIME);
-    return outside.Ask(Differs(DifferenceOf(child))) == "time";
-  });
-  lesson.Claim("clone3(2) takes it for a flag.", eighth);
+               error == ECHILD && same == "(none)");
 
   lesson.Step("With all flags at once, a child shares none");
-  int allowed = eighth.holds ? CLONE_NEWTIME : 0;
-  for (const auto& [flag, kinds] : differs) allowed |= flag;
-  Process inside = outside.Clone("inside", allowed);
-  const int all = DifferenceOf(inside);
-  outside.Ask(Differs(all));
-  const Outcome& tried = each.holds ? eighth : each;
+  int flags = 0;
+  for (const auto& [flag, kinds] : rows) flags |= flag;
+  Process inside = outside.Clone("inside", flags);
+  const auto all = outside.Ask(Differs(Difference(inside.pid())));
   lesson.Claim("With all flags at once, it shares none.",
-               tried.holds ? Outcome{all == AllFlags()} : tried);
+               each.holds ? Outcome{all == KindNames(AllFlags())} : each);
   // So that a shell inside is root.
-  if ((allowed & CLONE_NEWUSER) != 0) inside.MapRoot();
+  if ((flags & CLONE_NEWUSER) != 0) inside.MapRoot();
 
-  lesson.Step(
-      "Flags that exclude each other",
-      "CLONE_FS shares the root and current directories, CLONE_SYSVSEM "
-      "what semop(2) is to undo.");
-  Await(CALL(clone, Child, top, CLONE_FS | CLONE_SYSVSEM | SIGCHLD, &fd),
-        told);
-  const std::array refused = {
-      TRY(clone, Child, top, CLONE_NEWNS | CLONE_FS | SIGCHLD, &fd),
-      TRY(clone, Child, top, CLONE_NEWUSER | CLONE_FS | SIGCHLD, &fd),
-      TRY(clone, Child, top, CLONE_NEWIPC | CLONE_SYSVSEM | SIGCHLD, &fd)};
-  lesson.Claim(
-      "CLONE_FS excludes a new mount or user namespace, and CLONE_SYSVSEM "
-      "a "
-      "new IPC namespace: EINVAL.",
-      each.holds ? Outcome{refused == std::array{EINVAL, EINVAL, EINVAL}}
-                 : each);
+  lesson.Step("Flags that exclude each other",
+              "CLONE_FS: a child shares its parent's root directory.");
+  Await(CALL(clone, Child, top, CLONE_FS | SIGCHLD, nullptr));
+  const std::array errors = {
+      TRY(clone, Child, top, CLONE_NEWNS | CLONE_FS | SIGCHLD, nullptr),
+      TRY(clone, Child, top, CLONE_NEWUSER | CLONE_FS | SIGCHLD, nullptr)};
+  lesson.Claim("CLONE_FS excludes a new mount or user namespace (EINVAL).",
+               tried ? Outcome{errors == std::array{EINVAL, EINVAL}} : each);
 
   lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
                  Process::Quiet().Ask(LinksOf(outside.pid())));
-  lesson.Remember(
-      "clone(2) starts a child in a new namespace for each flag, and in "
-      "its "
-      "parent's otherwise. The caller stays where it is.");
+  lesson.Remember("clone(2): a child, and a new namespace for each flag.");
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {

@@ -18,13 +18,11 @@
 #include "lessons/inspect_table.h"
 
 namespace steps {
-namespace {
 
-const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
-                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
+const auto kHostname = FileProbe("hostname", "/proc/sys/kernel/hostname");
 
 // The kinds in which the process that is asked differs from `pid`.
-auto Differs(pid_t pid) {
+static auto Differs(pid_t pid) {
   const auto read = [pid] {
     return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
   };
@@ -32,7 +30,7 @@ auto Differs(pid_t pid) {
 }
 
 // Where a link in /proc/self/ns leads, or why it leads nowhere.
-auto Link(const char* label, const char* name) {
+static auto Link(const char* label, const char* name) {
   const auto read = [name] {
     std::error_code error;
     const std::string link = fmt::format("/proc/self/ns/{}", name);
@@ -43,7 +41,7 @@ auto Link(const char* label, const char* name) {
 }
 
 // Whether each link has the inode number that stat(2) gives.
-bool HaveInodes(const Evidence& links) {
+static bool HaveInodes(const Evidence& links) {
   return std::ranges::all_of(links.findings(), [](const Finding& link) {
     struct stat status = {};
     MUST(stat, link.source.c_str(), &status);
@@ -51,50 +49,42 @@ bool HaveInodes(const Evidence& links) {
   });
 }
 
-// unshare(flag) leaves the caller where it is: only the next children move.
-void Foretell(Lesson& lesson, int flag, const char* own, const char* next) {
-  const Outcome outcome = lesson.Attempt([&] {
-    Process caller = lesson.outside().Clone("caller", 0);
-    const std::string before = caller.Ask(Link("next child", next));
-    caller.Run([flag] { CALL(unshare, flag); });
-    const bool stays = caller.Ask(Link("itself", own)) == before;
-    caller.Ask(Link("next child", next));
-    Process first = caller.Clone("first", 0);
-    const std::string moved = first.Ask(Link("itself", own));
-    const std::string foretold = caller.Ask(Link("next child", next));
-    Process second = caller.Clone("second", 0);
-    return stays && moved != before && foretold == moved &&
-           second.Ask(Link("itself", own)) == foretold;
-  });
-  lesson.Claim(fmt::format("{} leads to where the next child will be.", next),
-               outcome);
+// unshare(flag) leaves the caller where it is: only its next children move.
+static void Foretell(Lesson& lesson, int flag, const char* own,
+                     const char* next) {
+  lesson.Claim(
+      fmt::format("{} leads to where the next child will be.", next), [&] {
+        Process caller = lesson.outside().Clone("caller", 0);
+        caller.Run([flag] { CALL(unshare, flag); });
+        const std::string stays = caller.Ask(Link("itself", own));
+        caller.Ask(Link("next child", next));
+        const Process first = caller.Clone("first", 0);
+        const std::string foretold = caller.Ask(Link("next child", next));
+        Process second = caller.Clone("second", 0);
+        return foretold != stays &&
+               second.Ask(Link("itself", own)) == foretold;
+      });
 }
 
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
   lesson.Step("Before: a link for each kind of namespace",
-              "The text of a link in /proc/PID/ns is the kind and an inode "
-              "number.");
+              "Its text is the kind and an inode number.");
   const Evidence before = outside.Ask(LinksOf(outside.pid()));
   lesson.Claim("In /proc/PID/ns, a process has a link for each kind.",
                HaveInodes(before));
 
   lesson.Predict(
-      "A child is forked with no flag. How many of its namespaces are its "
-      "parent's?",
+      "How many namespaces does a forked child share with its parent?",
       {"all", "all but pid", "none", "only user"});
 
-  lesson.Step(
-      "Control: a forked child shares them all",
-      "Two links lead to the same namespace if stat(2) gives both the "
-      "same device and inode.");
+  lesson.Step("Control: a forked child shares them all",
+              "Compared are the device and inode that stat(2) gives.");
   Process plain = outside.Clone("child", 0);
   const std::string differs = outside.Ask(Differs(plain.pid()));
-  lesson.Answer(
-      differs == "(none)" ? "all" : "all but " + differs,
-      "A child has a new PID, and still its parent's PID namespace. "
-      "Only a flag makes a new namespace.");
+  lesson.Answer(differs == "(none)" ? "all" : "all but " + differs,
+                "It has another PID, in the same PID namespace.");
   lesson.Claim("A forked child shares all its namespaces with its parent.",
                differs == "(none)");
 
@@ -106,7 +96,7 @@ void Teach(Lesson& lesson) {
 
   lesson.Step("The same device and inode: the same namespace",
               "`inside` renames itself, then forks `member`.");
-  const std::string name = outside.Ask(kHostname);
+  const std::string name = Uname().nodename;
   inside.Run([] { CALL(sethostname, "container_001", 13); });
   Process member = inside.Clone("member", 0);
   const std::string none = member.Ask(Differs(inside.pid()));
@@ -115,25 +105,20 @@ void Teach(Lesson& lesson) {
                    outside.Ask(kHostname) == name);
 
   lesson.Step("pid_for_children: where the next child will be",
-              "After unshare(CLONE_NEWPID) the link leads nowhere (ENOENT), "
-              "until the first child is PID 1.");
+              "It leads nowhere (ENOENT) until the first child is PID 1.");
   Foretell(lesson, CLONE_NEWPID, "pid", "pid_for_children");
 
-  lesson.Step(
-      "time_for_children: the same for the time namespace",
-      "A time namespace needs no PID 1: the link leads there at once.");
+  lesson.Step("time_for_children: the same for the time namespace",
+              "It leads there at once: no PID 1 is needed.");
   Foretell(lesson, CLONE_NEWTIME, "time", "time_for_children");
 
   lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
                  Process::Quiet().Ask(LinksOf(outside.pid())));
   lesson.Remember(
-      "A process is in one namespace of each kind. Two processes share one "
-      "if "
-      "their links lead to the same inode.");
+      "Processes share a namespace if their links have the same inode.");
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {

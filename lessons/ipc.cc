@@ -24,15 +24,10 @@
 #include "common/program/program.h"
 
 namespace steps {
-namespace {
 
 // Chosen before any call whose errno this could overwrite.
 const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
-const std::string kFile = kShm + "/file";
-const std::string kSocket = kShm + "/socket";
 const std::string kMqueue = kShm + "/mqueue";
-const std::string kNew = kMqueue + "/new";
-const std::string kLate = kMqueue + "/late";
 
 // Without the last two columns, which say how full a queue is.
 const Probe kIpcs{"", "$ ipcs -q", [] {
@@ -43,22 +38,20 @@ const Probe kKeys{"keys in use", "/proc/sysvipc/msg, shm, sem", [] {
                                    ReadColumn("/proc/sysvipc/shm"),
                                    ReadColumn("/proc/sysvipc/sem")});
                   }};
-const Probe kNamespace{"IPC namespace", "/proc/self/ns/ipc",
-                       [] { return ReadLink("/proc/self/ns/ipc"); }};
+const auto kNamespace = LinkProbe("IPC namespace", "/proc/self/ns/ipc");
 
-void MakeObjects(int key) {
+static void MakeObjects(int key) {
   CALL(msgget, key, IPC_CREAT | 0600);
   CALL(shmget, key, 4096, IPC_CREAT | 0600);
   CALL(semget, key, 1, IPC_CREAT | 0600);
 }
 
-int OpenQueue() { return TRY(mq_open, "/new", O_RDONLY); }
+static int OpenQueue() { return TRY(mq_open, "/new", O_RDONLY); }
 
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   lesson.Step(
       "Control: without CLONE_NEWIPC, a child shares all objects",
-      "`host` stands in for your machine: it is the outside here. Its "
-      "child makes one object of each kind, and ends.");
+      "`host` stands in for your machine. Its child makes three, and ends.");
   Process host = lesson.outside().StandIn("host", CLONE_NEWIPC | CLONE_NEWNS);
   host.Clone("child", 0).Run([] { MakeObjects(1); });
   host.Run([] { CALL(waitpid, -1, nullptr, 0); });
@@ -69,21 +62,19 @@ void Teach(Lesson& lesson) {
       before[kKeys] == "1");
 
   lesson.Predict(
-      "`host` has a queue with key 1. A child in a new IPC namespace calls "
-      "msgget(1, 0). What does it get?",
-      {"ENOENT", "the same queue", "EACCES", "a new, empty queue"});
+      "`host` has a queue with key 1. What is msgget(1, 0) inside?",
+      {"ENOENT", "the same queue", "EACCES", "a new queue"});
 
   lesson.Step("With CLONE_NEWIPC, a child has its own keys and objects");
   Process inside = host.Clone("inside", CLONE_NEWIPC);
-  lesson.Claim("With CLONE_NEWIPC, a child is in a new IPC namespace.",
-               inside.Ask(kNamespace) != before[kNamespace]);
   const int error = inside.Run([] { return TRY(msgget, 1, 0); });
   lesson.Answer(error == 0 ? "the same queue" : ErrnoName(error),
-                "Each IPC namespace has its own table of keys. EACCES would "
-                "mean that the queue is there, but forbidden.");
+                "Each namespace has its own keys.");
   inside.Run([] { MakeObjects(2); });
   inside.Ask(kIpcs);
   const Evidence made = inside.Ask(kKeys, kNamespace);
+  lesson.Claim("With CLONE_NEWIPC, a child is in a new IPC namespace.",
+               made[kNamespace] != before[kNamespace]);
   lesson.Claim("Inside, nothing exists that was made outside.",
                error == ENOENT && made[kKeys] == "2");
   const Evidence after = host.Ask(kKeys, kNamespace);
@@ -91,58 +82,45 @@ void Teach(Lesson& lesson) {
                after == before);
 
   lesson.Step("A POSIX queue is a file on a mount of type mqueue",
-              "The mount shows the namespace of the process that mounted it: "
-              "`host` makes a queue there, and only `other` finds it.");
+              "Its IPC namespace is that of the process that mounted it.");
   host.Run([] { MountTmpfs(kShm.c_str()); });
   Process other = host.Clone("other", CLONE_NEWIPC);
   const Outcome posix = lesson.Attempt([&] {
-    other.Run([] {
-      MUST(mkdir, kMqueue.c_str(), 0700);
-      CALL(mount, "mqueue", kMqueue.c_str(), "mqueue", 0, nullptr);
-    });
-    host.Run([] { CALL(open, kNew.c_str(), O_CREAT, 0600); });
+    other.Run([] { MUST(mkdir, kMqueue.c_str(), 0700); });
+    other.Run(
+        [] { CALL(mount, "mqueue", kMqueue.c_str(), "mqueue", 0, nullptr); });
+    host.Run([] { CALL(open, (kMqueue + "/new").c_str(), O_CREAT, 0600); });
     return other.Run(OpenQueue) == 0 && host.Run(OpenQueue) == ENOENT;
   });
   lesson.Claim("A POSIX queue, too, is found only in its IPC namespace.",
                posix);
 
-  lesson.Step(
-      "Not isolated: a file, a socket with a path, a signal",
-      "`other` still shares its mount namespace and its PID namespace "
-      "with `host`.");
-  host.Run([] { CALL(open, kFile.c_str(), O_CREAT, 0600); });
-  host.Run([] { CALL(bind, DatagramSocket(), kSocket.c_str()); });
+  lesson.Step("Not isolated: a file, a socket with a path, a signal");
+  host.Run([] { CALL(open, (kShm + "/file").c_str(), O_CREAT, 0600); });
+  host.Run([] { CALL(bind, DatagramSocket(), (kShm + "/socket").c_str()); });
   const bool reached = other.Run([] {
-    return TRY(open, kFile.c_str(), O_RDONLY) == 0 &&
-           TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == 0;
+    return TRY(open, (kShm + "/file").c_str(), O_RDONLY) == 0 &&
+           TRY(sendto, DatagramSocket(), "hello",
+               (kShm + "/socket").c_str()) == 0;
   });
-  host.Run([pid = other.pid()] {
-    CALL(kill, pid, SIGKILL);
-    CALL(waitpid, pid, nullptr, 0);
-  });
+  host.Run([pid = other.pid()] { CALL(kill, pid, SIGKILL); });
+  host.Run([pid = other.pid()] { CALL(waitpid, pid, nullptr, 0); });
   lesson.Claim("A file, a socket with a path and a signal get through.",
                reached);
 
-  lesson.Step(
-      "The namespace of `other` ends with its last process",
-      "The mqueue mount is left, but the namespace behind it is gone. "
-      "EACCES means that here: no permission would help.");
-  const int late =
-      host.Run([] { return TRY(open, kLate.c_str(), O_CREAT, 0600); });
-  lesson.Claim(
-      "An IPC namespace ends with its last process, though its mount is "
-      "left.",
-      posix.holds ? Outcome{late == EACCES} : posix);
+  lesson.Step("The namespace of `other` ended with it, its mount did not");
+  const int late = host.Run(
+      [] { return TRY(open, (kMqueue + "/late").c_str(), O_CREAT, 0600); });
+  lesson.Claim("An IPC namespace ends with its last process.",
+               posix.holds ? Outcome{late == EACCES} : posix);
 
   lesson.Compare(before, made, after);
   lesson.Remember(
-      "An IPC namespace holds System V objects and POSIX queues, "
-      "not files, sockets or signals.");
+      "An IPC namespace has System V objects and POSIX queues, not files.");
   inside.Run(OutliveParent);  // `host` ends with this function.
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {

@@ -7,12 +7,10 @@
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
-#include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <ctime>
 
 #include "common/kernel/mounts.h"
@@ -21,97 +19,80 @@
 #include "common/program/program.h"
 
 namespace steps {
-namespace {
 
 const std::string kShm = access("/dev/shm", F_OK) == 0 ? "/dev/shm" : "/tmp";
 const std::string kFile = kShm + "/file";
 const std::string kSocket = kShm + "/socket";
 
-std::string ReadDate() {
-  return fmt::format("{:%F %T}", fmt::gmtime(std::time(nullptr)));
-}
-
-const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
-const Probe kHostname{"hostname", "/proc/sys/kernel/hostname",
-                      [] { return ReadText("/proc/sys/kernel/hostname"); }};
-const Probe kKernel{"kernel", "/proc/sys/kernel/osrelease",
-                    [] { return ReadText("/proc/sys/kernel/osrelease"); }};
-const Probe kCpus{"CPUs", "sysconf(3)", [] {
-                    return std::to_string(sysconf(_SC_NPROCESSORS_ONLN));
-                  }};
-const Probe kMemory{"memory", "/proc/meminfo",
-                    [] { return ReadField("/proc/meminfo", "MemTotal"); }};
-const Probe kThreads{"threads at most", "/proc/sys/kernel/threads-max",
-                     [] { return ReadText("/proc/sys/kernel/threads-max"); }};
+const Probe kPid{"PID", "getpid(2)", getpid};
+const auto kHostname = FileProbe("hostname", "/proc/sys/kernel/hostname");
+const auto kKernel = FileProbe("kernel", "/proc/sys/kernel/osrelease");
+const Probe kCpus{"CPUs", "sysconf(3)",
+                  [] { return sysconf(_SC_NPROCESSORS_ONLN); }};
+const auto kMemory = FieldProbe("memory", "/proc/meminfo", "MemTotal");
+const auto kThreads =
+    FileProbe("threads at most", "/proc/sys/kernel/threads-max");
 const Probe kLoad{"load", "/proc/loadavg", [] {
                     const std::string load = ReadText("/proc/loadavg");
                     return load.substr(0, load.find(' '));
                   }};
-const Probe kDate{"CLOCK_REALTIME", "time(2)", ReadDate};
+const Probe kDate{
+    "CLOCK_REALTIME", "time(2)",
+    [] { return fmt::format("{:%F %T}", fmt::gmtime(std::time(nullptr))); }};
 
 // The kinds of namespaces in which the process that asks differs from
 // `pid`.
-auto DiffersFrom(pid_t pid) {
-  return Probe{"not shared", fmt::format("/proc/{}/ns", pid), [pid] {
-                 return KindNames(
-                     Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
-               }};
+static auto DiffersFrom(pid_t pid) {
+  const auto read = [pid] {
+    return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
+  };
+  return Probe{"not shared", fmt::format("/proc/{}/ns", pid), read};
 }
 
 // Whether this has the file and the socket of `host` end with `error`.
-bool Reach(int error) {
+static bool Reach(int error) {
   return TRY(open, kFile.c_str(), O_RDONLY) == error &&
          TRY(sendto, DatagramSocket(), "hello", kSocket.c_str()) == error;
 }
 
-void Teach(Lesson& lesson) {
+static void Teach(Lesson& lesson) {
   lesson.Step("Control: without a flag, a child shares every namespace",
-              "`host` stands in for your machine. Only its mounts are its "
-              "own.");
-  Process host = lesson.outside().StandIn("host", CLONE_NEWNS);
+              "`host` stands in for your machine, with its own hostname.");
+  Process host = lesson.outside().StandIn("host", CLONE_NEWNS | CLONE_NEWUTS);
+  host.Run([] { CALL(sethostname, "host", 4); });
+  host.Run([] { MountTmpfs(kShm.c_str()); });
   const Evidence before = host.Ask(kKernel, kCpus, kMemory, kThreads);
   Process child = host.Clone("child", 0);
   lesson.Claim("Without a flag, a child shares every namespace.",
                host.Ask(DiffersFrom(child.pid())) == "(none)");
 
   lesson.Predict(
-      "A process has new namespaces of every kind. Which of these is still "
-      "the machine's?",
+      "All namespaces are new. Which of these is still the machine's?",
       {"the memory in /proc/meminfo", "the hostname",
        "the list of processes in a new /proc", "the network interfaces"});
 
   lesson.Step("With all flags it shares no namespace, but the same machine");
-  host.Run([] {
-    MountTmpfs(kShm.c_str());
-    CALL(bind, DatagramSocket(), kSocket.c_str());
-    CALL(open, kFile.c_str(), O_CREAT, 0600);
-  });
   const auto home = NamespacesOf(host.pid());
   const int all = Agreement(home, home);  // The kinds that this kernel has.
   Process inside = host.Clone("inside", all);
   lesson.Claim("With all flags, a child shares no namespace.",
                host.Ask(DiffersFrom(inside.pid())) == KindNames(all));
   inside.MapRoot();
-  const std::string name = host.Ask(kHostname);
-  inside.Run([again = name == "container_001"] {
-    CALL(sethostname, again ? "container_002" : "container_001", 13);
-  });
+  inside.Run([] { CALL(sethostname, "container_001", 13); });
   const Evidence own = inside.Ask(kPid, kHostname);
   lesson.Claim("With all flags, a child is PID 1 and has its own hostname.",
-               own[kPid] == "1" && own[kHostname] != name);
+               own[kPid] == "1" && own[kHostname] == "container_001" &&
+                   host.Ask(kHostname) == "host");
   const Evidence made = inside.Ask(kKernel, kCpus, kMemory, kThreads);
   lesson.Answer(made[kMemory] == before[kMemory]
                     ? "the memory in /proc/meminfo"
                     : made[kMemory],
-                "The others belong to a UTS, PID or network namespace. There "
-                "is none for memory: a cgroup limits it, and hides nothing.");
+                "A cgroup can only limit it.");
   lesson.Claim(
       "Kernel, CPUs, memory and threads-max are still the machine's.",
       made == before);
 
-  lesson.Step("The load and the date",
-              "They change by themselves: `host` reads them before and after "
-              "`inside` does.");
+  lesson.Step("The load and the date change: `host` reads them twice");
   const Evidence earlier = host.Ask(kLoad, kDate);
   const Evidence now = inside.Ask(kLoad, kDate);
   const Evidence later = host.Ask(kLoad, kDate);
@@ -121,25 +102,23 @@ void Teach(Lesson& lesson) {
           earlier[kDate] <= now[kDate] && now[kDate] <= later[kDate]);
 
   lesson.Step("A file and a socket with a path, on a mount of `host`",
-              "A new mount namespace starts with a copy of the mounts, and "
-              "these are the same file systems.");
+              "A new mount namespace starts with a copy of its mounts.");
+  host.Run([] { CALL(open, kFile.c_str(), O_CREAT, 0600); });
+  host.Run([] { CALL(bind, DatagramSocket(), kSocket.c_str()); });
   lesson.Claim("A mount that both sides have leads to its files and sockets.",
                inside.Run([] { return Reach(0); }));
   inside.Run([] { MountTmpfs(kShm.c_str()); });
   lesson.Claim("Another mount in the same place hides them: ENOENT.",
                inside.Run([] { return Reach(ENOENT); }));
 
-  lesson.Compare(before, made, host.Ask(kKernel, kCpus, kMemory, kThreads));
+  lesson.Compare(before, made,
+                 Process::Quiet().Ask(kKernel, kCpus, kMemory, kThreads));
   lesson.Remember(
-      "Namespaces hide much, but not the kernel, the CPUs, the memory, the "
-      "load or the date. A container is not a virtual machine.");
-  // The orphans of --shell come to PID 1: the kernel reaps them then.
-  inside.Run([] { std::signal(SIGCHLD, SIG_IGN); });
-  inside.Run(OutliveParent);
+      "A container is no virtual machine: it shares the machine's kernel.");
+  inside.Run(OutliveParent);  // `host` ends with this function.
   lesson.Keep(std::move(inside));
 }
 
-}  // namespace
 }  // namespace steps
 
 int main(int argc, char** argv) {

@@ -21,15 +21,16 @@ LESSONS = [
     "container",
 ]
 
-def lessons(srcs, deps):
+def lessons(deps):
     """A program for each of LESSONS, with its sources embedded: common/show/source.h.
 
+    The sources of NAME are NAME.cc and NAME_*, or those in the directory NAME.
+
     Args:
-      srcs: the sources of a lesson, where they are more than NAME.cc.
       deps: the libraries that a lesson needs beside common/.
     """
     for name in LESSONS:
-        files = srcs.get(name, [name + ".cc"])
+        files = native.glob([name + ".cc", name + "_*", name + "/*"])
         native.genrule(
             name = name + "_source",
             srcs = [file for file in files if file.endswith(".cc")],

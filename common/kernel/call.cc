@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cstring>
 
-#include "common/kernel/libc.h"
 #include "common/kernel/namespaces.h"
 
 namespace steps {

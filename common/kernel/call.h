@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/kernel/libc.h"  // IWYU pragma: export
+
 namespace steps {
 
 /// The name of an errno: "ENOENT". 0 is "0".

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/libc.h"
 
 namespace steps {
 namespace {

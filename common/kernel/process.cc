@@ -19,7 +19,6 @@
 #include <filesystem>
 #include <sstream>
 
-#include "common/kernel/libc.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"

@@ -52,6 +52,15 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
+// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here.
+template <typename Formatter>
+void KeepLines(Formatter& formatter) {
+  if constexpr (requires { formatter.enable_footer_formatting(false); }) {
+    formatter.enable_footer_formatting(false);
+    formatter.enable_description_formatting(false);
+  }
+}
+
 }  // namespace
 
 int RunProgram(const std::string& name, const std::function<int()>& work) {
@@ -88,6 +97,7 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
 
 bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
   app.get_formatter()->column_width(20);
+  KeepLines(*app.get_formatter());
   app.set_version_flag(
       "--version",
       fmt::format("{} {} (Namespaces, step by step)", name, kVersion));

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "common/kernel/call.h"
-#include "common/kernel/libc.h"
 #include "common/kernel/process.h"
 
 namespace steps {

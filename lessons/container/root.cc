@@ -23,7 +23,6 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/libc.h"
 #include "common/kernel/mounts.h"
 
 namespace steps {

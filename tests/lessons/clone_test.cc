@@ -69,7 +69,7 @@ TEST_P(CloneTest, ListsAFlagForEveryKind) {
 TEST_P(CloneTest, ChildrenDifferInWhatTheirFlagsSay) {
   const json run = RunJson();
   EXPECT_THAT(Seen(run, "differs in"),
-              ElementsAre("(none)", "(none)", "time", KindNames(AllFlags())));
+              ElementsAre("(none)", "(none)", KindNames(AllFlags())));
   EXPECT_EQ(Found(run), "uts");
   const auto home = NamespacesOf(getpid());
   for (const json& row : run["tables"][1]["rows"]) {
@@ -85,7 +85,7 @@ TEST_P(CloneTest, ChildrenDifferInWhatTheirFlagsSay) {
       EXPECT_EQ(row[i + 1], (differs & Kinds()[i].flag) != 0 ? "new" : "-");
     }
   }
-  EXPECT_THAT(run["tables"][1]["rows"], SizeIs(7)) << "all but time";
+  EXPECT_THAT(run["tables"][1]["rows"], SizeIs(Kinds().size()));
   for (const json& row : run["comparison"]) {
     EXPECT_EQ(row["verdict"], "private") << row;
   }
@@ -93,11 +93,9 @@ TEST_P(CloneTest, ChildrenDifferInWhatTheirFlagsSay) {
 
 TEST_P(CloneTest, StackGrowsDownFromItsTop) {
   const json run = RunJson();
-  const int child = std::stoi(Seen(run, "frame of Child").at(0));
-  const int callee = std::stoi(Seen(run, "a callee's").at(0));
-  EXPECT_GT(child, 0);
-  EXPECT_GT(callee, child);
-  EXPECT_LT(callee, 64 * 1024) << "it is not this stack";
+  const int used = std::stoi(Seen(run, "stack").at(0));
+  EXPECT_GT(used, 64) << "more than what clone(3) itself puts there";
+  EXPECT_LT(used, 32 * 1024) << "the lower half is not used";
 }
 
 TEST_P(CloneTest, TimeFlagInCloneIsASignal) {
@@ -108,14 +106,13 @@ TEST_P(CloneTest, TimeFlagInCloneIsASignal) {
 
 TEST_P(CloneTest, RefusesTheFlagsThatTheKernelRefuses) {
   const std::vector<std::string> calls = Calls(RunJson(), "outside");
-  for (const int flags : {CLONE_NEWNS | CLONE_FS, CLONE_NEWUSER | CLONE_FS,
-                          CLONE_NEWIPC | CLONE_SYSVSEM}) {
+  for (const int flags : {CLONE_NEWNS | CLONE_FS, CLONE_NEWUSER | CLONE_FS}) {
     EXPECT_EQ(
         syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr),
         -1);
     EXPECT_EQ(errno, EINVAL);
     EXPECT_THAT(calls,
-                Contains(fmt::format("clone(Child, top, {}, &fd) = EINVAL",
+                Contains(fmt::format("clone(Child, top, {}, NULL) = EINVAL",
                                      CloneFlags(flags | SIGCHLD))));
   }
 }
@@ -123,7 +120,7 @@ TEST_P(CloneTest, RefusesTheFlagsThatTheKernelRefuses) {
 TEST_P(CloneTest, DoesWithoutClone3AndSaysSo) {
   const json run = RunJson(ForbidClone3);
   EXPECT_EQ(run["verdict"], "holds");
-  EXPECT_THAT(Skipped(run, "seccomp"), ElementsAre("clone3(2", "With all"));
+  EXPECT_THAT(Skipped(run, "seccomp"), ElementsAre("With one", "With all"));
   EXPECT_EQ(Seen(run, "differs in").back(),
             KindNames(AllFlags() & ~CLONE_NEWTIME));
 }
@@ -134,15 +131,15 @@ TEST_P(CloneTest, TakesAFilterForNoAnswerOfTheKernels) {
   const json run = RunJson(FilterAsDocker);
   EXPECT_EQ(run["verdict"], "holds");
   EXPECT_THAT(Skipped(run, "seccomp"),
-              ElementsAre("With one", "clone3(2", "With all", "CLONE_FS"));
-  EXPECT_EQ(Found(run), "not allowed here");
+              ElementsAre("With one", "With all", "CLONE_FS"));
+  EXPECT_EQ(Found(run), "not allowed");
 }
 
 TEST_P(CloneTest, DoesWithoutAKindThatMayNotBeMade) {
   const json run = RunJson(ForbidUserNamespaces);
   EXPECT_EQ(run["verdict"], "holds");
   EXPECT_THAT(Skipped(run, "user.max_user_namespaces is 0"),
-              ElementsAre("With one", "With all", "CLONE_FS"));
+              ElementsAre("With one", "With all"));
 }
 
 TEST_P(CloneTest, ShellIsRootAndSharesNoNamespace) {

@@ -28,6 +28,7 @@
 #include "common/kernel/user_namespace.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/program.h"
+#include "tests/support/seccomp.h"
 #include "tests/support/terminal.h"
 
 namespace steps {
@@ -111,6 +112,13 @@ TEST_P(ContainerTest, DoesWithoutProc) {
   EXPECT_EQ(DescribeStatus(command.status), "exit status 0");
   EXPECT_THAT(command.errors, AllOf(HasSubstr("Left out: mount(\"proc\")"),
                                     HasSubstr("/proc is masked")));
+}
+
+// A kernel that answers each prctl(2) with 0 has a capability of any number.
+TEST_P(ContainerTest, EndsWhereEveryPrctlAnswers0) {
+  const Result result = Run({}, [] { FilterCalls({{SYS_prctl, 0}}); });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output, HasSubstr("FAILS "));
 }
 
 TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {

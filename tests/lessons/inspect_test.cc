@@ -145,20 +145,19 @@ TEST_P(InspectTest, MembersOfOneNamespaceSeeItsName) {
   const json run = RunJson();
   const std::string name = ReadText("/proc/sys/kernel/hostname");
   EXPECT_THAT(Seen(run, 4, "member"), ElementsAre("(none)", "container_001"));
-  EXPECT_THAT(Seen(run, 4, "outside"), ElementsAre(name, name));
+  EXPECT_THAT(Seen(run, 4, "outside"), ElementsAre(name));
 }
 
 TEST_P(InspectTest, LinksForetellWhereTheNextChildWillBe) {
   const json run = RunJson();
   for (const auto& [step, kind] : {std::pair{5, "pid"}, {6, "time"}}) {
-    const std::vector<std::string> first = Seen(run, step, "first");
-    ASSERT_THAT(first, ElementsAre(StartsWith(kind + ":["s)));
-    EXPECT_NE(first[0], LinkOf(kind));
-    EXPECT_EQ(Seen(run, step, "second"), first);
+    const std::vector<std::string> second = Seen(run, step, "second");
+    ASSERT_THAT(second, ElementsAre(StartsWith(kind + ":["s)));
+    EXPECT_NE(second[0], LinkOf(kind));
     // There is no PID namespace yet when nobody is PID 1.
-    EXPECT_THAT(Seen(run, step, "caller"),
-                ElementsAre(LinkOf(kind), LinkOf(kind),
-                            step == 5 ? "ENOENT" : first[0], first[0]));
+    EXPECT_THAT(
+        Seen(run, step, "caller"),
+        ElementsAre(LinkOf(kind), step == 5 ? "ENOENT" : second[0], second[0]));
   }
 }
 

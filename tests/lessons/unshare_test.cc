@@ -35,16 +35,12 @@ INSTANTIATE_TEST_SUITE_P(As, UnshareTest, testing::Bool(), UserName);
 
 TEST_P(UnshareTest, CallerMovesAndItsSiblingStays) {
   const json run = RunJson();
-  EXPECT_THAT(Values(run, "inside", "PID"), SizeIs(1));
   EXPECT_THAT(Values(run, "inside", "UTS namespace"),
-              AllOf(SizeIs(2), Contains(Here("uts"))));
+              ElementsAre(testing::Ne(Here("uts"))));
+  EXPECT_THAT(Values(run, "inside", "PID namespace"), ElementsAre(Here("pid")));
   EXPECT_THAT(Values(run, "sibling", "UTS namespace"),
               ElementsAre(Here("uts")));
-  EXPECT_EQ(Values(run, "sibling", "hostname"),
-            Values(run, "outside", "hostname"));
-  EXPECT_THAT(Calls(run, "inside"),
-              ElementsAre("unshare(CLONE_NEWUTS) = 0",
-                          "sethostname(\"container_001\", 13) = 0"));
+  EXPECT_THAT(Calls(run, "inside"), ElementsAre("unshare(CLONE_NEWUTS) = 0"));
 }
 
 TEST_P(UnshareTest, PidNamespaceIsForTheNextChildrenWhilePid1Lives) {
@@ -52,7 +48,6 @@ TEST_P(UnshareTest, PidNamespaceIsForTheNextChildrenWhilePid1Lives) {
   EXPECT_THAT(Values(run, "caller", "PID namespace"), SizeIs(1));
   EXPECT_THAT(Values(run, "caller", "PID"), ElementsAre(Found(run)));
   EXPECT_THAT(Values(run, "first", "PID"), ElementsAre("1"));
-  EXPECT_THAT(Values(run, "second", "PID"), ElementsAre("2"));
   EXPECT_EQ(Values(run, "first", "PID namespace"),
             Values(run, "caller", "its children's"));
   EXPECT_THAT(Calls(run, "caller"),

@@ -84,18 +84,17 @@ std::vector<Seen> Shown(const json& run) {
     calls.push_back(Parse(text, text.substr(text.find('(')), result));
     // As the C library makes them.
     static const std::map<std::string, std::string> kKernels = {
-        {"accept", "accept4"},        {"fork", "clone"},  {"open", "openat"},
-        {"pthread_create", "clone3"}, {"send", "sendto"}, {"umount", "umount2"},
-        {"waitpid", "wait4"}};
+        {"accept", "accept4"}, {"fork", "clone"},     {"open", "openat"},
+        {"send", "sendto"},    {"umount", "umount2"}, {"waitpid", "wait4"}};
     Seen& seen = calls.back();
     const auto kernels = kKernels.find(seen.name);
     if (kernels != kKernels.end()) seen.name = kernels->second;
     // Its function and its argument stay in the C library.
-    seen.own_flags = text.starts_with("fork(") || text.starts_with("pthread_");
+    seen.own_flags = text.starts_with("fork(");
     if (seen.name == "clone") {
       std::erase_if(seen.pieces, [](const std::string& piece) {
         return std::isupper(static_cast<unsigned char>(piece[0])) == 0 ||
-               piece == "Child";
+               piece == "Child" || piece == "NULL";
       });
       // To clone(2) that flag is a part of the signal.
       if (seen.pieces.erase("CLONE_NEWTIME") > 0) {

@@ -16,6 +16,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 
@@ -138,6 +139,16 @@ std::string WithoutColor(std::string text) {
     text.erase(begin, text.find('m', begin) - begin + 1);
   }
   return text;
+}
+
+void EnterMachineWithoutShm() {
+  EnterUserNamespaceAsRoot();
+  MUST(unshare, CLONE_NEWNS);
+  MakeMountsPrivate();
+  MountTmpfs("/mnt");
+  Open("/mnt/null", O_WRONLY | O_CREAT, 0600);
+  MUST(mount, "/dev/null", "/mnt/null", nullptr, MS_BIND, nullptr);
+  MUST(mount, "/mnt", "/dev", nullptr, MS_BIND | MS_REC, nullptr);
 }
 
 void ForbidUserNamespaces() {

@@ -74,6 +74,9 @@ void ExpectFits80Columns(const std::string& text);
 /// What a terminal would show without its colours.
 std::string WithoutColor(std::string text);
 
+/// A throwaway user namespace with another /dev, in which there is no shm.
+void EnterMachineWithoutShm();
+
 /// A throwaway user namespace in which no further one may be made.
 void ForbidUserNamespaces();
 

@@ -7,12 +7,10 @@ links='readlink /proc/$$/ns/$kind /proc/$$/ns/${kind}_for_children'
 ls -l /proc/self/ns
 sh -c "$look"
 unshare --uts sh -c "$look"
-hostname
 unshare --uts sh -c "$rename; $look; sh -c 'hostname; $look'"
 hostname
 for kind in pid time; do
   export kind
-  sh -c "$links"
-  unshare --$kind --fork sh -c "$links; $links; readlink /proc/self/ns/$kind"
+  unshare --$kind --fork sh -c "$links; readlink /proc/self/ns/$kind"
 done
 ls -l /proc/self/ns

@@ -3,7 +3,8 @@ look='uname -n -r; echo $$; nproc; grep MemTotal /proc/meminfo
   cat /proc/sys/kernel/threads-max /proc/loadavg; date --utc "+%F %T"
   readlink /proc/self/ns/*'
 
-unshare --mount sh -c "
+unshare --mount --uts sh -c "
+  hostname host
   mount -t tmpfs none /dev/shm
   echo seen >/dev/shm/file
   $look
