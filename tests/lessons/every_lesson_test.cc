@@ -373,7 +373,7 @@ TEST_P(EveryLesson, DrawsWhatItsPageShows) {
 std::string Words(std::string text) {
   // A string that is wider than the screen was cut where it happened to end.
   text = std::regex_replace(
-      text, std::regex("(\n[^\"\n]*\"[^\"\n]*)\n +([^ \"\n]+\")"), "$1$2");
+      text, std::regex("(\n[^\"\n]*\"[^\"\n]*)\n +([^ \"\n]*\")"), "$1$2");
   text = std::regex_replace(text, std::regex("\"\\s+,"), "\",");
   std::smatch host;
   if (std::regex_search(text, host,
@@ -388,6 +388,7 @@ std::string Words(std::string text) {
            {"[0-9]{2}:[0-9]{2}:[0-9]{2}", "TIME"},
            {"(interfaces +|entries in / +)[0-9]+( +[0-9]+)?( +[0-9]+)?", "$1N"},
            {"(shared|master):[0-9]+", "$1:N"},
+           {"(\"[0-9]{3,}\"), [0-9]+\\) = [0-9]+", "$1, N) = N"},
            {"(…|/[^ \n]*)?/steps-[0-9a-f-]+", "CGROUP"},
            {"0x[0-9a-f]{3,}|[0-9]+\\.[0-9]+|[0-9]{3,}", "N"},
            {"\\s+", "\n"}}) {
