@@ -59,21 +59,25 @@ static std::string FindHierarchy() {
   return memberships.at(0).controllers;
 }
 
+// Makes the lesson's cgroup, where it may, and says whether it did.
+static Outcome MakeGroup(Lesson& lesson) {
+  controllers = FindHierarchy();
+  const auto place = FindCgroupPlace("pids");
+  if (!place) return {std::nullopt, "No cgroup here has children with pids."};
+  return lesson.Attempt([&] {
+    group.emplace(*place, std::vector<std::string>{"a", "a/b"});
+    controllers = place->controllers;
+    return true;
+  });
+}
+
 static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
   lesson.Step(
       "Control: without CLONE_NEWCGROUP, a child reads the same paths",
       "A cgroup is a directory. `…` stands for one that the lesson makes.");
-  Outcome limit = {std::nullopt, "No cgroup here has children with pids."};
-  const auto place = FindCgroupPlace("pids");
-  if (place) {
-    limit = lesson.Attempt([&] {
-      group.emplace(*place, std::vector<std::string>{"a", "a/b"});
-      return true;
-    });
-  }
-  controllers = group ? place->controllers : FindHierarchy();
+  Outcome limit = MakeGroup(lesson);
   Process above = outside.Clone("upper", 0);
   Process inside = outside.Clone("inside", 0);
   if (group) {

@@ -29,7 +29,7 @@ namespace steps {
 // before it has told, and the stack of the child.
 struct Shared {
   int differs = -1;
-  alignas(16) std::array<char, 1 << 16> stack;
+  alignas(16) std::array<char, 1 << 15> stack;
 };
 static Shared& shared =
     *new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,

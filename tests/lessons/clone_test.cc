@@ -95,7 +95,7 @@ TEST_P(CloneTest, StackGrowsDownFromItsTop) {
   const json run = RunJson();
   const int used = std::stoi(Seen(run, "stack").at(0));
   EXPECT_GT(used, 64) << "more than what clone(3) itself puts there";
-  EXPECT_LT(used, 32 * 1024) << "the lower half is not used";
+  EXPECT_LT(used, 16 * 1024) << "the lower half is not used";
 }
 
 TEST_P(CloneTest, TimeFlagInCloneIsASignal) {

@@ -28,6 +28,7 @@ using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::MatchesRegex;
 using testing::StartsWith;
 
 class UserTest : public LessonTest {
@@ -55,13 +56,14 @@ std::vector<std::string> Skipped(const json& run) {
 TEST_P(UserTest, OutsideIsAnOrdinaryUserAndInsideIsRoot) {
   const json run = RunJson();
   EXPECT_EQ(run["privilege"], as_nobody() ? "none" : "root");
-  EXPECT_THAT(Values(run, "outside", "capabilities"), ElementsAre("none"));
-  EXPECT_THAT(Values(run, "inside", "capabilities"), ElementsAre("all"));
-  EXPECT_THAT(Values(run, "inside", "after execve"), ElementsAre("none"));
+  const std::string none(16, '0');
+  EXPECT_THAT(Values(run, "outside", "capabilities"), ElementsAre(none));
+  EXPECT_THAT(Values(run, "inside", "capabilities"),
+              ElementsAre(MatchesRegex("0+1f+")));
+  EXPECT_THAT(Values(run, "inside", "after execve"), ElementsAre(none));
   EXPECT_EQ(Found(run), "65534");
   for (const std::string id : {"uid", "gid"}) {
     EXPECT_THAT(Values(run, "outside", id), ElementsAre(Id()));
-    EXPECT_THAT(Values(run, "child", id), ElementsAre(Id()));
     EXPECT_THAT(Values(run, "inside", id), ElementsAre("0", "65534"));
   }
   ExpectIsolated(run, {"uid", "gid", "capabilities", "user namespace"});
@@ -82,7 +84,6 @@ TEST_P(UserTest, MapsAreWrittenOnceAndAfterSetgroups) {
 TEST_P(UserTest, ProcessAndFileBelongToTheUserOutside) {
   const json run = RunJson();
   EXPECT_THAT(Values(run, "inside", "file's uid"), ElementsAre("0"));
-  EXPECT_THAT(Values(run, "inside", "Uid"), ElementsAre("0 0 0 0"));
   EXPECT_THAT(Values(run, "outside", "file's uid"), ElementsAre(Id()));
   EXPECT_THAT(Values(run, "outside", "Uid"),
               ElementsAre(fmt::format("{0} {0} {0} {0}", Id())));
@@ -101,7 +102,7 @@ TEST_P(UserTest, StaysRootWhereTheOuterNamespaceHasNobodyElse) {
   const json run = RunJson(EnterUserNamespaceAsRoot);
   EXPECT_EQ(run["verdict"], "holds");
   EXPECT_THAT(Values(run, "outside", "uid"), ElementsAre("0"));
-  EXPECT_THAT(Skipped(run), ElementsAre(HasSubstr("denied it already")));
+  EXPECT_THAT(Skipped(run), ElementsAre(HasSubstr("denied it before")));
 }
 
 // Covers /proc/sys/kernel as Ubuntu has it.
@@ -134,7 +135,7 @@ TEST_P(UserTest, CannotRunWhereAMapIsRefused) {
       Run({}, [] { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); });
   EXPECT_EQ(DescribeStatus(result.status), "exit status 77") << result.errors;
   EXPECT_THAT(result.errors,
-              StartsWith("user: write(\"/proc/self/uid_map\", \"0 0 1\"): "
+              StartsWith("user: write(\"/proc/self/uid_map\"): "
                          "Operation not permitted (EPERM)\n  cause   "));
 }
 

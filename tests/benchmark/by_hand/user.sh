@@ -4,7 +4,7 @@ user='setpriv --reuid=1000 --regid=1000 --clear-groups'
 look='id -u; id -g; grep CapEff /proc/self/status; readlink /proc/self/ns/user'
 
 $user sh -c "$look"
-$user sh -c "echo 0 1000 1 >/proc/self/uid_map; $look" 2>/dev/null
+$user sh -c "echo 0 1000 1 >/proc/self/uid_map" 2>/dev/null
 $user unshare --user sh -c "
   $look; cat /proc/sys/kernel/overflowuid /proc/sys/kernel/cap_last_cap
   echo 0 1000 1 >/proc/self/gid_map" 2>/dev/null
