@@ -27,7 +27,7 @@ enter() {
 # The last line of the log that has this text, without what is before it.
 last() { grep -o "$1" "$log" | tail -n 1 | grep . || echo failed; }
 
-row='%-9s %-7s %-8s %-5s %-40s %s\n'
+row='%-9s %-7s %-8s %-7s %-32s %s\n'
 printf "$row" suite g++ Bazel user 'make demo' 'make test'
 for suite; do
   root=$directory/$suite
@@ -54,7 +54,7 @@ for suite; do
       enter "$root" setpriv --reuid="$user" --regid="$user" --init-groups \
         env HOME="$home" USER="$user" make --directory="$home/tree" "$target" >>"$log" 2>&1
     done
-    printf "$row" "$suite" "$(enter "$root" g++ -dumpfullversion)" \
+    printf "$row" "$suite" "$(enter "$root" g++ -dumpfullversion 2>&1)" \
       "$(enter "$root" bazel --version | cut -d ' ' -f 2)" "$user" \
       "$(last '[0-9]* ran, .* failed')" "$(last '^[0-9]* passed.*')"
   done
