@@ -52,13 +52,22 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here.
+// CLI11 fills the lines of texts anew from 2.6 on, and leaves blanks behind them;
+// texts have columns here.
 template <typename Formatter>
 void KeepLines(Formatter& formatter) {
   if constexpr (requires { formatter.enable_footer_formatting(false); }) {
     formatter.enable_footer_formatting(false);
     formatter.enable_description_formatting(false);
   }
+}
+
+std::string Help(const CLI::App& app) {
+  std::string text = app.help();
+  for (std::size_t at; (at = text.find(" \n")) != std::string::npos;) {
+    text.erase(at, 1);
+  }
+  return text;
 }
 
 }  // namespace
@@ -104,7 +113,7 @@ bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    WriteOutput(STDOUT_FILENO, app.help());
+    WriteOutput(STDOUT_FILENO, Help(app));
     return false;
   } catch (const CLI::CallForVersion& version) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
