@@ -52,8 +52,8 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// CLI11 fills the lines of texts anew from 2.6 on, and leaves blanks behind them;
-// texts have columns here.
+// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here, and
+// leaves blanks behind them.
 template <typename Formatter>
 void KeepLines(Formatter& formatter) {
   if constexpr (requires { formatter.enable_footer_formatting(false); }) {
