@@ -52,8 +52,8 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here, and
-// leaves blanks behind them.
+// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here,
+// and leaves blanks behind them.
 template <typename Formatter>
 void KeepLines(Formatter& formatter) {
   if constexpr (requires { formatter.enable_footer_formatting(false); }) {
