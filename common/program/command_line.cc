@@ -27,17 +27,8 @@ constexpr int kLongestPause = 3600;  // Seconds.
 void CheckStandardStreams() {
   if (fcntl(STDOUT_FILENO, F_GETFD) == -1) throw OutputError(errno);
   for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
-    if (fcntl(fd, F_GETFD) == -1) {
-      Check(open("/dev/null", O_RDWR), "open(\"/dev/null\")");
-    }
+    if (fcntl(fd, F_GETFD) == -1) MUST(open, "/dev/null", O_RDWR);
   }
-}
-
-// `bazel run` starts the program in a folder of its own; paths and shells
-// belong to the one in which the reader typed it.
-void GoWhereTheReaderIs() {
-  const char* folder = getenv("BUILD_WORKING_DIRECTORY");
-  if (folder != nullptr) Check(chdir(folder), "chdir(\"{}\")", folder);
 }
 
 pid_t program_pid = 0;
@@ -52,16 +43,7 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// From 2.6 on, CLI11 fills the lines of texts anew, which have columns here,
-// and leaves blanks behind them.
-template <typename Formatter>
-void KeepLines(Formatter& formatter) {
-  if constexpr (requires { formatter.enable_footer_formatting(false); }) {
-    formatter.enable_footer_formatting(false);
-    formatter.enable_description_formatting(false);
-  }
-}
-
+// CLI11 leaves blanks at the ends of lines from 2.6 on.
 std::string Help(const CLI::App& app) {
   std::string text = app.help();
   for (std::size_t at; (at = text.find(" \n")) != std::string::npos;) {
@@ -88,9 +70,11 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
   std::signal(SIGCHLD, SIG_DFL);
   try {
     CheckStandardStreams();
-    GoWhereTheReaderIs();
+    // Where the reader has typed `bazel run`, which goes elsewhere.
+    const char* directory = getenv("BUILD_WORKING_DIRECTORY");
+    if (directory != nullptr) MUST(chdir, directory);
     // For ps: before Linux 6.14, what fexecve(3) starts is called "3".
-    Check(prctl(PR_SET_NAME, name.c_str()), "prctl(PR_SET_NAME, \"{}\")", name);
+    MUST(prctl, PR_SET_NAME, name.c_str());
     return work();
   } catch (const CLI::ParseError& error) {
     return misused(error);
@@ -106,7 +90,14 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
 
 bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
   app.get_formatter()->column_width(20);
-  KeepLines(*app.get_formatter());
+  // From CLI11 2.6 on, it would break the lines of these again.
+  const auto keep_lines = [](auto& formatter) {
+    if constexpr (requires { formatter.enable_footer_formatting(false); }) {
+      formatter.enable_footer_formatting(false);
+      formatter.enable_description_formatting(false);
+    }
+  };
+  keep_lines(*app.get_formatter());
   app.set_version_flag(
       "--version",
       fmt::format("{} {} (Namespaces, step by step)", name, kVersion));

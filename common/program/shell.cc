@@ -1,6 +1,7 @@
 #include "common/program/shell.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -32,75 +34,63 @@ void KillDescendants(const std::vector<pid_t>& spared) {
       if (std::ranges::find(spared, pid) != spared.end()) continue;
       if (kill(pid, SIGKILL) == -1) continue;
       found = true;
-      Check(waitpid(pid, nullptr, 0), "waitpid({})", pid);
+      MUST(waitpid, pid, nullptr, 0);
     }
   }
 }
 
-// Joins the namespaces `flags` of a process. setns(2).
-void Join(const Descriptor& process, int flags) {
-  MUST(setns, process.get(), flags);
+// Refers to a process, whatever number it has elsewhere. Through syscall(2):
+// glibc 2.36 declares it for C only.
+Descriptor OpenProcess(pid_t pid) {
+  return Descriptor(static_cast<int>(
+      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
 }
 
-// Starts a child for `body`, which becomes another program. Where it cannot, it
-// says so and ends.
+// Starts a child for `body`, which becomes another program, or gives the exit
+// status.
 template <typename Body>
 pid_t Fork(const Body& body) {
   const pid_t pid = MUST(fork);
   if (pid != 0) return pid;
   try {
-    Check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG)");
-    body();
+    MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
+    _exit(body());
   } catch (const std::exception& error) {
     Complain(fmt::format("{}\n", error.what()));
   }
   _exit(EXIT_FAILURE);
 }
 
-// Stays beside the shell until it ends or the lesson is killed; then ends what
-// the shell has left running.
+// Stays beside the shell until it ends or the lesson does; then ends what the
+// shell has left running.
 void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // No signal may end this process before its work is done: neither Ctrl-C nor
   // the SIGHUP of a terminal that goes away.
   sigset_t all;
   sigfillset(&all);
-  Check(sigprocmask(SIG_BLOCK, &all, nullptr), "sigprocmask(SIG_BLOCK)");
-  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
-  // SIGTERM instead of SIGKILL leaves the time to do it.
-  Check(prctl(PR_SET_PDEATHSIG, SIGTERM), "prctl(PR_SET_PDEATHSIG, SIGTERM)");
-
+  sigset_t before;
+  MUST(sigprocmask, SIG_BLOCK, &all, &before);
+  MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
+  const Descriptor lesson = OpenProcess(getppid());
+  OutliveParent();
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
-  // Opened here: inside a PID namespace `pid` would be another process, or
-  // none. Through syscall(2): glibc 2.36 declares pidfd_open() for C only.
-  const Descriptor process(static_cast<int>(
-      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
+  const Descriptor inside = OpenProcess(pid);
   // Of a PID namespace, the children of a process that joins it are members.
   const int in_children = flags & CLONE_NEWPID;
-  if (in_children != 0) Join(process, in_children);
-  const pid_t shell = Fork([&] {
-    if (flags != in_children) Join(process, flags & ~in_children);
-    BecomeShell(prompt);
-  });
+  if (in_children != 0) MUST(setns, inside.get(), in_children);
+  const Descriptor shell = OpenProcess(Fork([&] {
+    const int rest = flags & ~in_children;
+    if (rest != 0) MUST(setns, inside.get(), rest);
+    MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+    return BecomeCommand({}, prompt);
+  }));
 
-  sigset_t awaited;
-  sigemptyset(&awaited);
-  sigaddset(&awaited, SIGTERM);
-  sigaddset(&awaited, SIGCHLD);
-  siginfo_t info = {};
-  while (info.si_pid == 0) {
-    int signal = 0;
-    sigwait(&awaited, &signal);
-    if (signal == SIGTERM) break;
-    Check(waitid(P_PID, shell, &info, WEXITED | WNOHANG | WNOWAIT),
-          "waitid({})", shell);
-  }
-  if (info.si_pid == 0) {
-    Check(kill(shell, SIGKILL), "kill({}, SIGKILL)", shell);
-  }
-  // The exit status of a shell is that of the last command typed into it.
-  Check(waitpid(shell, nullptr, 0), "waitpid({})", shell);
+  std::array<pollfd, 2> ends = {
+      {{.fd = shell.get(), .events = POLLIN, .revents = 0},
+       {.fd = lesson.get(), .events = POLLIN, .revents = 0}}};
+  MUST(poll, ends.data(), ends.size(), -1);
   KillDescendants({});
   GiveTerminalTo(foreground);
 }
@@ -118,21 +108,14 @@ void GiveTerminalTo(pid_t foreground) {
   tcsetpgrp(STDIN_FILENO, foreground);
 }
 
-void BecomeShell(const std::string& prompt) {
-  sigset_t none;
-  sigemptyset(&none);
-  Check(sigprocmask(SIG_SETMASK, &none, nullptr), "sigprocmask(SIG_SETMASK)");
-  Check(setenv("PS1", prompt.c_str(), 1), "setenv(\"PS1\")");
-  // The reader's own start-up files would replace the prompt, and the reader's
-  // own history would keep what is typed here.
-  Check(setenv("HISTFILE", "", 1), "setenv(\"HISTFILE\", \"\")");
-  execvp("bash", ExecArguments({"bash", "--norc"}).data());
-  throw CallError(errno, "execvp(\"bash\")");
-}
-
-int BecomeCommand(const std::vector<std::string>& command,
-                  const std::string& prompt) {
-  if (command.empty()) BecomeShell(prompt);
+int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
+  if (command.empty()) {
+    MUST(setenv, "PS1", prompt.c_str(), 1);
+    // The reader's own start-up files would replace the prompt, and the
+    // reader's own history would keep what is typed here.
+    MUST(setenv, "HISTFILE", "", 1);
+    command = {"bash", "--norc"};
+  }
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
   if (error == ENOENT) {
@@ -146,15 +129,12 @@ int BecomeCommand(const std::vector<std::string>& command,
 
 int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
-  // What is typed is the command's to obey, or not. system(3).
-  const auto on_keys = [](auto* handler) {
-    std::signal(SIGINT, handler);
-    std::signal(SIGQUIT, handler);
-  };
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  const pid_t pid = Fork([&] { _exit(BecomeCommand(command, prompt)); });
-  on_keys(SIG_IGN);
+  const pid_t pid = Fork([&] { return BecomeCommand(command, prompt); });
+  // What is typed is the command's to obey, or not. system(3).
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGQUIT, SIG_IGN);
   int status = 0;
   while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
   }
@@ -163,7 +143,7 @@ int AwaitCommand(const std::vector<std::string>& command,
 }
 
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
-  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const std::vector<pid_t> spared = ChildrenOf(getpid());
   Process keeper = Process::Quiet().Clone("the keeper of the shell", 0);
   try {
@@ -177,41 +157,34 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
 
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags) {
-  std::vector<std::string> joins;
-  bool is_kind = false;  // Whether the lesson is about one that is joined.
+  const std::string directory = fmt::format("/proc/{}/ns", pid);
+  std::string readlink = "readlink";
+  std::string in_directory = fmt::format("(cd {} && readlink", directory);
   std::string setns = "bazel run //lessons:setns --";
   std::string nsenter = fmt::format("nsenter --target {}", pid);
-  std::string links;
-  std::string names;
-  int all = 0;
+  bool is_kind = false;  // Whether the lesson is about one that is joined.
   for (const Kind& kind : Kinds()) {
-    all |= kind.flag;
     if ((flags & kind.flag) == 0) continue;
+    const std::string link = fmt::format(" {}/{}", directory, kind.proc_name);
+    readlink += link;
+    in_directory += fmt::format(" {}", kind.proc_name);
     nsenter += fmt::format(" --{}", kind.name);
-    const std::string link = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
-    links += " " + link;
-    names += fmt::format(" {}", kind.proc_name);
-    // Without the PID namespace that a /proc is of, it is of little use.
-    if (kind.name == lesson || kind.flag == CLONE_NEWPID) setns += " " + link;
-    if (kind.name == lesson) is_kind = true;
     // nsenter may not change to uid 0 where only one's own uid is mapped.
     if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
+    // Without the PID namespace that a /proc is of, it is of little use.
+    if (kind.name == lesson || kind.flag == CLONE_NEWPID) setns += link;
+    if (kind.name == lesson) is_kind = true;
   }
-  // So many would be wider than the screen, on which they are indented by five.
-  constexpr std::size_t kWidest = 75;
-  std::string readlink = "readlink" + links;
-  if (readlink.size() > kWidest) {
-    readlink = fmt::format("(cd /proc/{}/ns && readlink{})", pid, names);
-  }
-  if (flags == all) {
+  if (flags == AllFlags()) {
     nsenter =
         fmt::format("nsenter --target {} --all --preserve-credentials", pid);
   }
-  if (is_kind) joins.push_back(setns);
-  joins.push_back(nsenter);
+  // The screen indents it by five.
   std::vector<std::string> commands = {
-      readlink, fmt::format("cat /proc/{}/uid_map", pid)};
-  commands.insert(commands.end(), joins.begin(), joins.end());
+      readlink.size() <= 75 ? readlink : in_directory + ")",
+      fmt::format("cat /proc/{}/uid_map", pid)};
+  if (is_kind) commands.push_back(setns);
+  commands.push_back(nsenter);
   return commands;
 }
 

@@ -14,16 +14,12 @@ namespace steps {
 /// setns(2).
 void RunShell(pid_t pid, int flags, const std::string& prompt);
 
-/// Makes this process a shell: one without the reader's own prompt and history.
-/// Throws CallError. execvp(3).
-[[noreturn]] void BecomeShell(const std::string& prompt);
-
-/// Makes this process the reader's command, or a shell with this prompt where
-/// none is given. Comes back when the command cannot be run: says why on stderr
-/// and gives the exit status of a shell then, 127 when there is no such
-/// command, otherwise 126. Throws as BecomeShell. execvp(3).
-int BecomeCommand(const std::vector<std::string>& command,
-                  const std::string& prompt);
+/// Makes this process the reader's command. Where none is given, it is a shell
+/// with this prompt, without the reader's own prompt and history. Comes back
+/// when the command cannot be run: says why on stderr and gives the exit status
+/// of a shell then, 127 when there is no such command, otherwise 126.
+/// execvp(3).
+int BecomeCommand(std::vector<std::string> command, const std::string& prompt);
 
 /// The same in a child: waits for its end and gives its exit status, or 128 and
 /// the number of the signal that killed it. Throws CallError.

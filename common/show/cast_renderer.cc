@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,21 +7,16 @@
 #include <utility>
 #include <variant>
 
+#include "common/show/printable.h"
 #include "common/show/renderer.h"
-#include "common/show/wording.h"
 
 namespace steps {
 namespace {
 
 using nlohmann::ordered_json;
-using std::chrono::milliseconds;
 
-constexpr milliseconds kLine(150);   // From one line to the next.
-constexpr milliseconds kRest(3000);  // To read what stands above a step.
-
-std::string Json(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
+constexpr double kLine = 0.15;  // Seconds from one line to the next.
+constexpr double kRest = 3;     // To read what stands above a step.
 
 class CastRenderer : public Renderer {
  public:
@@ -34,11 +28,12 @@ class CastRenderer : public Renderer {
   void Render(const Event& event) override {
     if (const auto* opening = std::get_if<Opening>(&event)) {
       lesson_ = opening->lesson;
-      write_(Json({{"version", 2},
-                   {"width", 80},
-                   {"height", 24},
-                   {"title", opening->title},
-                   {"env", {{"TERM", "xterm-256color"}}}}) +
+      write_(ordered_json({{"version", 2},
+                           {"width", 80},
+                           {"height", 24},
+                           {"title", opening->title},
+                           {"env", {{"TERM", "xterm-256color"}}}})
+                 .dump() +
              "\n");
     } else if (const auto* step = std::get_if<Step>(&event)) {
       time_ += kRest;
@@ -55,23 +50,21 @@ class CastRenderer : public Renderer {
  private:
   // Each line at its time, and ended as by a terminal's driver.
   void Show(std::string_view text) {
-    while (!text.empty()) {
-      const std::size_t end = text.find('\n');
-      Add("o", std::string(text.substr(0, end)) + "\r\n");
+    for (const std::string_view line : Lines(text)) {
+      Add("o", std::string(line.substr(0, line.size() - 1)) + "\r\n");
       time_ += kLine;
-      text.remove_prefix(end + 1);
     }
   }
 
   void Add(std::string_view kind, const std::string& data) {
-    write_(fmt::format("[{}.{:03}, \"{}\", {}]\n", time_.count() / 1000,
-                       time_.count() % 1000, kind, Json(data)));
+    write_(fmt::format("[{:.3f}, \"{}\", {}]\n", time_, kind,
+                       ordered_json(data).dump()));
   }
 
   Write write_;
   std::unique_ptr<Renderer> text_;
   std::string lesson_;
-  milliseconds time_{0};
+  double time_ = 0;
 };
 
 }  // namespace

@@ -1,24 +1,29 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <map>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
 #include "common/show/printable.h"
 #include "common/show/renderer.h"
 
 namespace steps {
 namespace {
 
-// The widest texts, in columns.
-constexpr std::size_t kTitle = 80;
-constexpr std::size_t kFact = 32;
+constexpr std::size_t kWidestFact = 32;  // In columns.
 
 // The first is on every Debian; the second is as wide, and on other systems.
 constexpr std::string_view kFont = "DejaVu Sans,Verdana,sans-serif";
@@ -28,31 +33,14 @@ constexpr std::string_view kProcess =
 constexpr std::string_view kShared = R"(BORDER="1")";
 constexpr std::string_view kNotShared = R"(BORDER="3" BGCOLOR="#fff2cc")";
 
-// Text for Graphviz's HTML-like labels, which are XML: the two code points of
-// UTF-8 that it cannot hold become U+FFFD.
-std::string Escape(std::string_view text, std::size_t width = kTitle) {
-  std::string valid = Printable(text);
-  for (const std::string_view none : {"\uFFFE", "\uFFFF"}) {
-    for (std::size_t at = 0;
-         (at = valid.find(none, at)) != std::string::npos;) {
-      valid.replace(at, none.size(), "\uFFFD");
-    }
-  }
+// Text for Graphviz's HTML-like labels.
+std::string Escape(std::string_view text, std::size_t width = 80) {
   std::string escaped;
-  for (const char c : Shorten(valid, width)) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      default:
-        escaped += c;
-    }
+  for (const char c : Shorten(Printable(text), width)) {
+    escaped += c == '&'   ? "&amp;"
+               : c == '<' ? "&lt;"
+               : c == '>' ? "&gt;"
+                          : std::string(1, c);
   }
   return escaped;
 }
@@ -78,23 +66,13 @@ std::string Box(std::string_view id, std::string_view look,
 // Some of the processes of a drawing, by their places in it.
 using Members = std::vector<std::size_t>;
 
-Members MembersOf(const Drawing& drawing, const Kind& kind,
-                  const NamespaceId& id) {
-  Members members;
-  for (std::size_t i = 0; i < drawing.processes.size(); ++i) {
-    const auto& namespaces = drawing.processes[i].namespaces;
-    const auto found = namespaces.find(kind.flag);
-    if (found != namespaces.end() && found->second == id) members.push_back(i);
-  }
-  return members;
-}
-
 // What the namespaces of these members have in common.
 std::string Header(const Drawing& drawing, const Members& members) {
   const std::size_t all = drawing.processes.size();
   if (all == 1) return "its namespaces";
-  if (members.size() == all)
+  if (members.size() == all) {
     return all == 2 ? "shared by both" : "shared by all";
+  }
   std::vector<std::string> names;
   for (const std::size_t member : members) {
     names.push_back(Escape(drawing.processes[member].name));
@@ -104,38 +82,53 @@ std::string Header(const Drawing& drawing, const Members& members) {
              : fmt::format("shared by {}", fmt::join(names, ",<BR/>"));
 }
 
+std::string ToSvg(std::string_view graph) {
+  const Descriptor file(MUST(memfd_create, "graph", MFD_CLOEXEC));
+  WriteAll(file.get(), graph);
+  const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), file.get());
+  const std::string svg = RunTool({"dot", "-Tsvg", path});
+  if (svg == "(dot failed)") throw std::runtime_error("dot -Tsvg failed");
+  if (IsMissing(svg)) throw CallError(ENOENT, "execvp(\"dot\")", {"dot"});
+  return svg + "\n";
+}
+
 class DotRenderer : public Renderer {
  public:
-  explicit DotRenderer(Write write) : write_(std::move(write)) {}
+  DotRenderer(Write write, bool as_svg)
+      : write_(std::move(write)), as_svg_(as_svg) {}
 
   void Render(const Event& event) override {
     if (const auto* opening = std::get_if<Opening>(&event)) {
       title_ = opening->title;
+      // Where it fails, it fails before the lesson has run.
+      if (as_svg_) ToSvg("graph {}");
     } else if (const auto* drawing = std::get_if<Drawing>(&event)) {
       Draw(*drawing);
     } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
-      if (verdict->error.empty()) write_(Graph());
+      if (verdict->error.empty()) write_(as_svg_ ? ToSvg(Graph()) : Graph());
     }
   }
 
  private:
+  using Id = std::pair<dev_t, ino_t>;  // Of a namespace.
+
   void Draw(const Drawing& drawing) {
     const std::string id = fmt::format("drawing{}", ++drawings_);
     body_ += fmt::format("  subgraph cluster_{} {{\n    label=<<B>{}</B>>\n",
                          id, Escape(drawing.title));
     std::vector<std::string> processes;
     for (const Drawing::Process& process : drawing.processes) {
-      processes.push_back(
-          fmt::format("{}_process{}", id, processes.size() + 1));
       std::string rows;
       for (const auto& [name, value] : process.facts) {
-        rows += Row(Escape(name, kFact), Escape(value, kFact));
+        rows += Row(Escape(name, kWidestFact), Escape(value, kWidestFact));
       }
+      processes.push_back(
+          fmt::format("{}_process{}", id, processes.size() + 1));
       body_ += Box(processes.back(), kProcess, Escape(process.name), rows);
     }
     std::vector<std::string> boxes;
     std::string lines;
-    for (const auto& [members, rows] : Boxes(drawing)) {
+    for (const auto& [members, rows] : RowsByMembers(drawing)) {
       boxes.push_back(fmt::format("{}_namespaces{}", id, boxes.size() + 1));
       body_ += Box(boxes.back(),
                    members.size() == processes.size() ? kShared : kNotShared,
@@ -151,32 +144,31 @@ class DotRenderer : public Renderer {
                            fmt::join(boxes_, " "), fmt::join(processes, " "));
     }
     boxes_ = std::move(boxes);
-    for (const Drawing::Process& process : drawing.processes) {
-      for (const auto& [flag, namespace_id] : process.namespaces) {
-        drawn_.push_back(namespace_id);
-      }
-    }
   }
 
-  // A box for the namespaces that have the same members, with a row for each.
-  std::map<Members, std::string> Boxes(const Drawing& drawing) const {
-    std::map<Members, std::string> boxes;
+  // A row for each namespace, together with those that have the same members.
+  std::map<Members, std::string> RowsByMembers(const Drawing& drawing) {
+    std::map<Members, std::string> rows;
+    std::set<Id> drawn = drawn_;
     for (const Kind& kind : Kinds()) {
+      std::map<Id, Members> members_of;
       for (std::size_t i = 0; i < drawing.processes.size(); ++i) {
         const auto& namespaces = drawing.processes[i].namespaces;
         const auto found = namespaces.find(kind.flag);
         if (found == namespaces.end()) continue;
-        const NamespaceId& id = found->second;
-        const Members members = MembersOf(drawing, kind, id);
-        if (members.front() != i) continue;  // It has its row.
-        std::string number = fmt::to_string(id.inode);
-        if (!drawn_.empty() && std::ranges::find(drawn_, id) == drawn_.end()) {
-          number = fmt::format("<B>{} new</B>", number);
+        members_of[{found->second.device, found->second.inode}].push_back(i);
+      }
+      for (const auto& [id, members] : members_of) {
+        std::string inode = fmt::to_string(id.second);
+        if (!drawn_.empty() && !drawn_.contains(id)) {
+          inode = fmt::format("<B>{} new</B>", inode);
         }
-        boxes[members] += Row(kind.name, number);
+        rows[members] += Row(kind.name, inode);
+        drawn.insert(id);
       }
     }
-    return boxes;
+    drawn_ = std::move(drawn);
+    return rows;
   }
 
   std::string Graph() const {
@@ -192,17 +184,22 @@ class DotRenderer : public Renderer {
   }
 
   Write write_;
+  bool as_svg_;
   std::string title_;
   std::string body_;
   int drawings_ = 0;
   std::vector<std::string> boxes_;  // Of the last drawing.
-  std::vector<NamespaceId> drawn_;  // In all of them.
+  std::set<Id> drawn_;              // In all of them.
 };
 
 }  // namespace
 
 std::unique_ptr<Renderer> MakeDotRenderer(Write write) {
-  return std::make_unique<DotRenderer>(std::move(write));
+  return std::make_unique<DotRenderer>(std::move(write), false);
+}
+
+std::unique_ptr<Renderer> MakeSvgRenderer(Write write) {
+  return std::make_unique<DotRenderer>(std::move(write), true);
 }
 
 }  // namespace steps

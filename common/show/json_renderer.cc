@@ -37,8 +37,6 @@ class JsonRenderer : public Renderer {
         {{"number", step.number}, {"title", step.title}, {"what", step.what}});
   }
 
-  void Add(const Code&) {}
-
   void Add(const Question& question) {
     document_["questions"].push_back(
         {{"text", question.text}, {"answers", question.answers}});
@@ -49,8 +47,6 @@ class JsonRenderer : public Renderer {
     question["found"] = answer.found;
     question["reason"] = answer.reason;
   }
-
-  void Add(const Note&) {}
 
   void Add(const Called& called) {
     const Call& call = called.call;
@@ -101,8 +97,6 @@ class JsonRenderer : public Renderer {
     document_["claims"].push_back(std::move(entry));
   }
 
-  void Add(const Item&) {}
-
   void Add(const Lore& lore) { document_["remember"] = lore.text; }
 
   void Add(const Verdict& verdict) {
@@ -118,9 +112,9 @@ class JsonRenderer : public Renderer {
         "\n");
   }
 
-  void Add(const Hint&) {}
-
-  void Add(const Drawing&) {}
+  // The rest is for people.
+  template <typename Other>
+  void Add(const Other&) {}
 
   Write write_;
   int step_ = 0;

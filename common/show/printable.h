@@ -4,23 +4,28 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace steps {
 
 // Text that may hold anything, as a hostname does, on its way to the reader.
 
-/// `text` as UTF-8 that a terminal does not obey: each byte of a control
-/// character, and each that is no UTF-8, becomes "\x1b".
+/// `text` as UTF-8 that a terminal does not obey: each byte of what is no
+/// printable character becomes "\x1b". wcwidth(3).
 std::string Printable(std::string_view text);
 
-/// Columns of UTF-8 text: every byte but the continuing ones.
+/// How many columns printable text takes.
 std::size_t Width(std::string_view text);
 
-/// The longest beginning of `text` that is no wider than `width`.
+/// The longest beginning of printable text that is no wider than `width`.
 std::string_view Head(std::string_view text, std::size_t width);
 
-/// `text`, cut in the middle where it is wider than `width`: "begin…end".
+/// Printable text, cut in the middle where it is wider than `width`:
+/// "begin…end".
 std::string Shorten(std::string_view text, std::size_t width);
+
+/// The lines of `text`, each with its newline, if it has one.
+std::vector<std::string_view> Lines(std::string_view text);
 
 }  // namespace steps
 

@@ -1,109 +1,135 @@
 #include "common/show/source.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <map>
-#include <sstream>
+#include <optional>
+#include <string_view>
+
+#include "common/show/printable.h"
 
 namespace steps {
 namespace {
 
+constexpr int kMostOfStep = 10;  // Lines; a screen has 24.
+
+using Source = std::vector<std::string>;  // The lines; the first is at 1.
+
 // A static object of another file may come here before any of this file's own.
-std::map<std::string, std::vector<std::string>, std::less<>>& Files() {
-  static std::map<std::string, std::vector<std::string>, std::less<>> files;
-  return files;
+std::map<std::string, Source, std::less<>>& Sources() {
+  static std::map<std::string, Source, std::less<>> sources;
+  return sources;
 }
 
-// The lines of a file; the first is at 1.
-const std::vector<std::string>& LinesOf(std::string_view file) {
-  static const std::vector<std::string> none = {""};
-  const auto found = Files().find(file);
-  return found == Files().end() ? none : found->second;
+// The lines of a file; none but the one at 0 where it was not embedded.
+const Source& SourceOf(std::string_view file) {
+  static const Source none = {""};
+  const auto found = Sources().find(file);
+  return found == Sources().end() ? none : found->second;
 }
 
-std::string_view Trim(std::string_view line) {
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+int LastOf(const Source& source) { return static_cast<int>(source.size()) - 1; }
+
+std::size_t IndentOf(const std::string& line) {
+  return std::min(line.find_first_not_of(' '), line.size());
+}
+
+// The last line of the statement, or of the head of the block, that begins in
+// this line.
+int StatementEnd(const Source& source, int line) {
+  const auto ends = [](const std::string& text) {
+    return !text.empty() && std::strchr(";{}", text.back()) != nullptr;
+  };
+  while (line < LastOf(source) && !ends(source[line])) ++line;
   return line;
 }
 
-// Of a statement that begins in this line, the last line.
-int StatementEnd(const std::vector<std::string>& lines, int line) {
-  const int last = static_cast<int>(lines.size()) - 1;
-  while (line < last && !lines[line].ends_with(';') &&
-         !lines[line].ends_with('{')) {
-    ++line;
-  }
-  return line;
+bool Speaks(const std::string& line) {
+  return line.substr(IndentOf(line)).starts_with("lesson.");
 }
 
-bool EndsStep(std::string_view line) {
-  return line == "}" || Trim(line).starts_with("lesson.Step(") ||
-         Trim(line).starts_with("lesson.Predict(") ||
-         Trim(line).starts_with("lesson.Compare(");
-}
-
-bool Speaks(std::string_view line) { return Trim(line).starts_with("lesson."); }
-
-// Without the blanks that all lines begin with, and empty lines at the ends.
-Code Tidy(Code code) {
-  auto& lines = code.lines;
-  while (!lines.empty() && lines.begin()->second.empty()) {
-    lines.erase(lines.begin());
-  }
-  while (!lines.empty() && lines.rbegin()->second.empty()) {
-    lines.erase(std::prev(lines.end()));
-  }
-  std::size_t indent = std::string::npos;
-  for (const auto& [number, line] : lines) {
-    if (!line.empty()) indent = std::min(indent, line.find_first_not_of(' '));
-  }
-  for (auto& [number, line] : lines) {
-    if (!line.empty()) line.erase(0, indent);
-  }
-  return code;
+bool EndsStep(const std::string& line) {
+  const std::string statement = line.substr(IndentOf(line));
+  return line == "}" || statement.starts_with("lesson.Step(") ||
+         statement.starts_with("lesson.Predict(") ||
+         statement.starts_with("lesson.Compare(");
 }
 
 }  // namespace
 
-EmbeddedSource::EmbeddedSource(std::string_view path, std::string_view text) {
-  std::vector<std::string>& lines = Files()[std::string(path)];
-  lines = {""};
-  std::istringstream stream{std::string(text)};
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+EmbeddedSource::EmbeddedSource(const std::string& path, std::string_view text) {
+  Source& source = Sources()[path];
+  source = {""};
+  for (std::string_view line : Lines(text)) {
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    source.emplace_back(line);
+  }
 }
 
 Code Listing::Step(const Place& place) {
   listed_.clear();
-  Code code = {place.file, {}};
-  const std::vector<std::string>& lines = LinesOf(place.file);
-  const int end = static_cast<int>(lines.size());
-  int spoken = StatementEnd(lines, place.line);  // The last line that speaks.
-  for (int line = place.line; line < end; ++line) {
-    if (line > spoken && EndsStep(lines[line])) break;
-    listed_.insert({place.file, line});
-    if (Speaks(lines[line])) spoken = StatementEnd(lines, line);
-    if (line > spoken) code.lines[line] = lines[line];
+  const Source& source = SourceOf(place.file);
+  const int first = StatementEnd(source, place.line) + 1;
+  int last = first;
+  while (last <= LastOf(source) && !EndsStep(source[last])) ++last;
+  Code code = List(place.file, first, last - 1);
+  // What is left out comes with what it leads to.
+  auto& lines = code.lines;
+  auto end = lines.begin();
+  auto line = lines.begin();
+  for (int count = 0; line != lines.end() && count < kMostOfStep; ++count) {
+    const std::string& text = (line++)->second;
+    if (IndentOf(text) == 0 && text.ends_with(';')) end = line;
   }
-  return Tidy(std::move(code));
+  if (line == lines.end()) return code;
+  if (end == lines.begin()) end = line;  // One statement is as long.
+  for (auto left = end; left != lines.end(); ++left) {
+    listed_.erase({code.file, left->first});
+  }
+  lines.erase(end, lines.end());
+  return code;
 }
 
 Code Listing::Lead(const Place& place) {
-  Code code = {place.file, {}};
-  const std::vector<std::string>& lines = LinesOf(place.file);
-  if (place.line >= static_cast<int>(lines.size())) return code;
-  int first = place.line;
+  const Source& source = SourceOf(place.file);
+  int first = std::min(place.line, LastOf(source) + 1);
   // A comment in the first column is about the function below it.
-  while (first > 1 && !lines[first - 1].empty() &&
-         !lines[first - 1].starts_with("//")) {
+  while (first > 1 && !source[first - 1].empty() &&
+         !source[first - 1].starts_with("//")) {
     --first;
   }
-  for (int line = first; line <= StatementEnd(lines, place.line); ++line) {
-    if (Speaks(lines[line])) {
-      line = StatementEnd(lines, line);
-    } else if (listed_.insert({place.file, line}).second) {
-      code.lines[line] = lines[line];
+  return List(place.file, first, StatementEnd(source, place.line));
+}
+
+Code Listing::List(const std::string& file, int first, int last) {
+  const Source& source = SourceOf(file);
+  Code code = {file, {}};
+  std::size_t indent = std::string::npos;
+  // Of a claim's experiment, which ends as it begins: in the claim.
+  std::optional<std::size_t> experiment;
+  for (int line = first; line <= std::min(last, LastOf(source)); ++line) {
+    if (Speaks(source[line])) {
+      line = StatementEnd(source, line);
+      if (source[line].ends_with('{')) experiment = IndentOf(source[line]);
+    } else if (source[line].ends_with("});") &&
+               experiment == IndentOf(source[line])) {
+      experiment.reset();
+    } else if (listed_.insert({file, line}).second &&
+               !(source[line].empty() && code.lines.empty())) {
+      code.lines[line] = source[line];
+      if (!source[line].empty()) {
+        indent = std::min(indent, IndentOf(source[line]));
+      }
     }
   }
-  return Tidy(std::move(code));
+  while (!code.lines.empty() && code.lines.rbegin()->second.empty()) {
+    code.lines.erase(std::prev(code.lines.end()));
+  }
+  for (auto& [number, line] : code.lines) {
+    line.erase(0, std::min(indent, line.size()));
+  }
+  return code;
 }
 
 }  // namespace steps

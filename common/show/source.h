@@ -15,8 +15,8 @@ namespace steps {
 /// whole of the program.
 class EmbeddedSource {
  public:
-  /// `path` as the compiler was given it. `text` must be there for ever.
-  EmbeddedSource(std::string_view path, std::string_view text);
+  /// `path` as the compiler was given it.
+  EmbeddedSource(const std::string& path, std::string_view text);
 };
 
 /// Finds the lines of a lesson's source that belong to what the lesson tells.
@@ -26,7 +26,8 @@ class EmbeddedSource {
 class Listing {
  public:
   /// The step that begins at `place`: the lines from there up to the next step,
-  /// question or claim, without the statements in which the lesson speaks.
+  /// question or claim, without the statements in which the lesson speaks; at
+  /// most ten.
   Code Step(const Place& place);
 
   /// What led to a call or to evidence that was told at `place`: the paragraph
@@ -35,6 +36,9 @@ class Listing {
   Code Lead(const Place& place);
 
  private:
+  // These lines, but for what speaks and what was listed since the step began.
+  Code List(const std::string& file, int first, int last);
+
   std::set<std::pair<std::string, int>> listed_;  // File and line, this step.
 };
 

@@ -3,46 +3,50 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "common/kernel/call.h"
 #include "common/lesson/event.h"
-#include "common/show/keyboard.h"
 #include "common/show/printable.h"
 
 namespace steps {
 namespace {
 
-// How many rows of text the screen has room for, above the line of the keys.
-std::size_t Rows(int fd) {
-  constexpr std::size_t kUsual = 24;
+// The screen's size, or a usual one where it is too small or none.
+winsize SizeOf(int fd) {
   winsize size = {};
-  const bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 4;
-  return (known ? size.ws_row : kUsual) - 1;
-}
-
-// How many columns that line has: one that wraps could not be erased.
-std::size_t Columns(int fd) {
-  constexpr std::size_t kUsual = 80;
-  winsize size = {};
-  const bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 10;
-  return (known ? size.ws_col : kUsual) - 1;
-}
-
-// The first `rows` lines of `text`.
-std::string_view FirstRows(std::string_view text, std::size_t rows) {
-  std::size_t end = 0;
-  for (; rows > 0 && end < text.size(); --rows) end = text.find('\n', end) + 1;
-  return text.substr(0, end);
+  ioctl(fd, TIOCGWINSZ, &size);
+  if (size.ws_row <= 4) size.ws_row = 24;
+  if (size.ws_col <= 10) size.ws_col = 80;
+  return size;
 }
 
 bool CanErase() {
   const char* term = getenv("TERM");
   return term != nullptr && std::string_view(term) != "dumb";
+}
+
+// Whether there is a line to read within the limit.
+bool HasLine(std::optional<std::chrono::milliseconds> limit) {
+  pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  return MUST(poll, &keyboard, 1,
+              limit ? static_cast<int>(limit->count()) : -1) > 0;
+}
+
+// A line with its newline, or without: Ctrl-D ended it, or the terminal is
+// gone.
+std::string ReadLine() {
+  std::array<char, 4096> line = {};  // What a terminal's line holds.
+  const ssize_t size = read(STDIN_FILENO, line.data(), line.size());
+  return {line.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
 }  // namespace
@@ -61,65 +65,74 @@ void Stepper::Render(const Event& event) {
     return;
   }
   text_->Render(event);
-  if (std::holds_alternative<Step>(event)) {
-    Pause("run this step");
-    used_ = block_;  // What stands above may leave the screen, this not yet.
-  } else if (const auto* question = std::get_if<Question>(&event)) {
+  const auto* question = std::get_if<Question>(&event);
+  if (question != nullptr) {
     picked_ = Pause("go on", static_cast<int>(question->answers.size()));
-    used_ = block_;
+  } else if (std::holds_alternative<Step>(event)) {
+    Pause("run this step");
+  } else {
+    return;
   }
+  used_ = block_;  // What stands above may leave the screen, this not yet.
 }
 
 void Stepper::Page(std::string_view text) {
-  const std::size_t rows = Rows(fd_);
-  block_ = std::count(text.begin(), text.end(), '\n');
-  if (used_ > 0 && used_ + block_ > rows) Pause("more");
-  for (; block_ > rows; block_ -= rows) {
-    const std::string_view head = FirstRows(text, rows);
-    WriteOutput(fd_, head);
-    text.remove_prefix(head.size());
-    Pause("more");
+  const std::vector<std::string_view> lines = Lines(text);
+  // The last row is for the keys.
+  const std::size_t rows = SizeOf(fd_).ws_row - 1;
+  if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
+  block_ = 0;
+  for (const std::string_view line : lines) {
+    if (used_ == rows) {
+      Pause("more");
+      block_ = 0;
+    }
+    WriteOutput(fd_, line);
+    ++block_;
+    ++used_;
   }
-  WriteOutput(fd_, text);
-  used_ += block_;
 }
 
 std::optional<int> Stepper::Pause(const std::string& what, int answers) {
   used_ = 0;
-  if (!options_.keys) {
-    poll(nullptr, 0, static_cast<int>(options_.pause->count()));
-    return std::nullopt;
-  }
   while (true) {
     const bool has_inside = options_.has_inside();
-    std::string keys =
-        answers > 0 ? fmt::format("1-{}: guess   ", answers) : "";
-    keys += fmt::format("Enter: {}   ", what);
-    if (has_inside) keys += "s: a shell inside   ";
-    keys += "q: quit";
-    keys = Shorten(keys, Columns(fd_) - 2);
-    WriteOutput(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", keys)
-                                    : fmt::format("[{}]", keys));
-    const std::optional<char> key = NextKey();
-    WriteOutput(fd_, CanErase() ? "\r\x1b[K" : "\n");
-
-    if (!key || key == '\n') return std::nullopt;
-    if (key == 'q') throw Quit();
-    if (key == kEndOfKeys) throw Quit();
-    if (key == 's' && has_inside) options_.run_shell();
-    const int digit = *key - '0';
-    if (digit >= 1 && digit <= answers) {
-      // Who is used to it presses Enter behind every key.
-      ahead_ = ReadKey(std::chrono::milliseconds(0));
-      if (ahead_ == '\n') ahead_.reset();
-      return digit;
-    }
+    const std::string line = Ask(fmt::format(
+        "{}Enter: {}   {}q Enter: quit",
+        answers > 0 ? fmt::format("1-{} Enter: guess   ", answers) : "", what,
+        has_inside ? "s Enter: a shell inside   " : ""));
+    if (line.empty()) return std::nullopt;
+    if (line == "q") throw Quit();
+    if (line == "s" && has_inside) options_.run_shell();
+    const int digit = line[0] - '0';
+    if (line.size() == 1 && digit >= 1 && digit <= answers) return digit;
   }
 }
 
-std::optional<char> Stepper::NextKey() {
-  if (ahead_) return std::exchange(ahead_, std::nullopt);
-  return ReadKey(options_.pause);
+std::string Stepper::Ask(const std::string& keys) const {
+  if (isatty(STDIN_FILENO) == 0 || isatty(fd_) == 0) {
+    poll(nullptr, 0, static_cast<int>(options_.pause->count()));
+    return "";
+  }
+  // What was typed ahead has left its echo above: no prompt, nothing to erase.
+  const bool is_ahead = HasLine(std::chrono::milliseconds(0));
+  if (!is_ahead) {
+    // Brackets, and what is typed: a line that wraps could not be erased.
+    const std::string prompt = Shorten(keys, SizeOf(fd_).ws_col - 4);
+    WriteOutput(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", prompt)
+                                    : fmt::format("[{}]", prompt));
+  }
+  const bool has_line = is_ahead || HasLine(options_.pause);
+  std::string line = has_line ? ReadLine() : "";
+  const bool is_whole = line.ends_with('\n');
+  // The echo of Enter has moved the cursor down.
+  if (!is_ahead && CanErase()) {
+    WriteOutput(fd_, is_whole ? "\x1b[A\r\x1b[K" : "\r\x1b[K");
+  } else if (!is_ahead && !is_whole) {
+    WriteOutput(fd_, "\n");
+  }
+  if (has_line && !is_whole) return "q";
+  return line.substr(0, line.find('\n'));
 }
 
 }  // namespace steps

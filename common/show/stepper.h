@@ -17,14 +17,14 @@ namespace steps {
 class Quit {};
 
 /// Shows a lesson as text, and stops before each step, after each question and
-/// where the screen is full, until the reader goes on. Render throws Quit, and
-/// what the shell throws.
+/// when the screen is full, until the reader presses Enter. The terminal keeps
+/// its settings: what is typed before Enter is a line as always. Render throws
+/// Quit, OutputError, CallError and what the shell throws.
 class Stepper : public Renderer {
  public:
   struct Options {
     bool color = false;
-    bool keys = false;  // Whether stdin is a terminal, to go on by a key.
-    // After this time it goes on by itself.
+    // After this time it goes on by itself: without it, on a terminal only.
     std::optional<std::chrono::milliseconds> pause;
     std::function<bool()> has_inside;  // Whether a shell can be run inside,
     std::function<void()> run_shell;   // and how.
@@ -36,14 +36,16 @@ class Stepper : public Renderer {
   void Render(const Event& event) override;
 
  private:
-  // Writes `text`, not more of it at once than the screen has room for.
+  // Writes `text`, not more of it at once than fits the screen.
   void Page(std::string_view text);
 
-  std::optional<char> NextKey();
-
-  // Waits for a key that goes on: Enter, or a digit up to `answers`, which it
-  // gives. `what` says what Enter does.
+  // Waits for the reader to go on: with Enter, or with the number of an answer,
+  // which it gives. `what` says what Enter does.
   std::optional<int> Pause(const std::string& what, int answers = 0);
+
+  // The line that is typed at this prompt: empty when the pause is over before,
+  // "q" when nothing more can come.
+  std::string Ask(const std::string& keys) const;
 
   int fd_;
   Options options_;
@@ -51,7 +53,6 @@ class Stepper : public Renderer {
   std::size_t block_ = 0;  // How many rows the last event has taken,
   std::size_t used_ = 0;   // and all of them since the reader went on.
   std::optional<int> picked_;
-  std::optional<char> ahead_;  // A key that was read before its turn.
 };
 
 }  // namespace steps

@@ -12,17 +12,16 @@
 #include "common/kernel/call.h"
 #include "common/show/printable.h"
 #include "common/show/renderer.h"
-#include "common/show/wording.h"
 
 namespace steps {
 namespace {
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kIndent = 5;
-constexpr std::size_t kNumber = 4;  // Before a line of code: its number.
-constexpr std::size_t kSide = 9;    // The column of "outside".
-constexpr std::size_t kProbe = 16;  // The column of "domain name".
-constexpr std::size_t kValue = 21;  // The column of "cgroup:[4026531835]".
+constexpr std::size_t kWord = 9;  // The column of "outside" and "holds".
+constexpr std::size_t kBehind = kIndent + kWord;
+constexpr std::size_t kLabel = 16;  // The column of "domain name".
+constexpr std::size_t kValue = 19;  // The column of "cgroup:[4026531835]".
 
 // How a piece of text looks: parameters of the terminal's SGR sequence.
 constexpr std::string_view kBold = "1";
@@ -39,21 +38,34 @@ std::string Pad(std::string_view text, std::size_t width) {
   return padded;
 }
 
-// Breaks `text` into lines of at most `width`: between words where it can.
+// The printable lines of `text`, of at most `width`: broken between words where
+// that can be.
 std::vector<std::string> Fold(std::string_view text, std::size_t width) {
+  const std::string printable = Printable(text);
   std::vector<std::string> lines;
-  while (Width(text) > width) {
-    std::string_view head = Head(text, width);
+  std::string_view rest = printable;
+  while (Width(rest) > width) {
+    std::string_view head = Head(rest, width);
     // A space right behind the head is as good a place to break.
-    const std::size_t space = text.rfind(' ', head.size());
+    const std::size_t space = rest.rfind(' ', head.size());
     if (space != std::string_view::npos && space > 0)
-      head = text.substr(0, space);
+      head = rest.substr(0, space);
     lines.emplace_back(head);
-    text.remove_prefix(head.size());
-    if (text.starts_with(' ')) text.remove_prefix(1);
+    rest.remove_prefix(head.size());
+    if (rest.starts_with(' ')) rest.remove_prefix(1);
   }
-  lines.emplace_back(text);
+  lines.emplace_back(rest);
   return lines;
+}
+
+// What the question came to: "2: vm", or "not 1, but 2: vm".
+std::string Found(const Answer& answer) {
+  std::string text = fmt::format("none of these: {}", answer.found);
+  if (answer.number) text = fmt::format("{}: {}", *answer.number, answer.found);
+  if (!answer.picked) return text;
+  return answer.picked == answer.number
+             ? "yes, " + text
+             : fmt::format("not {}, but {}", *answer.picked, text);
 }
 
 class TextRenderer : public Renderer {
@@ -80,22 +92,33 @@ class TextRenderer : public Renderer {
     return fmt::format("\x1b[{}m{}\x1b[0m", look, text);
   }
 
-  // The name of a process, unless it stands above already.
-  std::string Name(const std::string& process) {
-    const bool again = std::exchange(process_, process) == process;
-    return std::string(kIndent, ' ') + Paint(process == "inside" ? kInside : "",
-                                             Pad(again ? "" : process, kSide));
-  }
-
   // Text that continues under itself, `first` standing before its first line.
-  static std::string Hang(const std::string& first, std::size_t column,
-                          std::string_view text) {
+  std::string Hang(const std::string& first, std::size_t column,
+                   std::string_view text, std::string_view look = "") const {
     std::string hung;
     for (const std::string& line : Fold(text, kColumns - column)) {
       hung += hung.empty() ? first : std::string(column, ' ');
-      hung += line + "\n";
+      hung += Paint(look, line) + "\n";
     }
     return hung;
+  }
+
+  // A word in its column, and a sentence.
+  std::string Told(std::string_view word, std::string_view look,
+                   std::string_view sentence) const {
+    return Hang(std::string(kIndent, ' ') + Paint(look, Pad(word, kWord)),
+                kBehind, sentence);
+  }
+
+  static std::string_view LookOf(const std::string& process) {
+    return process == "inside" ? kInside : "";
+  }
+
+  // The name of a process, unless it stands above already.
+  std::string Name(const std::string& process) {
+    const bool again = std::exchange(process_, process) == process;
+    return std::string(kIndent, ' ') +
+           Paint(LookOf(process), Pad(again ? "" : process, kWord));
   }
 
   std::string Text(const Opening& opening) const {
@@ -110,34 +133,30 @@ class TextRenderer : public Renderer {
     std::string text =
         "\n" + Paint(kBold, fmt::format("{}  {}", step.number, step.title)) +
         "\n";
-    const std::string margin(kNumber - 1, ' ');
-    if (!step.what.empty()) text += Hang(margin, margin.size(), step.what);
-    return text + Listed(step.code);
+    if (!step.what.empty()) text += Hang("   ", 3, step.what);
+    return text + Text(step.code);
   }
 
-  std::string Text(const Code& code) { return Listed(code); }
-
   // Each line behind its number, and the first of a file below its name.
-  std::string Listed(const Code& code) {
+  std::string Text(const Code& code) {
     std::string text;
     if (!code.lines.empty() && std::exchange(file_, code.file) != code.file) {
-      text = std::string(kNumber, ' ') + Paint(kDim, code.file) + "\n";
+      text = "    " + Paint(kDim, code.file) + "\n";
     }
     for (const auto& [number, line] : code.lines) {
-      text += Hang(Paint(kDim, fmt::format("{:>{}}", number, kNumber - 1)) +
-                       (line.empty() ? "" : " "),
-                   kNumber, line);
+      text += Hang(
+          Paint(kDim, fmt::format("{:>3}", number)) + (line.empty() ? "" : " "),
+          4, line);
     }
     return text;
   }
 
   std::string Text(const Question& question) const {
-    const std::string indent(kIndent + kSide, ' ');
     std::string text = "\n" + Told("question", kUnknown, question.text);
     int number = 0;
     for (const std::string& answer : question.answers) {
-      text += Hang(indent + fmt::format("{}  ", ++number), indent.size() + 3,
-                   Printable(answer));
+      text += Hang(fmt::format("{:>{}}  ", ++number, kBehind + 1), kBehind + 3,
+                   answer);
     }
     return text;
   }
@@ -147,159 +166,108 @@ class TextRenderer : public Renderer {
                 fmt::format("{}. {}", Found(answer), answer.reason));
   }
 
-  // A word in the column of the sides, and a sentence.
-  std::string Told(std::string_view word, std::string_view look,
-                   std::string_view sentence) const {
-    return Hang(std::string(kIndent, ' ') + Paint(look, Pad(word, kSide)),
-                kIndent + kSide, sentence);
-  }
-
-  static std::string Text(const Note& note) {
+  std::string Text(const Note& note) const {
     return Hang(std::string(kIndent, ' '), kIndent, note.text);
   }
 
   std::string Text(const Called& called) {
     const Call& call = called.call;
-    std::string text =
-        fmt::format("{} = {}", Printable(call.text), call.result);
+    std::string text = fmt::format("{} = {}", call.text, call.result);
     if (call.error != 0) {
       text +=
           fmt::format(" {} ({})", ErrnoName(call.error), strerror(call.error));
     }
-    const std::size_t column = kIndent + kSide;
-    std::string hung;
-    for (const std::string& line : Fold(text, kColumns - column)) {
-      hung += hung.empty() ? Name(called.process) : std::string(column, ' ');
-      hung += Paint(kCall, line) + "\n";
-    }
-    return hung;
+    return Hang(Name(called.process), kBehind, text, kCall);
   }
 
   std::string Text(const Shown& shown) {
     std::string text;
     for (const Finding& finding : shown.evidence.findings()) {
-      const std::string label = Pad(finding.label, kProbe);
-      text += Name(shown.process) + label;
-      const std::string value = Printable(finding.value);
-      const std::size_t width = std::max(kValue, Width(value) + 2);
-      const std::size_t column =
-          kIndent + kSide + std::max(kProbe, Width(label)) + width;
-      if (finding.value.find('\n') != std::string::npos ||
-          column + Width(finding.source) > kColumns) {
-        text += Paint(kDim, finding.source) + "\n" +
-                Block(finding.value, shown.process);
-      } else {
-        text += Paint(shown.process == "inside" ? kInside : "", value) +
-                std::string(width - Width(value), ' ') +
-                Paint(kDim, finding.source) + "\n";
-      }
+      text += Name(shown.process) + Text(finding, LookOf(shown.process));
     }
     return text;
   }
 
-  // A value that has lines of its own.
-  std::string Block(std::string_view value, const std::string& process) const {
-    const std::string indent(kIndent + kSide, ' ');
-    std::string block;
-    while (true) {
-      const std::size_t end = std::min(value.find('\n'), value.size());
-      for (const std::string& line :
-           Fold(Printable(value.substr(0, end)), kColumns - indent.size())) {
-        if (!line.empty()) {
-          block += indent + Paint(process == "inside" ? kInside : "", line);
-        }
-        block += "\n";
-      }
-      if (end == value.size()) return block;
-      value.remove_prefix(end + 1);
+  // What stands behind the name of the process. A value that has lines, or is
+  // long, stands below its label.
+  std::string Text(const Finding& finding, std::string_view look) const {
+    const std::string label = Pad(finding.label, kLabel);
+    const std::string value = Pad(Printable(finding.value), kValue) + "  ";
+    const std::string source = Paint(kDim, finding.source) + "\n";
+    const bool has_lines = finding.value.find('\n') != std::string::npos;
+    if (!has_lines &&
+        kBehind + Width(label) + Width(value) + Width(finding.source) <=
+            kColumns) {
+      return label + Paint(look, value) + source;
     }
+    std::string text = label + source;
+    for (std::string_view line : Lines(finding.value)) {
+      if (line.ends_with('\n')) line.remove_suffix(1);
+      text += line.empty()
+                  ? "\n"
+                  : Hang(std::string(kBehind, ' '), kBehind, line, look);
+    }
+    return text;
   }
 
+  using Row = std::vector<std::string>;
+
   std::string Text(const Comparison& comparison) const {
-    const Table table = TableOf(comparison);
-    Rows rows;
-    for (const std::vector<std::string>& row : table.rows) {
-      const bool is_private = row.back() == "private";
-      const bool changed = row.back() == "changed";
-      std::vector<Cell> cells = CellsOf(row);
-      if (is_private) cells[2].look = kInside;
-      if (changed) cells[3].look = kBad;
-      cells.back().look = is_private ? kGood : changed ? kBad : "";
-      rows.push_back(std::move(cells));
-    }
-    return Grid(table.header, rows);
+    return Grid(TableOf(comparison), [](const Row& row, std::size_t column) {
+      if (row.back() == "private") {
+        return column == 2 ? kInside : column == 4 ? kGood : "";
+      }
+      return row.back() == "changed" && column >= 3 ? kBad : "";
+    });
   }
 
   std::string Text(const Table& table) const {
-    Rows rows;
-    for (const auto& row : table.rows) rows.push_back(CellsOf(row));
-    return Grid(table.header, rows);
-  }
-
-  struct Cell {
-    std::string text;
-    std::string_view look = {};
-  };
-  using Rows = std::vector<std::vector<Cell>>;
-
-  static std::vector<Cell> CellsOf(const std::vector<std::string>& texts) {
-    std::vector<Cell> cells(texts.size());
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      cells[i].text = Printable(texts[i]);
-    }
-    return cells;
+    return Grid(table, [](const Row&, std::size_t) { return ""; });
   }
 
   // Columns as wide as their cells; where a line would be too long, the margin
   // gives way first, then the widest are cut.
-  std::string Grid(const std::vector<std::string>& header,
-                   const Rows& rows) const {
-    std::size_t margin = 2;
-    constexpr std::size_t kGap = 2;
-    std::vector<std::size_t> widths;
-    for (std::size_t column = 0; column < header.size(); ++column) {
-      widths.push_back(Width(header[column]));
-      for (const auto& row : rows) {
-        widths[column] = std::max(widths[column], Width(row[column].text));
+  template <typename Look>
+  std::string Grid(const Table& table, Look look) const {
+    std::vector<Row> rows = {table.header};
+    rows.insert(rows.end(), table.rows.begin(), table.rows.end());
+    std::vector<std::size_t> widths(table.header.size());
+    for (Row& row : rows) {
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        row[column] = Printable(row[column]);
+        widths[column] = std::max(widths[column], Width(row[column]));
       }
     }
-    std::size_t total = margin + kGap * (widths.size() - 1) +
-                        std::reduce(widths.begin(), widths.end());
+    constexpr std::size_t kGap = 2;
+    std::size_t margin = 2;
+    std::size_t total = std::reduce(widths.begin(), widths.end(),
+                                    margin + kGap * (widths.size() - 1));
     for (; total > kColumns; --total) {
       --(margin > 0 ? margin : *std::ranges::max_element(widths));
     }
 
-    const auto line = [&](const std::vector<Cell>& row) {
-      std::string text(margin, ' ');
-      std::size_t missing = 0;  // Blanks that would stand at the end, if any.
+    std::string text = "\n";
+    for (const Row& row : rows) {
+      std::size_t blanks = margin;
       for (std::size_t column = 0; column < row.size(); ++column) {
-        const std::string cell = Shorten(row[column].text, widths[column]);
-        text += std::string(missing, ' ') + Paint(row[column].look, cell);
-        missing = widths[column] + kGap - Width(cell);
+        const std::string cell = Shorten(row[column], widths[column]);
+        text += std::string(blanks, ' ') +
+                Paint(&row == &rows.front() ? kDim : look(row, column), cell);
+        blanks = widths[column] - Width(cell) + kGap;
       }
-      return text + "\n";
-    };
-    std::vector<Cell> names = CellsOf(header);
-    for (Cell& name : names) name.look = kDim;
-    std::string text = "\n" + line(names);
-    for (const auto& row : rows) text += line(row);
+      text += "\n";
+    }
     return text + "\n";
   }
 
-  std::string Text(const Claim& claim) const {
-    if (!claim.holds) {
-      return Told("skipped", kUnknown,
-                  fmt::format("{} ({})", claim.text, Printable(claim.reason)));
-    }
-    return *claim.holds ? Told("holds", kGood, claim.text)
-                        : Told("FAILS", kBad, claim.text);
-  }
+  std::string Text(const Claim& claim) const { return Text(ItemOf(claim)); }
 
   std::string Text(const Item& item) const {
-    const std::string_view look = !item.good   ? kUnknown
-                                  : *item.good ? kGood
-                                               : kBad;
-    return Told(item.word, look, Printable(item.text));
+    return Told(item.word,
+                !item.good   ? kUnknown
+                : *item.good ? kGood
+                             : kBad,
+                item.text);
   }
 
   std::string Text(const Verdict& verdict) const {

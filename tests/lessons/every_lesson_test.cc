@@ -223,7 +223,7 @@ TEST_P(EveryLesson, TellsTheSameStoryInMarkdown) {
           std::ranges::count(run["claims"], json(true), [](const json& claim) {
             return claim["holds"];
           })))));
-  EXPECT_THAT(prose, Contains(HasSubstr(fmt::format("`lessons/{}", lesson()))));
+  EXPECT_THAT(result.output, HasSubstr("\n    lessons/" + lesson()));
 }
 
 TEST_P(EveryLesson, HasRowsOfOneLengthInItsMarkdown) {
@@ -520,10 +520,10 @@ TEST_P(EveryLesson, ListsTheLinesOfItsSource) {
     const std::string text = match[2].str().substr(match[2].length() > 0);
     EXPECT_THAT(lines[number], testing::EndsWith(text)) << line;
   }
-  EXPECT_GT(count, 20U);
+  EXPECT_GT(count, 15U);
 }
 
-constexpr const char* kPrompt = "q: quit]";
+constexpr const char* kPrompt = "q Enter: quit]";
 
 // What a lesson shows between two pauses.
 std::vector<std::string> Pages(const Command& command) {
@@ -531,7 +531,6 @@ std::vector<std::string> Pages(const Command& command) {
   std::vector<std::string> pages;
   while (const auto page = terminal.ReadToOrEnd(kPrompt)) {
     pages.push_back(*page);
-    terminal.AwaitKeys();
     terminal.Type("\n");
   }
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
@@ -558,12 +557,10 @@ TEST_P(EveryLesson, QuitsAtAnyPauseAndLeavesNothing) {
   for (std::size_t passed = 0; passed < pauses; ++passed) {
     Terminal terminal(command);
     for (std::size_t pause = 0; pause <= passed; ++pause) {
-      terminal.ReadTo("q: quit");
-      terminal.AwaitKeys();
-      terminal.Type(pause == passed ? "q" : "\n");
+      terminal.ReadTo(kPrompt);
+      terminal.Type(pause == passed ? "q\n" : "\n");
     }
     EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
-    EXPECT_TRUE(terminal.IsUsual());
     EXPECT_THAT(Survivors(), IsEmpty()) << "after " << passed << " pauses";
   }
 }
@@ -573,17 +570,14 @@ TEST_P(EveryLesson, HasAShellInsideBetweenTwoSteps) {
   while (true) {
     const auto page = terminal.ReadToOrEnd(kPrompt);
     ASSERT_TRUE(page) << "there was no inside";
-    if (page->find("s: a shell inside") != std::string::npos) break;
-    terminal.AwaitKeys();
+    if (page->find("s Enter: a shell inside") != std::string::npos) break;
     terminal.Type("\n");
   }
-  terminal.AwaitKeys();
-  terminal.Type("s");
+  terminal.Type("s\n");
   terminal.ReadTo("[inside " + lesson() + "] ");
   terminal.Type("exit\n");
   terminal.ReadTo(kPrompt);
-  terminal.AwaitKeys();
-  terminal.Type("q");
+  terminal.Type("q\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
   EXPECT_THAT(Survivors(), IsEmpty());
 }

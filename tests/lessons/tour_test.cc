@@ -158,13 +158,11 @@ TEST_F(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
     Terminal terminal(Tour({"--step", "--lesson", "chroot", "user"}));
     while (terminal.screen().find("user_namespaces(7)") == std::string::npos) {
       ASSERT_NE(terminal.ReadTo("Enter: "), "") << terminal.screen();
-      terminal.AwaitKeys();
       terminal.Type("\n");
     }
     EXPECT_THAT(terminal.screen(), HasSubstr(" claims hold."));
     terminal.ReadTo("Enter: ");
-    terminal.AwaitKeys();
-    killed ? kill(terminal.pid(), SIGKILL) : (terminal.Type("q"), 0);
+    killed ? kill(terminal.pid(), SIGKILL) : (terminal.Type("q\n"), 0);
     EXPECT_EQ(DescribeStatus(terminal.Await()),
               killed ? "killed by SIGKILL" : "exit status 130");
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("what it is about")));

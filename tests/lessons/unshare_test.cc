@@ -14,8 +14,6 @@ namespace steps {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsSupersetOf;

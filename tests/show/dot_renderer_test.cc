@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "common/show/graphviz.h"
 #include "common/show/renderer.h"
 #include "tests/support/graph.h"
 
@@ -16,12 +15,11 @@ namespace steps {
 namespace {
 
 using testing::AllOf;
-using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-using testing::Pair;
-using testing::UnorderedElementsAre;
+using testing::StartsWith;
 
 using Namespaces = std::map<int, NamespaceId>;
 
@@ -30,62 +28,73 @@ const Opening kOpening = {
     "root"};
 
 // What the renderer writes for `events`.
-std::string Dot(const std::vector<Event>& events) {
+std::string Written(std::unique_ptr<Renderer> (*make)(Write),
+                    const std::vector<Event>& events) {
   std::string written;
   const std::unique_ptr<Renderer> renderer =
-      MakeDotRenderer([&](std::string_view text) { written += text; });
+      make([&](std::string_view text) { written += text; });
   for (const Event& event : events) renderer->Render(event);
   return written;
+}
+
+std::string Dot(const std::vector<Event>& events) {
+  return Written(MakeDotRenderer, events);
+}
+
+std::string Svg(const std::vector<Event>& events) {
+  return Written(MakeSvgRenderer, events);
 }
 
 Drawing OfOne(const std::vector<Fact>& facts) {
   return {"now", {{"outside", {{CLONE_NEWUTS, {4, 1}}}, facts}}};
 }
 
-// Processes in a namespace of each kind, of which some share some.
-Drawing Three() {
-  return {
-      "now",
-      {{"one",
-        {{CLONE_NEWNS, {4, 1}}, {CLONE_NEWUTS, {4, 2}}, {CLONE_NEWIPC, {4, 3}}},
-        {}},
-       {"two",
-        {{CLONE_NEWNS, {4, 1}}, {CLONE_NEWUTS, {4, 2}}, {CLONE_NEWIPC, {4, 4}}},
-        {}},
-       {"three",
-        {{CLONE_NEWNS, {4, 1}}, {CLONE_NEWUTS, {4, 5}}, {CLONE_NEWIPC, {4, 6}}},
-        {}}}};
+// A process in these UTS and IPC namespaces of one device; 0: in none.
+Drawing::Process In(const std::string& name, ino_t uts, ino_t ipc) {
+  Drawing::Process process = {name, {}, {}};
+  if (uts != 0) process.namespaces[CLONE_NEWUTS] = {4, uts};
+  if (ipc != 0) process.namespaces[CLONE_NEWIPC] = {4, ipc};
+  return process;
 }
 
-TEST(DotRenderer, DrawsALineFromAProcessToItsNamespaces) {
-  auto drawn = ReadGraph(Dot({kOpening, Three(), Verdict{}}));
-  EXPECT_THAT(
-      drawn["now one"].namespaces,
-      ElementsAre(Pair("ipc", "3"), Pair("mount", "1"), Pair("uts", "2")));
-  EXPECT_THAT(
-      drawn["now two"].namespaces,
-      ElementsAre(Pair("ipc", "4"), Pair("mount", "1"), Pair("uts", "2")));
-  EXPECT_THAT(
-      drawn["now three"].namespaces,
-      ElementsAre(Pair("ipc", "6"), Pair("mount", "1"), Pair("uts", "5")));
-}
+const Drawing kThree = {"now",
+                        {In("one", 2, 3), In("two", 2, 4), In("three", 2, 4)}};
 
-TEST(DotRenderer, SaysWhoSharesABox) {
-  auto drawn = ReadGraph(Dot({kOpening, Three(), Verdict{}}));
-  EXPECT_THAT(
-      drawn["now one"].boxes,
-      ElementsAre(Pair("ipc", "one alone"), Pair("mount", "shared by all"),
-                  Pair("uts", "shared by one,<BR/>two")));
-  EXPECT_THAT(
-      drawn["now three"].boxes,
-      ElementsAre(Pair("ipc", "three alone"), Pair("mount", "shared by all"),
-                  Pair("uts", "three alone")));
-  Drawing two = Three();
-  two.processes.pop_back();
-  EXPECT_EQ(ReadGraph(Dot({two, Verdict{}}))["now one"].boxes["uts"],
-            "shared by both");
-  EXPECT_EQ(ReadGraph(Dot({OfOne({}), Verdict{}}))["now outside"].boxes["uts"],
-            "its namespaces");
+TEST(DotRenderer, DrawsALineToTheBoxOfThoseThatShareANamespace) {
+  struct Case {
+    std::vector<Drawing::Process> processes;
+    std::string process;
+    std::map<std::string, std::string> namespaces;
+    std::map<std::string, std::string> boxes;
+  };
+  for (const auto& [processes, process, namespaces, boxes] : std::vector<Case>{
+           {{In("one", 2, 3)},
+            "now one",
+            {{"ipc", "3"}, {"uts", "2"}},
+            {{"ipc", "its namespaces"}, {"uts", "its namespaces"}}},
+           {{In("one", 2, 3), In("two", 2, 4)},
+            "now two",
+            {{"ipc", "4"}, {"uts", "2"}},
+            {{"ipc", "two alone"}, {"uts", "shared by both"}}},
+           {kThree.processes,
+            "now three",
+            {{"ipc", "4"}, {"uts", "2"}},
+            {{"ipc", "shared by two,<BR/>three"}, {"uts", "shared by all"}}},
+           // It has ended, or another device has namespaces of these numbers.
+           {{In("one", 2, 3), In("two", 0, 3)},
+            "now two",
+            {{"ipc", "3"}},
+            {{"ipc", "shared by both"}}},
+           {{In("one", 2, 3), {"two", {{CLONE_NEWUTS, {5, 2}}}, {}}},
+            "now two",
+            {{"uts", "2"}},
+            {{"uts", "two alone"}}}}) {
+    auto drawn =
+        ReadGraph(Dot({kOpening, Drawing{"now", processes}, Verdict{}}));
+    EXPECT_EQ(drawn.size(), processes.size());
+    EXPECT_EQ(drawn[process].namespaces, namespaces);
+    EXPECT_EQ(drawn[process].boxes, boxes);
+  }
 }
 
 // How often `part` stands in `text`.
@@ -98,82 +107,44 @@ int Count(const std::string& text, const std::string& part) {
   return count;
 }
 
-TEST(DotRenderer, HasOneBoxForWhatHasTheSameMembers) {
-  // {one}, {one, two}, {two}, all, {three}
-  EXPECT_EQ(Count(Dot({Three(), Verdict{}}), "_namespaces5 [label"), 1);
-  EXPECT_EQ(Count(Dot({Three(), Verdict{}}), "_namespaces6 [label"), 0);
-}
-
-TEST(DotRenderer, MarksWhatNotAllShareNotByItsColourAlone) {
-  Drawing drawing = Three();
-  drawing.processes.pop_back();
-  EXPECT_EQ(Count(Dot({drawing, Verdict{}}), "BORDER=\"3\""), 2);
-  EXPECT_EQ(Count(Dot({drawing, Verdict{}}), "<TABLE BORDER=\"1\""), 1);
+TEST(DotRenderer, HasABoxForEachSetOfMembersAndThickOnesForWhatIsNotShared) {
+  const std::string dot = Dot({kThree, Verdict{}});
+  EXPECT_EQ(Count(dot, "_namespaces3 [label"), 1) << "all, one, two and three";
+  EXPECT_EQ(Count(dot, "_namespaces4 [label"), 0);
+  EXPECT_EQ(Count(dot, "BORDER=\"3\""), 2);
+  EXPECT_EQ(Count(dot, "<TABLE BORDER=\"1\""), 1);
 }
 
 TEST(DotRenderer, MarksWhatWasNotInTheDrawingBefore) {
-  const Drawing before = {
-      "before",
-      {{"outside", {{CLONE_NEWUTS, {4, 1}}, {CLONE_NEWUSER, {4, 2}}}, {}}}};
-  const Drawing after = {
-      "after",
-      {{"outside", {{CLONE_NEWUTS, {4, 1}}, {CLONE_NEWUSER, {4, 3}}}, {}},
-       {"inside", {{CLONE_NEWUTS, {4, 4}}, {CLONE_NEWUSER, {4, 3}}}, {}}}};
-  auto drawn = ReadGraph(Dot({before, after, Verdict{}}));
-  EXPECT_THAT(drawn["before outside"].is_new,
-              ElementsAre(Pair("user", false), Pair("uts", false)));
-  EXPECT_THAT(drawn["after outside"].is_new,
-              ElementsAre(Pair("user", true), Pair("uts", false)));
-  EXPECT_THAT(drawn["after inside"].is_new,
-              ElementsAre(Pair("user", true), Pair("uts", true)));
+  auto drawn = ReadGraph(
+      Dot({Drawing{"before", {In("outside", 1, 2)}},
+           Drawing{"after", {In("outside", 1, 3), In("inside", 4, 3)}},
+           Verdict{}}));
+  using Marks = std::map<std::string, bool>;
+  EXPECT_EQ(drawn["before outside"].is_new,
+            (Marks{{"ipc", false}, {"uts", false}}));
+  EXPECT_EQ(drawn["after outside"].is_new,
+            (Marks{{"ipc", true}, {"uts", false}}));
+  EXPECT_EQ(drawn["after inside"].is_new,
+            (Marks{{"ipc", true}, {"uts", true}}));
 }
 
-TEST(DotRenderer, TellsNamespacesOfTwoDevicesApart) {
-  const Drawing drawing = {"now",
-                           {{"one", {{CLONE_NEWUTS, {4, 1}}}, {}},
-                            {"two", {{CLONE_NEWUTS, {5, 1}}}, {}}}};
-  auto drawn = ReadGraph(Dot({drawing, Verdict{}}));
-  EXPECT_EQ(drawn["now one"].boxes["uts"], "one alone");
-  EXPECT_EQ(drawn["now two"].boxes["uts"], "two alone");
+TEST(DotRenderer, ShowsWhateverAFactHolds) {
+  for (const auto& [fact, shown] : std::map<std::string, std::string>{
+           {"vm", "vm"},
+           {std::string(32, 'a') + std::string(32, 'b'),
+            std::string(16, 'a') + "…" + std::string(15, 'b')},
+           {"<b>&\"'\\N>]", "&lt;b&gt;&amp;\"'\\N&gt;]"},
+           {"a\x1b\n\xff", "a\\x1b\\x0a\\xff"},
+           {"\uFFFE\uFFFF\uFFFD", "\\xef\\xbf\\xbe\\xef\\xbf\\xbf\uFFFD"}}) {
+    const std::string dot =
+        Dot({kOpening, OfOne({{"hostname", fact}}), Verdict{}});
+    EXPECT_EQ(ReadGraph(dot)["now outside"].facts["hostname"], shown);
+    EXPECT_THAT(dot, HasSubstr("label=<UTS namespace: a title>"));
+  }
 }
 
-TEST(DotRenderer, LeavesOutAKindThatAProcessHasLeft) {
-  Drawing drawing = Three();
-  drawing.processes[1].namespaces.erase(CLONE_NEWUTS);
-  auto drawn = ReadGraph(Dot({drawing, Verdict{}}));
-  EXPECT_EQ(drawn["now one"].boxes["uts"], "one alone");
-  EXPECT_FALSE(drawn["now two"].boxes.contains("uts"));
-}
-
-TEST(DotRenderer, ShowsTheFactsOfAProcess) {
-  const std::string dot =
-      Dot({kOpening, OfOne({{"hostname", "vm"}}), Verdict{}});
-  EXPECT_THAT(ReadGraph(dot)["now outside"].facts,
-              UnorderedElementsAre(Pair("hostname", "vm")));
-  EXPECT_THAT(dot, HasSubstr("label=<UTS namespace: a title>"));
-}
-
-TEST(DotRenderer, CutsALongFactInTheMiddle) {
-  const std::string host = std::string(32, 'a') + std::string(32, 'b');
-  const std::string shown =
-      ReadGraph(Dot({OfOne({{"hostname", host}}), Verdict{}}))["now outside"]
-          .facts["hostname"];
-  EXPECT_EQ(shown, std::string(16, 'a') + "…" + std::string(15, 'b'));
-}
-
-TEST(DotRenderer, EscapesWhatAHostnameMayHold) {
-  const auto shown = [](const std::string& host) {
-    return ReadGraph(
-               Dot({OfOne({{"hostname", host}}), Verdict{}}))["now outside"]
-        .facts["hostname"];
-  };
-  EXPECT_EQ(shown("<b>&\"'\\N>]"), "&lt;b&gt;&amp;\"'\\N&gt;]");
-  EXPECT_EQ(shown("a\x1b\n"), "a\\x1b\\x0a");
-  EXPECT_EQ(shown("a\xff"), "a\\xff");
-  EXPECT_EQ(shown("\uFFFE\uFFFF\uFFFD"), "\uFFFD\uFFFD\uFFFD");
-}
-
-TEST(DotRenderer, WritesWhatGraphvizCanRead) {
+TEST(SvgRenderer, HasGraphvizDrawWhateverANameHolds) {
   if (!HasGraphviz()) GTEST_SKIP() << "Graphviz is not installed";
   std::string bytes;
   for (int byte = 0; byte < 256; ++byte) bytes += static_cast<char>(byte);
@@ -184,25 +155,19 @@ TEST(DotRenderer, WritesWhatGraphvizCanRead) {
   }
   Opening opening = kOpening;
   opening.title = "<\"}\n";
-  EXPECT_THAT(ToSvg(Dot({opening, OfOne(facts), Three(), Verdict{}})),
-              AllOf(HasSubstr(">]]&gt;</text>"), HasSubstr(">outside</text>"),
-                    HasSubstr(">three alone</text>")));
+  EXPECT_THAT(Svg({opening, OfOne(facts), kThree, Verdict{}}),
+              AllOf(StartsWith("<?xml"), HasSubstr(">]]&gt;</text>"),
+                    HasSubstr(">outside</text>"),
+                    HasSubstr(">one alone</text>"), EndsWith("</svg>\n")));
 }
 
 TEST(DotRenderer, DrawsNothingOfALessonThatEndedEarly) {
   Verdict failed;
   failed.error = "unshare(CLONE_NEWUSER): …";
-  EXPECT_THAT(Dot({kOpening, Three(), failed}), IsEmpty());
+  EXPECT_THAT(Dot({kOpening, kThree, failed}), IsEmpty());
   Verdict contradicted;
   contradicted.contradicted = 1;
-  EXPECT_THAT(Dot({kOpening, Three(), contradicted}), Not(IsEmpty()));
-}
-
-TEST(Drawing, IsLeftToItsRenderer) {
-  std::string text;
-  MakeTextRenderer([&](std::string_view part) { text += part; }, false)
-      ->Render(Three());
-  EXPECT_THAT(text, IsEmpty());
+  EXPECT_THAT(Dot({kOpening, kThree, contradicted}), Not(IsEmpty()));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "common/show/printable.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -7,8 +8,11 @@
 namespace steps {
 namespace {
 
+using testing::ElementsAre;
+using testing::IsEmpty;
+
 TEST(Printable, KeepsTextAsItIs) {
-  const std::string text = "container_001 ~ é \u00A0 ス … 🐧 \uD7FF\uE000\uFFFD";
+  const std::string text = "container_001 ~ é \u00A0 ス … 🐧 \uD7FB\uE000\uFFFD";
   EXPECT_EQ(Printable(text), text);
   EXPECT_EQ(Printable(""), "");
 }
@@ -18,6 +22,7 @@ TEST(Printable, ShowsControlCharactersByTheirBytes) {
   EXPECT_EQ(Printable(std::string(1, '\0')), "\\x00");
   EXPECT_EQ(Printable("\u009B31m"), "\\xc2\\x9b31m")
       << "CSI in one character, which terminals obey, too";
+  EXPECT_EQ(Printable("\u2028\uFFFE"), "\\xe2\\x80\\xa8\\xef\\xbf\\xbe");
 }
 
 TEST(Printable, ShowsBytesThatAreNoUtf8) {
@@ -31,16 +36,25 @@ TEST(Printable, ShowsBytesThatAreNoUtf8) {
       << "behind the last character";
 }
 
-TEST(Printable, CountsCharactersNotBytes) {
+TEST(Printable, CountsTheColumnsOfATerminal) {
   EXPECT_EQ(Width(""), 0U);
   EXPECT_EQ(Width("aé…"), 3U);
+  EXPECT_EQ(Width("漢e\u0301"), 3U) << "two, and one with its accent";
 }
 
 TEST(Printable, CutsBetweenCharacters) {
   EXPECT_EQ(Head("aé…b", 2), "aé");
   EXPECT_EQ(Head("aé", 5), "aé");
+  EXPECT_EQ(Head("漢字", 3), "漢");
   EXPECT_EQ(Shorten("éééééé", 6), "éééééé");
   EXPECT_EQ(Shorten("ééééééé", 6), "ééé…éé");
+  EXPECT_EQ(Shorten("漢字漢字漢字", 8), "漢字…字");
+}
+
+TEST(Lines, KeepTheirNewlines) {
+  EXPECT_THAT(Lines("a\n\nb"), ElementsAre("a\n", "\n", "b"));
+  EXPECT_THAT(Lines("a\n"), ElementsAre("a\n"));
+  EXPECT_THAT(Lines(""), IsEmpty());
 }
 
 }  // namespace

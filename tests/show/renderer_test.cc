@@ -1,19 +1,21 @@
 #include "common/show/renderer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "common/kernel/descriptor.h"
+#include "common/show/printable.h"
 
 namespace steps {
 namespace {
@@ -63,6 +65,13 @@ std::string Markdown(const std::vector<Event>& events) {
   return Written([](int fd) { return MakeMarkdownRenderer(To(fd)); }, events);
 }
 
+// What is to be written for these events.
+struct Case {
+  std::string claim;
+  std::vector<Event> events;
+  std::string written;
+};
+
 // The lines of a recording: its header, and its events.
 std::vector<nlohmann::json> Cast(const std::vector<Event>& events) {
   std::istringstream lines(
@@ -83,91 +92,136 @@ std::string Played(const std::vector<nlohmann::json>& cast) {
   return played;
 }
 
-// The widest line, in code points.
+// The widest line, in columns.
 std::size_t WidthOf(const std::string& text) {
   std::size_t widest = 0;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::size_t width = 0;
-    for (const char c : line) width += (c & 0xC0) != 0x80 ? 1 : 0;
-    widest = std::max(widest, width);
+  for (std::string_view line : Lines(text)) {
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    widest = std::max(widest, Width(line));
   }
   return widest;
 }
 
 TEST(TextRenderer, OpensWithTheTitleTheManPageTheKernelAndThePrivilege) {
-  const std::string text = Text({kOpening});
-  EXPECT_THAT(text, AllOf(HasSubstr("UTS namespaces: a title"),
-                          HasSubstr("uts_namespaces(7)\n"),
-                          HasSubstr("Linux 6.1.0, as uid 1000, root in a")));
-  Opening opening = kOpening;
-  opening.privilege = "root";
-  EXPECT_THAT(Text({opening}), HasSubstr("as uid 1000 with capabilities."));
-  opening.uid = 0;
-  EXPECT_THAT(Text({opening}), HasSubstr("Linux 6.1.0, as root.\n"));
+  const std::string title =
+      "UTS namespaces: a title" + std::string(40, ' ') + "uts_namespaces(7)\n";
+  struct Privilege {
+    unsigned uid;
+    std::string privilege;
+    std::string said;
+  };
+  for (const auto& [uid, privilege, said] :
+       std::vector<Privilege>{{1000, "user namespace",
+                               "as uid 1000, root in a new user namespace"},
+                              {1000, "root", "as uid 1000 with capabilities"},
+                              {0, "root", "as root"},
+                              {1000, "none", "as uid 1000"}}) {
+    Opening opening = kOpening;
+    opening.uid = uid;
+    opening.privilege = privilege;
+    EXPECT_EQ(Text({opening}),
+              fmt::format("{}Linux 6.1.0, {}.\n", title, said));
+  }
 }
 
-TEST(TextRenderer, NumbersItsSteps) {
-  EXPECT_EQ(Text({Step{3, "Inside", "", {}, {}}}), "\n3  Inside\n");
+Verdict Counted(int held, int contradicted, int skipped) {
+  Verdict verdict;
+  verdict.held = held;
+  verdict.contradicted = contradicted;
+  verdict.skipped = skipped;
+  return verdict;
 }
 
-TEST(TextRenderer, ShowsACallWithItsResult) {
-  EXPECT_EQ(Text({Did("inside", "sethostname(\"a\", 1)", 0, 0)}),
-            "     inside   sethostname(\"a\", 1) = 0\n");
-  EXPECT_EQ(Text({Did("root", "sethostname(\"a\", 1)", -1, EPERM)}),
-            "     root     sethostname(\"a\", 1) = -1 EPERM (Operation not "
-            "permitted)\n");
-}
-
-TEST(TextRenderer, NamesAProcessOnceForItsLines) {
-  EXPECT_EQ(Text({Saw("outside", {{"hostname", "vm", "uname(2)"},
-                                  {"NIS domain", "d", "uname(2)"}}),
-                  Did("outside", "getpid()", 7, 0), Did("child", "f()", 0, 0)}),
+TEST(TextRenderer, LaysOutEachEvent) {
+  const Code code = {"lessons/a.cc",
+                     {{7, "int x = 1;"}, {8, ""}, {120, "f();"}}};
+  const std::string listed =
+      "    lessons/a.cc\n  7 int x = 1;\n  8\n120 f();\n";
+  const Table table = {{"kind", "flag"},
+                       {{"mount", "CLONE_NEWNS"}, {"é", "CLONE_NEWUTS"}}};
+  const std::string rows =
+      "\n  kind   flag\n  mount  CLONE_NEWNS\n  é      CLONE_NEWUTS\n\n";
+  const std::string source = "hostname is not installed: /proc/sys/kernel/";
+  for (const auto& [claim, events, text] : std::vector<Case>{
+           {"steps are numbered", {Step{3, "Inside", ""}}, "\n3  Inside\n"},
+           {"calls and evidence: a process is named once for its lines",
+            {Saw("outside", {{"hostname", "vm", "uname(2)"},
+                             {"NIS domain", "d", "uname(2)"}}),
+             Did("outside", "getpid()", 7, 0), Did("child", "f()", -1, EPERM)},
             "     outside  hostname        vm                   uname(2)\n"
             "              NIS domain      d                    uname(2)\n"
             "              getpid() = 7\n"
-            "     child    f() = 0\n");
-}
-
-TEST(TextRenderer, PutsASourceThatIsTooLongAboveItsValue) {
-  const std::string source = "hostname is not installed: /proc/sys/kernel/";
-  EXPECT_EQ(
-      Text({Saw("outside", {{"hostname", "vm", source}})}),
-      "     outside  hostname        " + source + "\n" + "              vm\n");
-}
-
-TEST(TextRenderer, GivesAValueWithLinesOfItsOwnABlock) {
-  EXPECT_EQ(Text({Saw("inside", {{"queues", "a\n\nb", "$ ipcs -q"}})}),
+            "     child    f() = -1 EPERM (Operation not permitted)\n"},
+           {"a source that is too long stands above the value",
+            {Saw("outside", {{"hostname", "vm", source}})},
+            "     outside  hostname        " + source + "\n              vm\n"},
+           {"so does that of a value with lines",
+            {Saw("inside", {{"queues", "a\n\nb", "$ ipcs -q"}})},
             "     inside   queues          $ ipcs -q\n"
-            "              a\n"
+            "              a\n\n              b\n"},
+           {"a comparison is a table",
+            {Comparison{{{"hostname", "vm", "new", "vm", "private"}}}},
             "\n"
-            "              b\n");
+            "            outside before  inside  outside after  verdict\n"
+            "  hostname  vm              new     vm             private\n\n"},
+           {"one empty line between a table and what follows",
+            {table, table, Step{2, "Next", ""}},
+            rows + rows.substr(1) + "2  Next\n"},
+           {"claims are marked in words",
+            {Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
+             Claim{"Who knows.", std::nullopt, "unshare() refused"}},
+            "     holds    Yes.\n"
+            "     FAILS    No.\n"
+            "     skipped  Who knows. (unshare() refused)\n"},
+           {"a sentence is broken between its words",
+            {Item{"refused", false, std::string(65, 'x') + " and more"}},
+            "     refused  " + std::string(65, 'x') +
+                "\n              and more\n"},
+           {"claims are counted",
+            {Counted(5, 1, 0), Counted(5, 1, 2), Counted(0, 0, 0)},
+            "5 of 6 claims hold.\n5 of 6 claims hold, 2 skipped.\n"},
+           {"code stands behind its numbers, below its file",
+            {Step{1, "One", "", {}, code}, Code{"lessons/a.cc", {{9, "g();"}}},
+             Code{"lessons/b.cc", {{1, "h();"}}}},
+            "\n1  One\n" + listed + "  9 g();\n    lessons/b.cc\n  1 h();\n"},
+           {"in each step anew",
+            {Step{1, "One", "", {}, code}, Step{2, "Two", "", {}, code}},
+            fmt::format("\n1  One\n{0}\n2  Two\n{0}", listed)},
+           {"a question has numbered answers",
+            {Question{"What?", {"this", "that"}}, Answer{"that", 2, "So."},
+             Answer{"odd", std::nullopt, "So."}, Answer{"that", 2, "So.", 2},
+             Answer{"that", 2, "So.", 1}},
+            "\n     question What?\n"
+            "              1  this\n"
+            "              2  that\n"
+            "     answer   2: that. So.\n"
+            "     answer   none of these: odd. So.\n"
+            "     answer   yes, 2: that. So.\n"
+            "     answer   not 1, but 2: that. So.\n"},
+           {"a single command stands behind what is said of it",
+            {Hint{"Look:", {"ls"}}, Hint{"Type:", {"ls", "ps"}}},
+            "Look: ls\nType:\n     ls\n     ps\n"},
+           {"a drawing is left to its renderer", {Drawing{}}, ""}}) {
+    EXPECT_EQ(Text(events), text) << claim;
+  }
 }
 
 TEST(TextRenderer, NeverWritesMoreThan80Columns) {
   const std::string host(64, 'h');
   const std::string text = Text(
-      {kOpening, Step{1, "Title", "", {}, {}},
+      {kOpening, Step{1, "Title", ""},
        Note{"A sentence that is so long that it does not fit into the "
             "eighty columns that a terminal has at the least."},
        Did("inside", "sethostname(\"" + host + "\", 64)", -1, EPERM),
        Saw("inside", {{"hostname", host, "/proc/sys/kernel/hostname"},
                       {"hostname", std::string(300, 'x'), "$ hostname"},
-                      {"hostname", "é" + std::string(299, 'x'), "uname(2)"}}),
+                      {"hostname", "é" + std::string(299, 'x'), "uname(2)"},
+                      {"hostname", "漢" + std::string(299, 'x'), "uname(2)"}}),
        Comparison{{{"a very long probe", host, host, host, "private"}}},
        Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
        Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
   EXPECT_LE(WidthOf(text), 80U);
   EXPECT_THAT(text, HasSubstr("…"));
-}
-
-TEST(TextRenderer, BreaksASentenceBetweenItsWords) {
-  EXPECT_EQ(Text({Claim{"A sentence that is a little longer than what one line "
-                        "of a screen holds.",
-                        true, ""}}),
-            "     holds    A sentence that is a little longer than what one "
-            "line of a screen\n"
-            "              holds.\n");
 }
 
 TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
@@ -179,34 +233,10 @@ TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
                           Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
 }
 
-TEST(TextRenderer, ComparesInOneTable) {
-  EXPECT_EQ(Text({Comparison{{{"hostname", "vm", "new", "vm", "private"}}}}),
-            "\n"
-            "            outside before  inside  outside after  verdict\n"
-            "  hostname  vm              new     vm             private\n\n");
-}
-
-TEST(TextRenderer, AlignsTheColumnsOfATable) {
-  EXPECT_EQ(Text({Table{{"kind", "flag"},
-                        {{"mount", "CLONE_NEWNS"}, {"é", "CLONE_NEWUTS"}}}}),
-            "\n"
-            "  kind   flag\n"
-            "  mount  CLONE_NEWNS\n"
-            "  é      CLONE_NEWUTS\n\n");
-}
-
 TEST(TextRenderer, GivesUpTheMarginOfATableBeforeItCuts) {
   const std::string wide(71, 'x');
   EXPECT_THAT(Text({Table{{"a", "b"}, {{"narrow", wide}}}}),
               HasSubstr("\n narrow  " + wide + "\n"));
-}
-
-TEST(TextRenderer, LeavesOneEmptyLineBetweenATableAndWhatFollows) {
-  const Table table = {{"a", "b"}, {{"c", "d"}}};
-  const std::string shown = "\n  a  b\n  c  d\n\n";
-  EXPECT_EQ(Text({table, Step{2, "Next", "", {}, {}}}), shown + "2  Next\n");
-  EXPECT_EQ(Text({table, table}), shown + shown.substr(1));
-  EXPECT_EQ(Text({table, Note{"A note."}}), shown + "     A note.\n");
 }
 
 TEST(TextRenderer, CutsTheWidestColumnInTheMiddle) {
@@ -217,46 +247,19 @@ TEST(TextRenderer, CutsTheWidestColumnInTheMiddle) {
                           HasSubstr("xend\n")));
 }
 
-TEST(TextRenderer, MarksClaimsInWords) {
-  EXPECT_EQ(Text({Claim{"Yes.", true, ""}}), "     holds    Yes.\n");
-  EXPECT_EQ(Text({Claim{"No.", false, ""}}), "     FAILS    No.\n");
-  EXPECT_EQ(Text({Claim{"Who knows.", std::nullopt, "unshare() refused"}}),
-            "     skipped  Who knows. (unshare() refused)\n");
-}
-
-TEST(TextRenderer, PutsTheWordThatJudgesAnItemBeforeIt) {
-  EXPECT_EQ(
-      Text({Item{"works", true, "clone3(2)"}, Item{"cause 1", {}, "\x07"}}),
-      "     works    clone3(2)\n"
-      "     cause 1  \\x07\n");
-  EXPECT_EQ(Text({Item{"refused", false, std::string(65, 'x') + " and more"}}),
-            "     refused  " + std::string(65, 'x') + "\n" +
-                std::string(14, ' ') + "and more\n");
-  EXPECT_THAT(Text({Item{"works", true, ""}}, true),
-              HasSubstr("\x1b[32mworks"));
-  EXPECT_THAT(Text({Item{"refused", false, ""}}, true),
-              HasSubstr("\x1b[1;31mrefused"));
-  EXPECT_THAT(Text({Item{"skipped", {}, ""}}, true),
-              HasSubstr("\x1b[33mskipped"));
-}
-
-TEST(TextRenderer, CountsTheClaims) {
-  Verdict verdict;
-  verdict.held = 5;
-  verdict.contradicted = 1;
-  EXPECT_EQ(Text({verdict}), "5 of 6 claims hold.\n");
-  verdict.skipped = 2;
-  EXPECT_EQ(Text({verdict}), "5 of 6 claims hold, 2 skipped.\n");
-  EXPECT_EQ(Text({Verdict{}}), "") << "there was nothing to judge";
-}
-
 TEST(TextRenderer, AddsColorAndNothingElse) {
   const std::vector<Event> events = {
-      kOpening, Step{1, "Title", "", {}, {}}, Claim{"Yes.", true, ""},
+      kOpening,
+      Step{1, "Title", ""},
+      Claim{"Yes.", true, ""},
+      Item{"refused", false, ""},
+      Item{"skipped", {}, ""},
       Saw("inside", {{"hostname", "a", "uname(2)"}}),
       Comparison{{{"hostname", "a", "b", "a", "private"}}}};
   std::string colored = Text(events, true);
-  EXPECT_THAT(colored, HasSubstr("\x1b[32m"));
+  EXPECT_THAT(colored,
+              AllOf(HasSubstr("\x1b[32mholds"), HasSubstr("\x1b[1;31mrefused"),
+                    HasSubstr("\x1b[33mskipped")));
   while (colored.find('\x1b') != std::string::npos) {
     const std::size_t begin = colored.find('\x1b');
     colored.erase(begin, colored.find('m', begin) - begin + 1);
@@ -275,68 +278,19 @@ TEST(TextRenderer, MarksTheCellsThatDiffer) {
   EXPECT_THAT(text, AllOf(Not(HasSubstr("ma\x1b")), Not(HasSubstr("m6.1"))));
 }
 
-TEST(TextRenderer, ListsCodeBehindItsNumbersBelowItsFile) {
-  const Code code = {"lessons/a.cc",
-                     {{7, "int x = 1;"}, {8, ""}, {120, "f();"}}};
-  EXPECT_EQ(
-      Text({Step{1, "One", "", {}, code}, Code{"lessons/a.cc", {{9, "g();"}}},
-            Code{"lessons/b.cc", {{1, "h();"}}}}),
-      "\n1  One\n"
-      "    lessons/a.cc\n"
-      "  7 int x = 1;\n"
-      "  8\n"
-      "120 f();\n"
-      "  9 g();\n"
-      "    lessons/b.cc\n"
-      "  1 h();\n");
-  EXPECT_THAT(
-      Text({Step{1, "One", "", {}, code}, Step{2, "Two", "", {}, code}}),
-      HasSubstr("2  Two\n    lessons/a.cc\n"))
-      << "in each step";
-}
-
-TEST(TextRenderer, AsksAndAnswers) {
-  const Question question = {"What?", {"this", "that"}};
-  EXPECT_EQ(Text({question}),
-            "\n     question What?\n"
-            "              1  this\n"
-            "              2  that\n");
-  EXPECT_EQ(Text({Answer{"that", 2, "It is so."}}),
-            "     answer   2: that. It is so.\n");
-  EXPECT_EQ(Text({Answer{"odd", std::nullopt, "It is so."}}),
-            "     answer   none of these: odd. It is so.\n");
-  EXPECT_EQ(Text({Answer{"that", 2, "It is so.", 2}}),
-            "     answer   yes, 2: that. It is so.\n");
-  EXPECT_EQ(Text({Answer{"that", 2, "It is so.", 1}}),
-            "     answer   not 1, but 2: that. It is so.\n");
-}
-
-TEST(JsonRenderer, HasTheQuestionWithItsAnswer) {
-  EXPECT_EQ(Json({kOpening, Question{"What?", {"this", "that"}},
-                  Answer{"that", 2, "It is so."}, Verdict{}})["questions"],
-            nlohmann::json::parse(R"json([
-      {"text": "What?", "answers": ["this", "that"], "found": "that",
-       "reason": "It is so."}])json"));
-}
-
-TEST(TextRenderer, HasASingleCommandBehindWhatIsSaidOfIt) {
-  EXPECT_EQ(Text({Hint{"Look:", {"ls"}}}), "Look: ls\n");
-  EXPECT_EQ(Text({Hint{"Type:", {"ls", "ps"}}}), "Type:\n     ls\n     ps\n");
-}
-
 TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   Verdict verdict;
   verdict.outcome = "contradicted";
   verdict.exit_status = 1;
-  const nlohmann::json json =
-      Json({kOpening, Step{1, "Outside", "", {}, {}}, Note{"A sentence."},
-            Saw("outside", {{"hostname", "vm", "uname(2)"}}),
-            Step{2, "Inside", "", {}, {}},
-            Did("inside", "sethostname(\"a\", 1)", -1, EPERM),
-            Comparison{{{"hostname", "vm", "a", "vm", "private"}}},
-            Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
-            Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
-            Claim{"Who knows.", std::nullopt, "refused"}, verdict});
+  const nlohmann::json json = Json(
+      {kOpening, Step{1, "Outside", ""}, Note{"A sentence."},
+       Saw("outside", {{"hostname", "vm", "uname(2)"}}), Step{2, "Inside", ""},
+       Did("inside", "sethostname(\"a\", 1)", -1, EPERM),
+       Comparison{{{"hostname", "vm", "a", "vm", "private"}}},
+       Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
+       Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."},
+       Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
+       Claim{"Who knows.", std::nullopt, "refused"}, verdict});
   EXPECT_EQ(json["lesson"], "uts");
   EXPECT_EQ(json["kernel"], "6.1.0");
   EXPECT_EQ(json["uid"], 1000);
@@ -358,6 +312,9 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   EXPECT_EQ(json["tables"], nlohmann::json::parse(R"json([
       {"step": 2, "header": ["kind", "flag"],
        "rows": [["mount", "CLONE_NEWNS"]]}])json"));
+  EXPECT_EQ(json["questions"], nlohmann::json::parse(R"json([
+      {"text": "What?", "answers": ["this", "that"], "found": "that",
+       "reason": "It is so."}])json"));
   EXPECT_EQ(json["claims"], nlohmann::json::parse(R"json([
       {"step": 2, "text": "Yes.", "holds": true},
       {"step": 2, "text": "No.", "holds": false},
@@ -388,149 +345,73 @@ TEST(JsonRenderer, KeepsBytesThatAreNoUtf8OutOfTheDocument) {
   EXPECT_EQ(json["evidence"][0]["value"], "a\uFFFD");
 }
 
-TEST(MarkdownRenderer, HasHeadingsAndParagraphs) {
-  EXPECT_EQ(Markdown({kOpening, Step{1, "Outside", "", {}, {}},
-                      Note{"A `ps` sentence."}, Note{"Another."}}),
-            "# UTS namespaces: a title\n"
-            "\n"
-            "uts_namespaces(7). Linux 6.1.0, as uid 1000, root in a new user "
-            "namespace.\n"
-            "\n"
-            "## 1. Outside\n"
-            "\n"
-            "A `ps` sentence.\n"
-            "\n"
-            "Another.\n");
-}
-
-TEST(MarkdownRenderer, PutsNeighbouringCallsAndEvidenceInOneBlock) {
-  EXPECT_EQ(Markdown({Did("inside", "sethostname(\"a\", 1)", 0, 0),
-                      Saw("inside", {{"hostname", "a", "uname(2)"},
-                                     {"queues", "a\n```\nb", "$ ipcs -q"}}),
-                      Note{"A note."},
-                      Did("root", "sethostname(\"a\", 1)", -1, EPERM),
-                      Step{2, "Next", "", {}, {}}}),
-            "```text\n"
-            "inside   sethostname(\"a\", 1) = 0\n"
-            "         hostname        a                    uname(2)\n"
-            "         queues          $ ipcs -q\n"
-            "         a\n"
-            "         ```\n"
-            "         b\n"
-            "```\n"
-            "\n"
-            "A note.\n"
-            "\n"
-            "```text\n"
-            "root     sethostname(\"a\", 1) = -1 EPERM (Operation not "
-            "permitted)\n"
-            "```\n"
-            "\n"
-            "## 2. Next\n");
-}
-
-TEST(MarkdownRenderer, ShowsCodeBelowItsPlace) {
-  EXPECT_EQ(
-      Markdown(
-          {Step{1, "Outside", "", {}, {"lessons/uts.cc", {{7, "f();"}}}},
-           Code{"lessons/uts.cc",
-                {{9, "{"}, {10, "  g();"}, {13, ""}, {14, "}"}, {18, "h();"}}},
-           Did("outside", "g()", 0, 0)}),
-      "## 1. Outside\n"
-      "\n"
-      "`lessons/uts.cc:7`\n"
-      "\n"
-      "```cpp\n"
-      "f();\n"
-      "```\n"
-      "\n"
-      "`lessons/uts.cc:9-10, 13-14, 18`\n"
-      "\n"
-      "```cpp\n"
-      "{\n"
-      "  g();\n"
-      "\n"
-      "}\n"
-      "\n"
-      "h();\n"
-      "```\n"
-      "\n"
-      "```text\n"
-      "outside  g() = 0\n");
-}
-
-TEST(MarkdownRenderer, ListsTheAnswersToAQuestion) {
-  EXPECT_EQ(Markdown({Question{"What does `hostname` print?", {"a*b", "vm"}},
-                      Answer{"vm", 2, "A reason."}}),
-            "**Question** What does `hostname` print?\n"
-            "\n"
-            "1. a\\*b\n"
-            "2. vm\n"
-            "\n"
-            "**Answer** 2: vm. A reason.\n");
-}
-
-TEST(MarkdownRenderer, HasWholeTables) {
+TEST(MarkdownRenderer, LaysOutEachEvent) {
   const std::string wide(200, 'x');
-  EXPECT_EQ(
-      Markdown({Comparison{{{"hostname", "vm", wide, "vm", "private"}}},
-                Table{{"kind", "flag"}, {{"a|b", "CLONE_NEWNS"}, {"", "-"}}}}),
-      "|  | outside before | inside | outside after | verdict |\n"
-      "|---|---|---|---|---|\n"
-      "| hostname | vm | " +
-          wide +
-          " | vm | private |\n"
-          "\n"
-          "| kind | flag |\n"
-          "|---|---|\n"
-          "| a\\|b | CLONE_NEWNS |\n"
-          "|  | - |\n");
-}
-
-TEST(MarkdownRenderer, ListsTheClaimsAndCountsThem) {
-  Verdict verdict;
-  verdict.held = verdict.contradicted = verdict.skipped = 1;
-  EXPECT_EQ(Markdown({Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
-                      Claim{"Who knows.", std::nullopt, "f(*): refused"},
-                      verdict, Hint{"Look:", {"ls *"}}, Hint{"`exit`.", {}}}),
-            "- **holds** Yes.\n"
-            "- **FAILS** No.\n"
-            "- **skipped** Who knows. (f(\\*): refused)\n"
-            "\n"
-            "**1 of 2 claims hold, 1 skipped.**\n"
-            "\n"
-            "Look:\n"
-            "\n"
-            "```sh\n"
-            "ls *\n"
+  Verdict refused;
+  refused.outcome = "cannot run";
+  refused.error = "unshare(CLONE_NEWUSER): …";
+  refused.advice = Advice{"user.max_user_namespaces is 0.", "sudo <it>"};
+  for (const auto& [claim, events, markdown] : std::vector<Case>{
+           {"headings and paragraphs",
+            {kOpening, Step{1, "Outside", "A `ps` sentence."}, Note{"A note."}},
+            "# UTS namespaces: a title\n\nuts_namespaces(7). Linux 6.1.0, as "
+            "uid "
+            "1000, root in a new user namespace.\n"
+            "\n## 1. Outside\n\nA `ps` sentence.\n\nA note.\n"},
+           {"neighbours stand in one block, as in the text",
+            {Step{1, "One", "", {}, {"lessons/uts.cc", {{7, "f();"}}}},
+             Did("inside", "f()", 0, 0),
+             Saw("inside", {{"queues", "a\n```\nb", "$ ipcs -q"}}),
+             Question{"What?", {"a*b", "vm"}}, Claim{"Yes.", true, ""},
+             Answer{"vm", 2, "A reason."}, Lore{"This."}, Counted(1, 0, 0)},
+            "\n## 1. One\n"
+            "\n```text\n"
+            "    lessons/uts.cc\n"
+            "  7 f();\n"
+            "     inside   f() = 0\n"
+            "              queues          $ ipcs -q\n"
+            "              a\n"
+            "              ```\n"
+            "              b\n"
+            "\n     question What?\n"
+            "              1  a*b\n"
+            "              2  vm\n"
             "```\n"
-            "\n"
-            "`exit`.\n");
-}
-
-TEST(MarkdownRenderer, SaysWhyALessonEndedEarly) {
-  Verdict verdict;
-  verdict.outcome = "cannot run";
-  verdict.error = "unshare(CLONE_NEWUSER): …";
-  verdict.advice = Advice{"user.max_user_namespaces is 0.", "sudo <it>"};
-  EXPECT_EQ(Markdown({Did("outside", "f()", 0, 0), verdict}),
-            "```text\n"
-            "outside  f() = 0\n"
+            "\n- **holds** Yes.\n"
+            "\n```text\n"
+            "     answer   2: vm. A reason.\n"
+            "\n     remember This.\n"
             "```\n"
-            "\n"
-            "**cannot run** unshare(CLONE_NEWUSER): …\n"
-            "\n"
-            "- **cause** user.max_user_namespaces is 0.\n"
-            "- **remedy** sudo \\<it>\n");
-  verdict.outcome = "failed";
-  verdict.advice.reset();
-  EXPECT_EQ(Markdown({verdict}), "**failed** unshare(CLONE_NEWUSER): …\n");
-}
-
-TEST(MarkdownRenderer, LeavesNoBlockOpenAndNoneEmpty) {
-  EXPECT_EQ(Markdown({Shown{"outside", {}}, Verdict{}}), "");
-  EXPECT_THAT(Markdown({Did("outside", "f()", 0, 0), Verdict{}}),
-              HasSubstr("f() = 0\n```\n"));
+            "\n**1 of 1 claims hold.**\n"},
+           {"tables are whole",
+            {Comparison{{{"hostname", "vm", wide, "vm", "private"}}},
+             Table{{"kind", "flag"}, {{"a|b", "CLONE_NEWNS"}, {"", "-"}}}},
+            "\n|  | outside before | inside | outside after | verdict |\n"
+            "|---|---|---|---|---|\n"
+            "| hostname | vm | " +
+                wide +
+                " | vm | private |\n"
+                "\n| kind | flag |\n|---|---|\n"
+                "| a\\|b | CLONE_NEWNS |\n|  | - |\n"},
+           {"claims are listed and counted",
+            {Claim{"No.", false, ""}, Claim{"Who knows.", {}, "f(*): refused"},
+             Counted(1, 1, 1), Hint{"Look:", {"ls *", "ps"}},
+             Hint{"`exit`.", {}}},
+            "\n- **FAILS** No.\n"
+            "\n- **skipped** Who knows. (f(\\*): refused)\n"
+            "\n**1 of 2 claims hold, 1 skipped.**\n"
+            "\nLook:\n\n```sh\nls *\nps\n```\n\n`exit`.\n"},
+           {"the error that ended a lesson closes a block",
+            {Did("outside", "f()", 0, 0), refused},
+            "\n```text\n     outside  f() = 0\n```\n"
+            "\n- **cannot run** unshare(CLONE_NEWUSER): …\n"
+            "\n- **cause** user.max_user_namespaces is 0.\n"
+            "\n- **remedy** sudo \\<it>\n"},
+           {"so does the end of a task, and no block is empty",
+            {Did("a", "f()", 0, 0), Verdict{}, Shown{"a", {}}, Verdict{}},
+            "\n```text\n     a        f() = 0\n```\n"}}) {
+    EXPECT_EQ(Markdown(events), markdown) << claim;
+  }
 }
 
 // `value` as it stands in a cell of a table.
@@ -543,38 +424,19 @@ std::string Cell(const std::string& value) {
 
 TEST(MarkdownRenderer, EscapesWhatMarkdownWouldTakeForMarkup) {
   EXPECT_EQ(Cell("container_001 uts:[4026531838] a > b # 1. !"),
-            "container_001 uts:[4026531838] a > b # 1. !");
+            "container_001 uts:\\[4026531838] a > b # 1. !");
   EXPECT_EQ(Cell("a|b \\ *b* <i> ~~d~~ `c` $m$ &amp;"),
             "a\\|b \\\\ \\*b\\* \\<i> \\~\\~d\\~\\~ \\`c\\` \\$m\\$ \\&amp;");
-  EXPECT_EQ(Cell("_a_ b_ a__b"), "\\_a\\_ b\\_ a\\_\\_b");
-  EXPECT_EQ(Cell("![a](b) [a]: b"), "![a\\](b) [a\\]: b");
+  EXPECT_EQ(Cell("_a_ b_ a__b"), "\\_a\\_ b\\_ a__b");
+  EXPECT_EQ(Cell("![a](b) [a]: b"), "!\\[a](b) \\[a]: b");
   EXPECT_EQ(Cell("a\nb\x1b\xff"), "a\\\\x0ab\\\\x1b\\\\xff");
 }
 
 TEST(MarkdownRenderer, KeepsTheCodeInASentence) {
   EXPECT_EQ(Markdown({Note{"A * `b * <c>` d * `e"}}),
-            "A \\* `b * <c>` d \\* \\`e\n");
+            "\nA \\* `b * <c>` d \\* \\`e\n");
   EXPECT_EQ(Markdown({Claim{"MS_REC | MS_* in `_a_`_.", true, ""}}),
-            "- **holds** MS_REC | MS\\_\\* in `_a_`\\_.\n");
-}
-
-TEST(MarkdownRenderer, BeginsNoHeadingListOrQuoteWithAnAnswer) {
-  EXPECT_EQ(Markdown({Question{"Which?", {"# a", "- b", "> c", "1. d", "12"}},
-                      Question{"Which?", {"+ e", "[x] f", "3) g", "h"}}}),
-            "**Question** Which?\n"
-            "\n"
-            "1. \\# a\n"
-            "2. \\- b\n"
-            "3. \\> c\n"
-            "4. 1\\. d\n"
-            "5. 12\n"
-            "\n"
-            "**Question** Which?\n"
-            "\n"
-            "1. \\+ e\n"
-            "2. \\[x] f\n"
-            "3. 3\\) g\n"
-            "4. h\n");
+            "\n- **holds** MS_REC \\| MS\\_\\* in `_a_`\\_.\n");
 }
 
 TEST(CastRenderer, BeginsWithItsHeader) {
@@ -586,7 +448,7 @@ TEST(CastRenderer, BeginsWithItsHeader) {
 
 TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
   const std::vector<Event> events = {
-      kOpening, Step{1, "Title", "", {}, {}},
+      kOpening, Step{1, "Title", ""},
       Saw("inside", {{"hostname", "a\xff\x1b", "uname(2)"}}),
       Claim{"Yes.", true, ""}};
   const std::vector<nlohmann::json> cast = Cast(events);
@@ -605,7 +467,7 @@ TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
 
 TEST(CastRenderer, RestsAndSetsAMarkerBeforeEachStep) {
   EXPECT_EQ(
-      Cast({kOpening, Note{"A."}, Note{"B."}, Step{7, "Title", "", {}, {}}}),
+      Cast({kOpening, Note{"A."}, Note{"B."}, Step{7, "Title", ""}}),
       (std::vector<nlohmann::json>{Cast({kOpening})[0],
                                    Cast({kOpening})[1],
                                    Cast({kOpening})[2],

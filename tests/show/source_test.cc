@@ -40,6 +40,26 @@ void Teach(Lesson& lesson) {
 
   lesson.Keep(child);
 }
+
+void Last() {
+  lesson.Step("Long");
+  One();
+  Two();
+  lesson.Claim("Yes.", [&] {
+    Three();
+    child.Run([] {
+      Four();
+    });
+  });
+  Five();
+  Six();
+  Seven();
+
+  child.Run([] {
+    Eight();
+    Nine();
+  });
+}
 )text");
 
 Place At(int line) { return {"lessons/example.cc", line}; }
@@ -54,6 +74,18 @@ TEST(Step, ListsTheLinesUpToTheNextQuestionOrStep) {
 TEST(Step, LeavesOutWhatSpeaksAndTheClaims) {
   EXPECT_THAT(Listing().Step(At(21)).lines,
               ElementsAre(Pair(23, "child.Ask(kPid);")));
+}
+
+TEST(Step, ListsWholeStatementsOfTenLinesAtMost) {
+  Listing listing;
+  const auto lines = listing.Step(At(30)).lines;
+  EXPECT_EQ(lines.at(32), "Two();");
+  EXPECT_FALSE(lines.contains(33)) << "it claims";
+  EXPECT_EQ(lines.at(37), "  });");
+  EXPECT_FALSE(lines.contains(38)) << "it ends the claim";
+  EXPECT_EQ(lines.rbegin()->second, "Seven();");
+  EXPECT_THAT(listing.Lead(At(44)).lines,
+              ElementsAre(Pair(43, "child.Run([] {"), Pair(44, "  Eight();")));
 }
 
 TEST(Lead, ListsTheParagraphUpToTheEndOfTheStatement) {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -25,18 +27,21 @@ using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
-constexpr const char* kErase = "\r\x1b[K";
+constexpr const char* kKeys = "[Enter: run this step   q Enter: quit]";
+constexpr const char* kErase =
+    "\r\n\x1b[A\r\x1b[K";  // Behind the echo of Enter.
 
 // A program that shows `events` step by step, and has an inside where asked.
 Command Show(const std::vector<Event>& events, bool has_inside = false,
-             std::optional<milliseconds> pause = std::nullopt) {
+             std::optional<milliseconds> pause = std::nullopt,
+             const char* term = "xterm") {
   return {.function = [=] {
-    setenv("TERM", "xterm", 1);
+    setenv("TERM", term, 1);
     Stepper stepper(
         STDOUT_FILENO,
-        {.keys = isatty(STDIN_FILENO) == 1,
-         .pause = pause,
+        {.pause = pause,
          .has_inside = [=] { return has_inside; },
          .run_shell = [] { WriteOutput(STDOUT_FILENO, "the shell\n"); }});
     try {
@@ -48,125 +53,135 @@ Command Show(const std::vector<Event>& events, bool has_inside = false,
   }};
 }
 
+const std::vector<Event> kTwoSteps = {Step{1, "One", ""}, Note{"first"},
+                                      Step{2, "Two", ""}, Note{"second"}};
+
 // Text of so many rows.
 Note Rows(int rows) {
   return {fmt::format("{:{}}", "first", rows * 75 - 6) + " last"};
 }
 
 TEST(Stepper, StopsBeforeEachStepUntilEnter) {
-  Terminal terminal(Show(
-      {Step{1, "One", "", {}, {}}, Note{"first"}, Step{2, "Two", "", {}, {}}}));
-  const std::string first = terminal.ReadTo("[Enter: run this step   q: quit]");
-  EXPECT_THAT(first, AllOf(HasSubstr("1  One"), Not(HasSubstr("first"))));
+  Terminal terminal(Show(kTwoSteps));
+  EXPECT_THAT(terminal.ReadTo(kKeys),
+              AllOf(HasSubstr("1  One"), Not(HasSubstr("first"))));
   terminal.Type("\n");
-  const std::string second =
-      terminal.ReadTo("[Enter: run this step   q: quit]");
-  EXPECT_THAT(second, AllOf(HasSubstr(kErase), HasSubstr("first"),
-                            HasSubstr("2  Two")));
+  EXPECT_THAT(terminal.ReadTo(kKeys),
+              AllOf(StartsWith(kErase), HasSubstr("first"), HasSubstr("2  Two"),
+                    Not(HasSubstr("second"))));
   terminal.Type("\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 }
 
-TEST(Stepper, QuitsWithQ) {
-  for (const char* keys : {"q", "\n q"}) {
-    Terminal terminal(
-        Show({Step{1, "One", "", {}, {}}, Step{2, "Two", "", {}, {}}}));
+TEST(Stepper, ErasesNothingOnATerminalThatCannot) {
+  Terminal terminal(Show(kTwoSteps, false, std::nullopt, "dumb"));
+  terminal.ReadTo(kKeys);
+  terminal.Type("\n");
+  EXPECT_THAT(terminal.ReadTo(kKeys), StartsWith("\r\n     first\r\n"));
+  terminal.Type("\x04");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+  EXPECT_THAT(terminal.screen(), Not(HasSubstr("\x1b")));
+}
+
+TEST(Stepper, QuitsWithQAndAtTheEndOfTheInput) {
+  for (const char* keys :
+       {"q\n", "\nq\n", "x\nq\n", "\x04", "\n\x04", "x\x04\x04"}) {
+    Terminal terminal(Show(kTwoSteps));
     terminal.Type(keys);
     EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9") << keys;
   }
 }
 
+TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
+  Terminal terminal({.function = [show = Show(kTwoSteps).function] {
+    WriteOutput(STDOUT_FILENO, "ready");
+    pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    poll(&keyboard, 1, -1);
+    return show();
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\n\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_THAT(terminal.screen(),
+              AllOf(HasSubstr("second"), Not(HasSubstr("\x1b"))));
+}
+
 TEST(Stepper, RunsAShellWhereThereIsAnInside) {
-  Terminal terminal(Show({Step{1, "One", "", {}, {}}}, true));
-  terminal.ReadTo("s: a shell inside   q: quit]");
-  terminal.Type("s");
+  Terminal terminal(Show({Step{1, "One", ""}}, true));
+  terminal.ReadTo("s Enter: a shell inside   q Enter: quit]");
+  terminal.Type("s\n");
   terminal.ReadTo("the shell");
-  terminal.ReadTo("s: a shell inside   q: quit]");
+  terminal.ReadTo("s Enter: a shell inside   q Enter: quit]");
   terminal.Type("\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
 
-  Terminal outside(Show({Step{1, "One", "", {}, {}}}, false));
-  outside.Type("sx\n");
+  Terminal outside(Show({Step{1, "One", ""}}, false));
+  outside.Type("s\nx\n\n");
   EXPECT_EQ(DescribeStatus(outside.Await()), "exit status 0");
   EXPECT_THAT(outside.screen(), Not(HasSubstr("shell")));
 }
 
-// What is said to a reader who presses `keys` at the question.
-std::string SaidTo(const std::string& keys) {
-  Terminal terminal(
-      Show({Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."},
-            Step{1, "One", "", {}, {}}}));
-  terminal.ReadTo("[1-2: guess   Enter: go on   q: quit]");
-  terminal.Type(keys);
-  terminal.ReadTo("answer   ");
-  std::string said = terminal.ReadTo("\r\n");
-  terminal.ReadTo("run this step");
-  terminal.Type("q");
-  terminal.Await();
-  return said;
-}
-
 TEST(Stepper, TellsTheReaderWhetherTheGuessWasRight) {
-  EXPECT_EQ(SaidTo("2"), "yes, 2: that. It is so.\r\n");
-  EXPECT_EQ(SaidTo("1"), "not 1, but 2: that. It is so.\r\n");
-  EXPECT_EQ(SaidTo("\n"), "2: that. It is so.\r\n");
-  EXPECT_EQ(SaidTo("032"), "yes, 2: that. It is so.\r\n")
-      << "other digits are no answers";
+  struct Case {
+    const char* keys;
+    const char* said;
+  };
+  for (const auto& [keys, said] :
+       std::vector<Case>{{"2\n", "yes, 2: that. It is so.\r\n"},
+                         {"1\n", "not 1, but 2: that. It is so.\r\n"},
+                         {"\n", "2: that. It is so.\r\n"},
+                         {"0\n3\n12\n2\n", "yes, 2: that. It is so.\r\n"}}) {
+    Terminal terminal(Show(
+        {Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."}}));
+    terminal.ReadTo("[1-2 Enter: guess   Enter: go on   q Enter: quit]");
+    terminal.Type(keys);
+    terminal.ReadTo("answer   ");
+    EXPECT_EQ(terminal.ReadTo("\r\n"), said) << keys;
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  }
 }
 
-TEST(Stepper, TakesEnterBehindAGuessForThatOfTheGuess) {
-  EXPECT_EQ(SaidTo("1\n"), "not 1, but 2: that. It is so.\r\n");
-}
-
-// Presses Enter when it is waited for: sooner, the terminal would echo it.
-void PressEnter(Terminal& terminal) {
-  terminal.AwaitKeys();
-  terminal.Type("\n");
-}
-
-TEST(Stepper, StopsWhereTheScreenIsFull) {
-  Terminal terminal(
-      Show({Step{1, "One", "", {}, {}}, Rows(10), Rows(10), Rows(10)}));
-  terminal.ReadTo("run this step   q: quit]");
-  PressEnter(terminal);
-  // The title with its empty line, and two of ten rows, are 22 of 23.
-  const std::string page = terminal.ReadTo("[Enter: more   q: quit]");
-  EXPECT_EQ(std::count(page.begin(), page.end(), '\n'), 20);
-  PressEnter(terminal);
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+TEST(Stepper, StopsWhenTheScreenIsFull) {
+  struct Case {
+    std::vector<Event> events;
+    std::vector<int> pages;  // How many rows each has, below the last echo.
+  };
+  const Step step = {1, "One", ""};
+  for (const auto& [events, pages] : std::vector<Case>{
+           // The title with its empty line, and two of ten rows, are 22 of 23.
+           {{step, Rows(10), Rows(10), Rows(10)}, {2, 20}},
+           {{Rows(50)}, {23, 23}},
+           {{Rows(20), Rows(23)}, {20}}}) {
+    Terminal terminal(Show(events));
+    for (int echo = 0; const int rows : pages) {
+      const std::string page = terminal.ReadTo(" q Enter: quit]");
+      EXPECT_EQ(std::ranges::count(page, '\n') - echo, rows) << page;
+      echo = 1;
+      terminal.Type("\n");
+    }
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+    EXPECT_THAT(terminal.screen(), HasSubstr("last"));
+  }
 }
 
 TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
-  Command command = Show({Step{1, "One", "", {}, {}}}, true);
-  command.function = [show = command.function] {
+  Terminal terminal({.function = [show = Show({Step{1, "One", ""}}).function] {
     const winsize narrow = {
         .ws_row = 24, .ws_col = 30, .ws_xpixel = 0, .ws_ypixel = 0};
     ioctl(STDOUT_FILENO, TIOCSWINSZ, &narrow);
     return show();
-  };
-  Terminal terminal(command);
+  }});
   terminal.ReadTo("\n[");
   const std::string keys = terminal.ReadTo("]");
   EXPECT_THAT(keys, HasSubstr("…"));
-  EXPECT_LE(keys.size() - std::string("…").size() + 1, 28U);
-  PressEnter(terminal);
+  EXPECT_LE(keys.size() - std::string("…").size() + 2, 28U);
+  terminal.Type("\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST(Stepper, DividesWhatIsLongerThanTheScreen) {
-  Terminal terminal(Show({Rows(50)}));
-  for (int page = 0; page < 2; ++page) {
-    const std::string shown = terminal.ReadTo("[Enter: more   q: quit]");
-    EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 23);
-    PressEnter(terminal);
-  }
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-  EXPECT_THAT(terminal.screen(), HasSubstr("last"));
 }
 
 TEST(Stepper, GoesOnByItselfAfterAPause) {
-  const std::vector<Event> events = {Step{1, "One", "", {}, {}}, Rows(30),
-                                     Step{2, "Two", "", {}, {}}};
+  const std::vector<Event> events = {Step{1, "One", ""}, Rows(30),
+                                     Step{2, "Two", ""}};
   Terminal terminal(Show(events, false, milliseconds(1)));
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
   EXPECT_THAT(terminal.screen(),

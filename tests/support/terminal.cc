@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
-#include <sched.h>
 #include <sys/prctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -50,17 +48,6 @@ int Terminal::Await() {
   while (Read()) {
   }
   return AwaitStatus(pid_);
-}
-
-bool Terminal::IsUsual() const {
-  termios settings = {};
-  Check(tcgetattr(keyboard_.get(), &settings), "tcgetattr()");
-  const tcflag_t usual = ICANON | ECHO | ISIG;
-  return (settings.c_lflag & usual) == usual;
-}
-
-void Terminal::AwaitKeys() const {
-  while (IsUsual()) sched_yield();
 }
 
 bool Terminal::Read() {

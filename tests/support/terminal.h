@@ -34,12 +34,6 @@ class Terminal {
   /// Reads to the end, and gives the wait status.
   int Await();
 
-  /// Whether the terminal has its line editing, its echo and its signals.
-  bool IsUsual() const;
-
-  /// Waits until the program reads the keyboard key by key.
-  void AwaitKeys() const;
-
   /// Everything that the screen has shown so far.
   const std::string& screen() const { return screen_; }
 
