@@ -10,7 +10,7 @@ COMPILERS = $(notdir $(wildcard $(addprefix /usr/bin/,g++ g++-1? clang++ clang++
   aarch64-linux-gnu-g++)))
 EACH = xargs -P "$$(nproc)" -n 1
 
-.PHONY: help setup demo test soak asan lint compilers bench docs
+.PHONY: help setup demo test soak asan lint compilers platforms bench docs
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -26,8 +26,8 @@ test: setup ## Install what is missing, and run all tests
 	@third_party/setup.sh test
 	@BAZEL=$(BAZEL) tests/run.py //...
 
-soak: setup ## Kill each lesson a hundred times, at any moment
-	@BAZEL=$(BAZEL) tests/run.py --test_env=STRIKES=100 //tests:host_test
+soak: setup ## Kill each lesson and check a hundred times, at any moment
+	@BAZEL=$(BAZEL) tests/run.py --test_env=STRIKES=100 //tests:host_test //tests:hostile_test
 
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	@third_party/setup.sh test

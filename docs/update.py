@@ -9,6 +9,10 @@ or the table with which the tour ends.
     <!-- run: X opening -->   <!-- run: X 3 -->   <!-- run: X end -->   <!-- run: X shell -->
     <!-- run: X markdown -->   <!-- run: X cast -->   <!-- run: X keys -->   <!-- run: tour table -->
 
+    <!-- check: ARGUMENTS -->   <!-- check 3: ARGUMENTS -->
+
+is what //lessons:check prints with these arguments, from its step 3 on.
+
 With "refused" behind it, the run is one where no UTS namespace may be made.
 
     <!-- claims: X -->
@@ -26,6 +30,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -34,6 +39,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DRAWING = re.compile(r"!\[[^]]*\]\((\w+)\.svg\)")
 CLAIMS = re.compile(r"(<!-- claims: (\w+) -->\n).*?(<!-- /claims -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- run: (\w+) (\w+)( refused)? -->\n(```+)\w+\n).*?(\5\n)", re.DOTALL)
+CHECK = re.compile(r"(<!-- check( \d)?: ([^\n]+) -->\n```\w+\n).*?(```\n)", re.DOTALL)
 REFUSED = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_uts_namespaces; exec "$0"']
 
 
@@ -89,6 +95,14 @@ def part(lesson, name, refused):
     return parts[name].rstrip("\n") + "\n"
 
 
+def checked(number, arguments):
+    text = subprocess.run(
+        [ROOT / "bazel-bin/lessons/check", *shlex.split(arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True, cwd=ROOT,
+    ).stdout
+    return text[text.index(f"\n{number.strip()}  ") + 1:] if number else text
+
+
 def claims(lesson):
     document = json.loads(output(lesson, "--json"))
     return "".join(f"{number}. {claim['text']}\n" for number, claim in enumerate(document["claims"], 1))
@@ -102,6 +116,7 @@ def main():
         for lesson in DRAWING.findall(text):
             (page.parent / f"{lesson}.svg").write_text(output(lesson, "--svg"))
         text = CLAIMS.sub(lambda block: block[1] + claims(block[2]) + block[3], text)
+        text = CHECK.sub(lambda block: block[1] + checked(block[2], block[3]) + block[4], text)
         page.write_text(BLOCK.sub(lambda block: block[1] + part(block[2], block[3], bool(block[4])) + block[6], text))
 
 

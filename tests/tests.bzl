@@ -23,19 +23,20 @@ def unit_tests(directory, tags = {}):
             ],
         )
 
-def program_test(name, data, size = "medium", tags = []):
+def program_test(name, data, size = "medium", tags = [], directory = "lessons"):
     """A cc_test that runs programs. It sees the machine itself: Bazel's sandbox maps one user only.
 
     Args:
-      name: lessons/NAME.cc is its source.
+      name: DIRECTORY/NAME.cc is its source.
       data: the programs, and what else it reads.
       size: as that of cc_test.
       tags: further ones.
+      directory: where its source is.
     """
     cc_test(
         name = name,
         size = size,
-        srcs = ["lessons/%s.cc" % name],
+        srcs = ["%s/%s.cc" % (directory, name)],
         data = data + ["//docs:schemas"],
         tags = tags + ["no-sandbox"],
         deps = [

@@ -1,0 +1,305 @@
+// What check says of any program: what it isolates, leaks and gets wrong.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
+#include "common/kernel/process.h"
+#include "common/kernel/user_namespace.h"
+#include "tests/support/lesson_run.h"
+#include "tests/support/program.h"
+#include "tests/support/refusals.h"
+#include "tests/support/seccomp.h"
+
+namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+using Words = std::vector<std::string>;
+
+class CheckTest : public LessonTest {
+ protected:
+  CheckTest() : LessonTest("check") {}
+
+  json XRay(const std::string& script) const {
+    const Result result = Run({"--json", "sh", "-c", script});
+    json document = json::parse(result.output);
+    EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
+    EXPECT_EQ(DescribeStatus(result.status),
+              document["mistakes"].empty() ? "exit status 0" : "exit status 1")
+        << result.errors;
+    return document;
+  }
+
+  // The IDs of the mistakes.
+  static Words Mistakes(const json& document) {
+    Words ids;
+    for (const json& mistake : document["mistakes"]) {
+      ids.push_back(mistake["id"]);
+    }
+    return ids;
+  }
+
+  static json Line(const json& document, const std::string& what) {
+    for (const json& line : document["evidence"]) {
+      if (line["what"] == what) return line;
+    }
+    ADD_FAILURE() << "no " << what << " in " << document.dump(2);
+    return {};
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(As, CheckTest, testing::Bool(), UserName);
+
+TEST_P(CheckTest, ShowsBothSidesOfEachKind) {
+  const json document = XRay(
+      "unshare --uts --ipc --net --user --map-root-user --mount-proc --pid "
+      "--fork --cgroup --time --boottime 7 sh -c 'hostname vm; ipcmk -Q; "
+      "ip link set lo up; exec sh'");
+  EXPECT_THAT(Mistakes(document), IsEmpty());
+  EXPECT_EQ(document["moment"], "at rest");
+  for (const json& line : document["evidence"]) {
+    EXPECT_NE(line.value("new", true), false) << line;
+  }
+  const auto expect = [&](const char* what, const char* inside,
+                          const char* host) {
+    EXPECT_EQ(Line(document, what)["inside"], inside) << what;
+    EXPECT_EQ(Line(document, what).value("host", ""), host) << what;
+  };
+  expect("hostname", "vm", "host");
+  expect("objects", "1 queue", "none");
+  expect("/proc", "has its PID", "has its PID");
+  expect("mounted anew", "proc on /proc", "none");
+  expect("propagation of /", "private", "shared");
+  expect("interfaces", "lo up", "lo up");
+  expect("uid map", "0 0 1", "another");
+  expect("root directory", "the host's", "its own");
+  expect("no_new_privs", "0", "0");
+  expect("seccomp", "0", "0");
+  EXPECT_EQ(Line(document, "PID")["inside"], "1");
+  EXPECT_THAT(Line(document, "clocks")["inside"], HasSubstr("boottime 7 0"));
+}
+
+TEST_P(CheckTest, NamesTheWellKnownMistakes) {
+  const std::vector<std::pair<std::string, Words>> cases = {
+      {"cat", {"nothing-new"}},
+      {"exit 3", {"ended"}},
+      {"hostname vm; exec unshare --uts cat", {"host-renamed"}},
+      {"unshare --pid --fork cat", {"old-proc"}},
+      {"unshare --pid perl -e 'sleep'", {"no-fork"}},
+      {"unshare --pid --mount --fork --propagation shared sh -c 'mount -t proc "
+       "proc /proc; cat'",
+       {"host-mounted"}},
+      {"umount --lazy /proc; exec unshare --uts cat", {"host-unmounted"}},
+      {"mount --make-private /; exec unshare --uts cat", {"host-propagation"}},
+      {"ipcmk -Q; exec unshare --ipc cat", {"host-ipc"}},
+      {"unshare --user cat", {"unmapped"}},
+      {"unshare --net cat", {"lo-down"}},
+      {"mkdir /tmp/r; cp -L --parents $(ldd /bin/cat | grep -o '/lib[^ ]*') "
+       "/bin/cat /tmp/r; exec unshare --mount --root /tmp/r /bin/cat",
+       {"chroot"}},
+      {"unshare --pid --fork --mount-proc perl -e 'fork or exit; sleep'",
+       {"zombies"}},
+      {"unshare --uts perl -e 'fork and exit; sleep'", {"parent-gone"}},
+  };
+  for (const auto& [script, mistakes] : cases) {
+    const json document = XRay(script);
+    EXPECT_EQ(Mistakes(document), mistakes) << script << document.dump(2);
+  }
+}
+
+TEST_P(CheckTest, LeadsToTheManualAndTheLesson) {
+  const Result result = Run({"unshare", "--pid", "--fork", "cat"});
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("\n     mistake  In the new PID namespace"),
+                    HasSubstr("\n     manual   pid_namespaces(7): \"mount a"),
+                    HasSubstr("\n     lesson   bazel run //lessons:mount\n"),
+                    HasSubstr("\n1 mistake.\n"), Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(result.errors, IsEmpty());
+  ExpectFits80Columns(result.output);
+  for (const json& mistake :
+       XRay("unshare --pid --net --fork cat")["mistakes"]) {
+    const std::string page =
+        "docs/" + mistake["lesson"].get<std::string>() + ".md";
+    EXPECT_TRUE(fs::exists(page)) << page;
+  }
+}
+
+TEST_P(CheckTest, ShowsWhatAProgramChoseAsText) {
+  const json document = XRay(
+      "unshare --uts perl -e 'require \"syscall.ph\" if 0; "
+      "$n = \"a\\nb\\e[31m\"; syscall(170, $n, length $n) == 0 or die; sleep'");
+#ifdef __x86_64__
+  EXPECT_EQ(Line(document, "hostname")["inside"], "a\nb\x1b[31m");
+#endif
+}
+
+TEST_P(CheckTest, ChecksAllOfADirectory) {
+  std::string directory = "/tmp/check_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  fs::permissions(directory, fs::perms(0755));
+  fs::copy("lessons/exercises/solutions/uts.cc", directory);
+  fs::copy("lessons/exercises/pid.cc", directory);
+  std::ofstream(directory + "/ipc.cc") << "int main() { return x; }\n";
+  std::ofstream(directory + "/user.sh")
+      << "#!/bin/sh\nexec unshare --user --map-root-user sh\n";
+  fs::permissions(directory + "/user.sh", fs::perms(0755));
+  std::ofstream(directory + "/init") << "not executable\n";
+  const Result result = Run({"--all", directory});
+  const json document = json::parse(Run({"--all", directory, "--json"}).output);
+  fs::remove_all(directory);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  EXPECT_THAT(
+      result.output,
+      AllOf(HasSubstr("     done     uts        Rename yourself"),
+            HasSubstr("     not yet  pid        No process is in a new PID"),
+            HasSubstr("     not yet  ipc        It does not compile: error: "),
+            HasSubstr("may not be run (chmod +x)"),
+            HasSubstr("     not yet  net        There is no program for it.\n"),
+            HasSubstr("     done     user       "),
+            HasSubstr("\n2 of 12 exercises done.\n")));
+  ExpectFits80Columns(result.output);
+  EXPECT_EQ(document["done"], 2);
+  EXPECT_EQ(document["results"].size(), 12);
+  for (const json& each : document["results"]) {
+    EXPECT_EQ(SchemaErrors(each, "check.schema.json"), "");
+  }
+}
+
+TEST_P(CheckTest, ExitsWithTwoWhereItIsMisused) {
+  for (const Words& words : std::vector<Words>{{},
+                                               {"--nonsense"},
+                                               {"--exercise", "uts"},
+                                               {"--exercise", "nonsense", "sh"},
+                                               {"--all", "/nonexistent"},
+                                               {"--all", "/tmp", "sh"},
+                                               {"/nonexistent"},
+                                               {"/etc/passwd"}}) {
+    const Result result = Run(words);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 2")
+        << testing::PrintToString(words);
+    EXPECT_THAT(result.output, IsEmpty());
+    EXPECT_THAT(result.errors,
+                HasSubstr("bazel run //lessons:check -- --help"));
+  }
+  const Result help = Run({"--help"});
+  EXPECT_EQ(DescribeStatus(help.status), "exit status 0");
+  ExpectFits80Columns(help.output);
+}
+
+TEST_P(CheckTest, NamesTheCauseWhereTheMachineRefuses) {
+  // Whoever is root there may be root of the machine, and is not trusted.
+  const auto nobody = [](const std::string& cause) {
+    return as_nobody() ? cause : "Root may not become another user here";
+  };
+  const std::vector<std::pair<std::function<void()>, std::string>> cases = {
+      {[] { ForbidNamespaces(CLONE_NEWUTS); },
+       nobody("user.max_uts_namespaces is 0")},
+      {[] { ForbidNamespaces(CLONE_NEWUSER); },
+       "user.max_user_namespaces is 0"},
+      {[] {
+         FilterCalls({{SYS_mount, EPERM}});
+       },
+       "seccomp"},
+      {[] {
+         EnterUserNamespaceAsRoot();
+         MUST(unshare, CLONE_NEWNS);
+         MakeMountsPrivate();
+         MountTmpfs("/proc/tty");
+       },
+       nobody("/proc is masked")},
+      {CoverProc, "/proc belongs to another PID namespace"}};
+  for (const auto& [before, cause] : cases) {
+    const Result result = Run({"sh"}, before);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 77") << cause;
+    EXPECT_THAT(result.errors, AllOf(HasSubstr("check: "), HasSubstr(cause),
+                                     HasSubstr("\n  remedy: ")));
+    const Result document = Run({"--json", "sh"}, before);
+    EXPECT_THAT(json::parse(document.output)["cause"].get<std::string>(),
+                HasSubstr(cause));
+  }
+}
+
+TEST_P(CheckTest, LocksTheReadersFiles) {
+  const std::string touch = "touch /usr/x; ";
+  const json document =
+      XRay(touch + "mount -o remount,bind,rw /usr 2>&- && echo remounted; " +
+           touch + "umount /usr 2>&- && echo unmounted; cat");
+  const auto refused = AllOf(HasSubstr("touch"), HasSubstr("Read-only"));
+  EXPECT_THAT(document["output"], ElementsAre(refused, refused));
+}
+
+TEST_P(CheckTest, LocksItsOwnProcesses) {
+  const json document = XRay(
+      "cat /proc/1/environ 2>&- && echo environment; "
+      "ls /proc/1/fd/ 2>&- && echo descriptors; "
+      "echo >/proc/1/mem && echo memory; readlink /proc/1/exe; cat");
+  EXPECT_THAT(document["output"], ElementsAre(HasSubstr("cannot create")));
+}
+
+TEST_P(CheckTest, IsLookedAtWhenItIsAtRestAndNotBefore) {
+  // Each part of a second is slept away, and what comes after is still seen.
+  const json document = XRay(
+      "unshare --uts sh -c 'sleep 0.3; (sleep 0.3; true) | cat; "
+      "perl -e \"select undef, undef, undef, 0.3\"; hostname late; cat'");
+  EXPECT_EQ(Line(document, "hostname")["inside"], "late");
+}
+
+// A block of text in the page, behind the arguments with which it is printed.
+TEST_P(CheckTest, PrintsWhatItsPageShows) {
+  if (as_nobody()) GTEST_SKIP() << "the page shows runs as root";
+  const std::string page = ReadFile("docs/check.md");
+  const std::regex block(
+      "<!-- check( [0-9])?: ([^\n]+) -->\n```text\n([^`]*(`[^`]+)*?)```\n");
+  int blocks = 0;
+  for (std::sregex_iterator each(page.begin(), page.end(), block), end;
+       each != end; ++each, ++blocks) {
+    std::istringstream words((*each)[2]);
+    Words arguments;
+    for (std::string word; words >> word;) arguments.push_back(word);
+    const Result result = Run(arguments, [home = fs::current_path()] {
+      setenv("BUILD_WORKING_DIRECTORY", home.c_str(), 1);
+    });
+    const auto timeless = [](const std::string& text) {
+      return std::regex_replace(text, std::regex("Linux [^,]+|[0-9]{3,}"), "N");
+    };
+    EXPECT_THAT(timeless(result.output), HasSubstr(timeless((*each)[3])));
+  }
+  EXPECT_EQ(blocks, 3);
+}
+
+TEST_P(CheckTest, ReportsAFullDisk) {
+  for (const Words& words : std::vector<Words>{{"cat"}, {"--json", "cat"}}) {
+    const Result result = Run(words, [] {
+      MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
+    });
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+  }
+}
+
+}  // namespace
+}  // namespace steps

@@ -1,0 +1,218 @@
+// Whatever a program does, check ends in time, says what happened, and the
+// machine is as it was: also when check itself is killed.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/kernel/process.h"
+#include "tests/support/host_state.h"
+#include "tests/support/lesson_folder.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AnyOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Hostile {
+  std::string name;
+  std::vector<std::string> program;
+  std::string says;
+};
+
+std::vector<std::string> Shell(const std::string& script) {
+  return {"sh", "-c", script};
+}
+
+std::vector<std::string> Perl(const std::string& script) {
+  return {"perl", "-MPOSIX", "-MSocket", "-e", script};
+}
+
+const std::vector<Hostile> kHostile = {
+    {"ForkBomb", Perl("fork while 1"), "had more than 50 processes"},
+    {"ForkBombThatIgnoresErrors", Shell("f() { f | f & }; f; cat"), ""},
+    {"ThreadsOfAChild",
+     Perl("for (1 .. 40) { fork or do { 1 while 1 } } 1 while 1"),
+     "not at rest after 10 seconds"},
+    {"EndlessLoop", Perl("1 while 1"), "not at rest after 10 seconds"},
+    {"SleepsForLong", Shell("sleep 1000"), "not at rest after 10 seconds"},
+    {"ClosesEverything", Perl("POSIX::close($_) for 0 .. 1023; sleep"),
+     "None of its processes is in a new namespace."},
+    {"IgnoresSignals",
+     Perl("$SIG{$_} = 'IGNORE' for keys %SIG; setsid(); sleep"),
+     "None of its processes is in a new namespace."},
+    {"Daemonises", Perl("exit if fork; setsid(); exit if fork; sleep"),
+     "nobody waits for it"},
+    {"StopsItself", Shell("kill -STOP $$"),
+     "None of its processes is in a new namespace."},
+    {"KillsEverything", Shell("kill -9 1; kill -9 -1; cat"), ""},
+    {"RenamesTheHost", Shell("hostname hostile; domainname hostile; cat"),
+     "The host is renamed, too: hostile was host."},
+    {"MountsOverTheRoot", Shell("mount -t tmpfs tmpfs /; cat"),
+     "on the host, too: tmpfs on /."},
+    {"UnmountsEverything",
+     Shell("umount -l /proc; umount -l /proc; umount -al; umount -l /; cat"),
+     "The host has lost mounts"},
+    {"WritesMuch", Shell("head -c 100000000 /dev/zero; cat"),
+     "wrote more than 1 MiB"},
+    {"FillsTheDisk",
+     Shell("cat /dev/zero >/tmp/zero; cat /dev/zero >/dev/shm/zero; cat"),
+     "None of its processes is in a new namespace."},
+    {"MakesIpcObjects", Shell("ipcmk -Q; ipcmk -M 4096; ipcmk -S 1; cat"),
+     "1 queue, 1 semaphore set, 1 shared memory"},
+    {"MakesInterfaces",
+     Shell("ip link add hostile0 type veth peer name hostile1; cat"), ""},
+    {"NestsNamespaces",
+     Shell("i=0; while [ $((i = i + 1)) -lt 30 ]; do "
+           "unshare -Urmpf true; done; exec unshare -Urmpf cat"),
+     ""},
+    {"ChangesItsUser",
+     Perl("POSIX::setuid(65534); POSIX::setgid(65534); $< = $> = 1; sleep"),
+     "None of its processes is in a new namespace."},
+    {"MakesASetuidProgram",
+     Shell("cp /bin/sh /tmp/sh; chmod 6755 /tmp/sh; su nobody -s /bin/sh -c "
+           "id; /tmp/sh -c cat"),
+     "None of its processes is in a new namespace."},
+    {"ReadsPidOne", Shell("cat /proc/1/mem /proc/1/environ /proc/1/fd/*; cat"),
+     "None of its processes is in a new namespace."},
+    {"WritesForPidOne", Shell("echo 0 >/proc/1/fd/3; echo >/proc/1/mem; cat"),
+     ""},
+    {"HidesProc",
+     Shell("mount -t tmpfs tmpfs /proc; mkdir /proc/self; exec unshare -p "
+           "--fork cat"),
+     "on the host, too: tmpfs on /proc"}};
+
+// What none of them may have made or changed.
+const std::vector<std::string> kTargets = {
+    "/usr/hostile", "/etc/hostile", "/bin/hostile", "/opt/hostile", "/hostile"};
+
+using Param = std::tuple<Hostile, bool>;
+
+std::string NameOf(const testing::TestParamInfo<Param>& test) {
+  const auto& [hostile, as_nobody] = test.param;
+  return hostile.name + (as_nobody ? "AsNobody" : "AsRoot");
+}
+
+class HostileTest : public testing::TestWithParam<Param> {
+ protected:
+  void SetUp() override {
+    if (!as_nobody() && !IsRoot()) GTEST_SKIP() << "only root can be root";
+  }
+
+  static bool as_nobody() { return std::get<1>(GetParam()); }
+
+  static Command Check(const std::vector<std::string>& words) {
+    static const LessonFolder folder;
+    return {.program = folder.Program("check"),
+            .arguments = words,
+            .as_nobody = as_nobody()};
+  }
+
+  void ExpectUnchanged() const {
+    EXPECT_THAT(Survivors(), IsEmpty());
+    EXPECT_EQ(Difference(before_, LookAtHost()), "");
+    for (const std::string& target : kTargets) {
+      EXPECT_FALSE(fs::exists(target)) << target;
+    }
+  }
+
+  const Command any_ = Check({});  // Its folder belongs to what is before.
+  const HostState before_ = LookAtHost();
+};
+
+INSTANTIATE_TEST_SUITE_P(After, HostileTest,
+                         testing::Combine(testing::ValuesIn(kHostile),
+                                          testing::Bool()),
+                         NameOf);
+
+TEST_P(HostileTest, TheMachineIsAsItWas) {
+  const Hostile& hostile = std::get<0>(GetParam());
+  const auto start = std::chrono::steady_clock::now();
+  const Result result = RunCommand(Check(hostile.program));
+  const auto time = std::chrono::steady_clock::now() - start;
+  std::string line = result.output;
+  for (std::size_t end = 0;
+       (end = line.find("\n              ")) != std::string::npos;) {
+    line.replace(end, 15, " ");
+  }
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 1")
+      << result.output << result.errors;
+  EXPECT_THAT(line, HasSubstr(hostile.says));
+  EXPECT_LT(time, std::chrono::seconds(30));
+  ExpectUnchanged();
+}
+
+class KilledTest : public HostileTest {};
+
+INSTANTIATE_TEST_SUITE_P(
+    After, KilledTest,
+    testing::Combine(
+        testing::Values(
+            Hostile{"Daemons",
+                    Perl("fork and sleep; setsid(); fork; fork; 1 while 1"),
+                    ""},
+            Hostile{"Namespaces",
+                    Shell("unshare -muinpf --mount-proc sh -c 'ipcmk -Q; "
+                          "sleep 1000 & sleep 1000'"),
+                    ""}),
+        testing::Bool()),
+    NameOf);
+
+// How often: `make soak` asks for more.
+int Times() {
+  const char* times = getenv("STRIKES");
+  return times == nullptr ? 20 : std::stoi(times);
+}
+
+TEST_P(KilledTest, TheMachineIsAsItWas) {
+  const unsigned seed = std::random_device()();
+  std::mt19937 random(seed);
+  for (int i = 0; i < Times() && !HasFailure(); ++i) {
+    for (const int signal : {SIGKILL, SIGINT}) {
+      Program check(Check(std::get<0>(GetParam()).program));
+      const int wait = std::uniform_int_distribution<int>(0, 300)(random);
+      poll(nullptr, 0, wait);
+      kill(check.pid(), signal);
+      EXPECT_THAT(
+          DescribeStatus(check.Await().status),
+          AnyOf("killed by SIGKILL", "killed by SIGINT", "exit status 130"));
+      ExpectUnchanged();
+    }
+  }
+  EXPECT_FALSE(HasFailure()) << "seed " << seed;
+}
+
+// The jail and the host are processes as well. What is at rest ends check at
+// once: then the signal comes too late.
+TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
+  const unsigned seed = std::random_device()();
+  std::mt19937 random(seed);
+  for (int i = 0; i < Times() && !HasFailure(); ++i) {
+    Program check(Check(Shell("unshare -muinpf --mount-proc cat")));
+    poll(nullptr, 0, std::uniform_int_distribution<int>(0, 100)(random));
+    const std::vector<pid_t> all = Descendants();
+    kill(all[std::uniform_int_distribution<std::size_t>(
+             0, all.size() - 1)(random)],
+         SIGKILL);
+    EXPECT_THAT(DescribeStatus(check.Await().status),
+                AnyOf("killed by SIGKILL", "exit status 1", "exit status 0"));
+    ExpectUnchanged();
+  }
+  EXPECT_FALSE(HasFailure()) << "seed " << seed;
+}
+
+}  // namespace
+}  // namespace steps
