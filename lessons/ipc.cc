@@ -20,7 +20,7 @@
 #include <csignal>
 
 #include "common/kernel/mounts.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "common/program/program.h"
 
 namespace steps {

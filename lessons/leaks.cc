@@ -15,7 +15,7 @@
 
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "common/program/program.h"
 
 namespace steps {

@@ -15,9 +15,8 @@
 #include <array>
 #include <cerrno>
 
-#include "common/kernel/interfaces.h"
 #include "common/kernel/mounts.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "common/program/program.h"
 
 namespace steps {

@@ -9,8 +9,8 @@
 namespace steps {
 
 void BecomeOrdinary(const Machine& machine) {
-  if (!machine.privileged || !machine.unprivileged_clone ||
-      machine.apparmor_restricts) {
+  if (!machine.Is(kPrivileged) || machine.Is(kNoUserClone) ||
+      machine.Is(kRestricted)) {
     return;
   }
   const unsigned id = 1000;

@@ -1,8 +1,14 @@
 #include "common/kernel/call.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <vector>
 
 #include "common/kernel/namespaces.h"
 
@@ -20,23 +26,32 @@ bool ReadsByItself(std::string_view text) {
       text, [](unsigned char c) { return std::islower(c) != 0 && c != 'x'; });
 }
 
-// What stands before the next comma that is in no brackets and no quotes.
-std::string_view FirstArgument(std::string_view texts) {
+// Takes from `texts` the first argument: what stands before a comma that is in
+// no brackets and no quotes.
+std::string TakeArgument(std::string_view& texts) {
   int depth = 0;
   bool quoted = false;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const char c = texts[i];
-    if (c == '"' && (i == 0 || texts[i - 1] != '\\')) quoted = !quoted;
+  std::size_t end = 0;
+  for (; end < texts.size(); ++end) {
+    const char c = texts[end];
+    if (c == '"' && (end == 0 || texts[end - 1] != '\\')) quoted = !quoted;
     if (quoted) continue;
     if (c == '(' || c == '{' || c == '[') ++depth;
     if (c == ')' || c == '}' || c == ']') --depth;
-    if (c == ',' && depth == 0) return texts.substr(0, i);
+    if (c == ',' && depth == 0) break;
   }
-  return texts;
+  const std::string argument(texts.substr(0, end));
+  texts.remove_prefix(
+      std::min(texts.find_first_not_of(", \n", end), texts.size()));
+  return argument;
 }
 
-std::string NameOf(const std::string& text) {
-  return text.substr(0, text.find('('));
+std::string Quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    quoted += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  return quoted + "\"";
 }
 
 }  // namespace
@@ -52,60 +67,51 @@ CallError::CallError(Call call)
                                      ErrnoName(call.error))),
       call_(std::move(call)) {}
 
-CallError::CallError(int error, const std::string& text,
-                     std::vector<std::string> strings)
-    : CallError(Call{.name = NameOf(text),
-                     .text = text,
-                     .strings = std::move(strings),
-                     .result = -1,
-                     .error = error}) {}
+std::optional<CallError> AsCallError(const std::exception& error) {
+  if (const auto* call = dynamic_cast<const CallError*>(&error)) return *call;
+  if (const auto* file =
+          dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
+    return CallError(file->code().value(),
+                     fmt::format("open(\"{}\")", file->path1().native()));
+  }
+  if (const auto* thread = dynamic_cast<const std::system_error*>(&error)) {
+    return CallError(thread->code().value(), "pthread_create()");
+  }
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return CallError(ENOMEM, "malloc()");
+  }
+  return std::nullopt;
+}
 
 void ObserveCalls(CallObserver observer) { Observer() = std::move(observer); }
 
 void TellCall(const Call& call) { Observer()(call); }
 
-std::string CallWriter::NextText() const {
-  return std::string(FirstArgument(texts_));
-}
-
-void CallWriter::AddShown(std::string_view shown) {
-  if (!call_.text.ends_with('(')) call_.text += ", ";
-  call_.text += shown;
-  texts_.remove_prefix(FirstArgument(texts_).size());
-  texts_.remove_prefix(
-      std::min(texts_.find_first_not_of(", \n"), texts_.size()));
-}
-
-void CallWriter::Add(const char* value) {
-  if (value == nullptr) return AddShown("NULL");
-  call_.strings.emplace_back(value);
-  std::string quoted = "\"";
-  for (const char* c = value; *c != '\0'; ++c) {
-    quoted += *c == '\n' ? std::string("\\n") : std::string(1, *c);
+Call DescribeCall(const char* name, std::string_view texts,
+                  std::initializer_list<Argument> arguments) {
+  Call call;
+  const bool moves =
+      std::string_view("unshare setns").find(name) != std::string_view::npos;
+  std::vector<std::string> shown;
+  for (const Argument& argument : arguments) {
+    const std::string source = TakeArgument(texts);
+    if (const auto* text = std::get_if<std::string>(&argument)) {
+      shown.push_back(Quoted(*text));
+    } else if (const auto* number = std::get_if<long>(&argument)) {
+      const bool is_flags = source.find("CLONE_") != std::string::npos ||
+                            (moves && source.find("flag") != std::string::npos);
+      const int flags = is_flags ? static_cast<int>(*number) : 0;
+      call.namespaces |= flags & AllFlags();
+      shown.push_back(ReadsByItself(source) ? source
+                      : is_flags            ? CloneFlags(flags)
+                                            : fmt::to_string(*number));
+    } else {
+      const bool null = std::holds_alternative<std::nullptr_t>(argument);
+      shown.push_back(null ? "NULL" : source);
+    }
   }
-  AddShown(quoted + "\"");
-}
-
-void CallWriter::AddNumber(long value) {
-  call_.numbers.push_back(value);
-  const std::string text = NextText();
-  const bool moves = call_.name == "unshare" || call_.name == "setns";
-  const bool is_flags = text.find("CLONE_") != std::string::npos ||
-                        (moves && text.find("flag") != std::string::npos);
-  if (is_flags) call_.namespaces |= static_cast<int>(value) & AllFlags();
-  if (ReadsByItself(text)) {
-    AddShown(text);
-  } else {
-    AddShown(is_flags ? CloneFlags(static_cast<int>(value))
-                      : fmt::to_string(value));
-  }
-}
-
-Call CallWriter::Done(long result, int error) {
-  call_.text += ")";
-  call_.result = result;
-  call_.error = error;
-  return std::move(call_);
+  call.text = fmt::format("{}({})", name, fmt::join(shown, ", "));
+  return call;
 }
 
 }  // namespace steps

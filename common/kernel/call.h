@@ -4,13 +4,16 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <functional>
+#include <initializer_list>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
+#include <variant>
 
 #include "common/kernel/libc.h"  // IWYU pragma: export
 
@@ -34,22 +37,22 @@ struct Place {
 
 /// A system call that was made.
 struct Call {
-  std::string name;  // "mount"
-  std::string text;  // As strace(1) writes it: `sethostname("vm", 2)`.
-  std::vector<std::string> strings = {};  // Its arguments that are text,
-  std::vector<long> numbers = {};         // and those that are numbers.
-  int namespaces = 0;                     // The CLONE_NEW* among its arguments.
+  std::string text;    // As strace(1) writes it: `sethostname("vm", 2)`.
+  int namespaces = 0;  // The CLONE_NEW* among its arguments.
   long result = 0;
   int error = 0;  // errno where the result is -1.
   Place place = {};
+
+  /// "sethostname"
+  std::string name() const { return text.substr(0, text.find('(')); }
 };
 
 /// A system call that failed. what() has the call and its errno.
 class CallError : public std::runtime_error {
  public:
   explicit CallError(Call call);
-  CallError(int error, const std::string& text,
-            std::vector<std::string> strings = {});
+  CallError(int error, std::string text)
+      : CallError({.text = std::move(text), .result = -1, .error = error}) {}
 
   const Call& call() const { return call_; }
   int error() const { return call_.error; }
@@ -57,6 +60,11 @@ class CallError : public std::runtime_error {
  private:
   Call call_;
 };
+
+/// The call that failed, where an exception of the standard library tells of
+/// one: a file system's, that of a thread which could not begin, bad_alloc.
+/// Nothing for others.
+std::optional<CallError> AsCallError(const std::exception& error);
 
 /// Who is told of the calls that this process makes with CALL and TRY; nobody
 /// at first.
@@ -88,57 +96,41 @@ template <typename Result, typename... Args>
 Result Check(Result result, fmt::format_string<Args...> call, Args&&... args) {
   const int error = errno;
   if (result != -1) return result;
-  std::vector<std::string> strings;
-  [[maybe_unused]] const auto add = [&strings](const auto& arg) {
-    if constexpr (std::is_convertible_v<decltype(arg), std::string>) {
-      strings.emplace_back(arg);
-    }
-  };
-  (add(args), ...);
-  throw CallError(error, fmt::format(call, std::forward<Args>(args)...),
-                  std::move(strings));
+  throw CallError(error, fmt::format(call, std::forward<Args>(args)...));
+}
+
+/// Calls again what a signal has interrupted, as Ctrl-Z and fg do.
+template <typename Function>
+auto Retry(Function function) {
+  auto result = function();
+  while (result == -1 && errno == EINTR) result = function();
+  return result;
 }
 
 // What the macros are made of.
 
 enum class CallMode { kShown, kErrno, kQuiet };
 
-/// Takes the arguments of a call one by one, and notes them in it.
-class CallWriter {
- public:
-  /// `texts` are the arguments as they stand in the source.
-  CallWriter(const char* name, std::string_view texts, Place place)
-      : texts_(texts), call_{.name = name, .text = name, .place = place} {
-    call_.text += "(";
-  }
+/// An argument of a call: NULL, text, a number, or what only the source has a
+/// name for.
+using Argument =
+    std::variant<std::nullptr_t, std::string, long, std::monostate>;
 
-  void Add(const char* value);
-  void Add(char* buffer) {  // The call writes to it.
-    Add(static_cast<const void*>(buffer));
+template <typename T>
+Argument ArgumentOf(T value) {
+  if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) {
+    return static_cast<long>(value);
+  } else {
+    if (value == nullptr) return nullptr;
+    if constexpr (std::is_same_v<T, const char*>) return std::string(value);
+    return std::monostate();
   }
-  void Add(std::nullptr_t) { AddShown("NULL"); }
-  void Add(const void* value) {
-    AddShown(value == nullptr ? "NULL" : NextText());
-  }
-  template <typename Result, typename... Args>
-  void Add(Result (*)(Args...)) {  // A function, by its name.
-    AddShown(NextText());
-  }
-  template <typename T>
-  requires(std::is_integral_v<T> || std::is_enum_v<T>) void Add(T value) {
-    AddNumber(static_cast<long>(value));
-  }
+}
 
-  Call Done(long result, int error);
-
- private:
-  void AddNumber(long value);
-  void AddShown(std::string_view shown);
-  std::string NextText() const;  // Of the next argument.
-
-  std::string_view texts_;
-  Call call_;
-};
+/// The call of the function `name`, before it has a result. `texts` are the
+/// arguments as they stand in the source.
+Call DescribeCall(const char* name, std::string_view texts,
+                  std::initializer_list<Argument> arguments);
 
 /// Tells the observer.
 void TellCall(const Call& call);
@@ -149,9 +141,10 @@ auto MakeCall(const char* name, std::string_view texts, Place place,
   const auto result = function(args...);
   const int error = result == -1 ? errno : 0;
   if (mode != CallMode::kQuiet || error != 0) {
-    CallWriter writer(name, texts, place);
-    (writer.Add(args), ...);
-    Call call = writer.Done(static_cast<long>(result), error);
+    Call call = DescribeCall(name, texts, {ArgumentOf(args)...});
+    call.result = static_cast<long>(result);
+    call.error = error;
+    call.place = place;
     if (mode != CallMode::kQuiet) TellCall(call);
     if (mode != CallMode::kErrno && error != 0) {
       throw CallError(std::move(call));

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/kernel/descriptor.h"
 #include "common/kernel/mounts.h"
+#include "common/kernel/process.h"
 
 namespace steps {
 
@@ -55,10 +55,9 @@ std::optional<CgroupPlace> FindCgroupPlace(
     const std::string& controller, const std::vector<Membership>& memberships,
     const std::vector<Mount>& mounts);
 
-/// A cgroup of this run: kCgroupPrefix, then what no other run has (PID
-/// namespace, PID and start time). A guardian, a process that outlives this
-/// one, makes it and removes it with all that is below it, however this process
-/// ends; a process that is still in it then is moved home.
+/// A cgroup of this run. A guardian, a process that outlives this one, makes it
+/// and removes it with all that is below it, however this process ends; a
+/// process that is still in it then is moved home.
 class Cgroup {
  public:
   /// Makes it at `place`, and `below` it the cgroups "a", "a/b". Removes first
@@ -78,11 +77,9 @@ class Cgroup {
   bool Remove();
 
  private:
-  std::string path_;
-  Descriptor home_;   // The cgroup.procs of the place's home.
-  Descriptor guard_;  // The guardian acts on its end.
-  pid_t guardian_ = -1;
-  bool removed_ = true;
+  const std::string home_;  // The cgroup.procs of the place's home.
+  const std::string path_;
+  std::optional<Process> guardian_;
 };
 
 }  // namespace steps

@@ -31,8 +31,8 @@ Descriptor Open(const std::string& path, int flags, mode_t mode) {
 
 void WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count == -1 && errno == EINTR) continue;
+    const ssize_t count =
+        Retry([&] { return write(fd, bytes.data(), bytes.size()); });
     bytes.remove_prefix(Check(count, "write({})", fd));
   }
 }
@@ -49,8 +49,8 @@ std::string ReadAll(int fd) {
   std::string bytes;
   std::array<char, 4096> buffer;
   while (true) {
-    const ssize_t count = read(fd, buffer.data(), buffer.size());
-    if (count == -1 && errno == EINTR) continue;
+    const ssize_t count =
+        Retry([&] { return read(fd, buffer.data(), buffer.size()); });
     if (Check(count, "read({})", fd) == 0) return bytes;
     bytes.append(buffer.data(), count);
   }

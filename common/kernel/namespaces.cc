@@ -52,16 +52,19 @@ const Kind& KindOf(int flag) {
   throw std::out_of_range(fmt::format("no namespace has the flag {:#x}", flag));
 }
 
+std::string LinkOf(pid_t pid, const Kind& kind) {
+  return fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
+}
+
 NamespaceId NamespaceOf(pid_t pid, const Kind& kind) {
-  const std::string path = fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
   struct stat status = {};
-  MUST(stat, path.c_str(), &status);
+  MUST(stat, LinkOf(pid, kind).c_str(), &status);
   return {status.st_dev, status.st_ino};
 }
 
 std::map<int, NamespaceId> NamespacesOf(pid_t pid) {
-  const std::string folder = fmt::format("/proc/{}/ns", pid);
-  MUST(access, folder.c_str(), F_OK);
+  const std::string directory = fmt::format("/proc/{}/ns", pid);
+  MUST(access, directory.c_str(), F_OK);
   std::map<int, NamespaceId> ids;
   for (const Kind& kind : kKinds) {
     try {
@@ -85,10 +88,8 @@ int Difference(const std::map<int, NamespaceId>& one,
 int Agreement(const std::map<int, NamespaceId>& one,
               const std::map<int, NamespaceId>& other) {
   int flags = 0;
-  for (const auto& [flag, id] : one) {
-    if (other.at(flag) == id) flags |= flag;
-  }
-  return flags;
+  for (const auto& [flag, id] : one) flags |= flag;
+  return flags & ~Difference(one, other);
 }
 
 std::string KindNames(int flags) {

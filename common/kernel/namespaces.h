@@ -51,25 +51,22 @@ NamespaceId NamespaceOf(pid_t pid, const Kind& kind);
 /// this kernel lacks is left out. Throws as NamespaceOf.
 std::map<int, NamespaceId> NamespacesOf(pid_t pid);
 
-/// A probe for each link in /proc/PID/ns: its label is the kind's name. Throws
-/// as NamespacesOf.
+/// The link of a process to its namespace of this kind: "/proc/1/ns/uts".
+std::string LinkOf(pid_t pid, const Kind& kind);
+
+/// A probe for each of these links: its label is the kind's name. Throws as
+/// NamespacesOf.
 inline auto LinksOf(pid_t pid) {
-  const auto link = [pid](const Kind& kind) {
-    const auto read = [pid, name = kind.proc_name] {
-      return ReadLink("/proc/" + std::to_string(pid) + "/ns/" +
-                      std::string(name));
-    };
-    return Probe{
-        std::string(kind.name),
-        "/proc/" + std::to_string(pid) + "/ns/" + std::string(kind.proc_name),
-        read};
+  const auto probe = [pid](const Kind& kind) {
+    return Probe{std::string(kind.name), LinkOf(pid, kind),
+                 [pid, &kind] { return ReadLink(LinkOf(pid, kind)); }};
   };
-  std::vector<decltype(link(Kinds().front()))> links;
+  std::vector<decltype(probe(Kinds().front()))> probes;
   const auto namespaces = NamespacesOf(pid);
   for (const Kind& kind : Kinds()) {
-    if (namespaces.contains(kind.flag)) links.push_back(link(kind));
+    if (namespaces.contains(kind.flag)) probes.push_back(probe(kind));
   }
-  return links;
+  return probes;
 }
 
 /// The flags of the kinds in which the two differ.

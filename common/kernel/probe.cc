@@ -26,10 +26,10 @@ bool Evidence::operator==(const Evidence& other) const {
       });
 }
 
-const std::string& Evidence::ValueOf(const void* probe) const {
-  const auto found = std::ranges::find(probes_, probe);
-  if (found == probes_.end()) throw std::out_of_range("a probe not asked");
-  return findings_[static_cast<std::size_t>(found - probes_.begin())].value;
+const std::string& Evidence::ValueOf(const std::string& label) const {
+  const auto found = std::ranges::find(findings_, label, &Finding::label);
+  if (found == findings_.end()) throw std::out_of_range("a probe not asked");
+  return found->value;
 }
 
 std::string ReadText(const std::string& path) {
@@ -96,8 +96,7 @@ std::string RunTool(const std::vector<std::string>& argv) {
   input.Close();
   std::string text = ReadAll(output.get());
   int status = 0;
-  while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
-  }
+  Retry([&] { return waitpid(pid, &status, 0); });
   if (status != 0) {
     const bool found = ToolSource(argv[0]) != "no " + argv[0] + "(1)";
     return fmt::format("({} {})", argv[0],

@@ -40,24 +40,20 @@ class Evidence {
   /// Throws std::out_of_range for a probe that was not asked.
   template <typename Read>
   const std::string& operator[](const Probe<Read>& probe) const {
-    return ValueOf(&probe);
+    return ValueOf(probe.label);
   }
 
   /// Whether both saw the same.
   bool operator==(const Evidence& other) const;
 
-  void Add(const void* probe, Finding finding) {
-    probes_.push_back(probe);
-    findings_.push_back(std::move(finding));
-  }
+  void Add(Finding finding) { findings_.push_back(std::move(finding)); }
 
   /// In the order in which they were read.
   const std::vector<Finding>& findings() const { return findings_; }
 
  private:
-  const std::string& ValueOf(const void* probe) const;
+  const std::string& ValueOf(const std::string& label) const;
 
-  std::vector<const void*> probes_;
   std::vector<Finding> findings_;
 };
 

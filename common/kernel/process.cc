@@ -38,13 +38,12 @@ constexpr std::size_t kMaxMessage = std::size_t{192} * 1024;
 // The descriptor that came with the last message, if any.
 int received_descriptor = -1;
 
-// In a child: its end of the socket, and whether it is killed when its parent
-// ends.
+// In a child: its end of the socket, whether it is killed when its parent ends,
+// and what it does when the lesson has ended.
 constexpr int kSocket = 3;
-bool ends_with_parent = true;
-
-// Whether this is a child.
 bool is_child = false;
+bool ends_with_parent = true;
+std::function<void()> on_release = [] {};
 
 // The children that have an object, in the order in which they came.
 std::vector<std::pair<std::string, pid_t>>& Children() {
@@ -52,86 +51,28 @@ std::vector<std::pair<std::string, pid_t>>& Children() {
   return children;
 }
 
-// Numbers and text, one after the other.
-class Packer {
- public:
-  void Put(std::int64_t number) {
-    bytes_.append(reinterpret_cast<const char*>(&number), sizeof number);
-  }
-  void Put(const std::string& text) {
-    Put(static_cast<std::int64_t>(text.size()));
-    bytes_ += text;
-  }
-  // The file's name is a literal, which every child has at the same address.
-  void Put(const Place& place) {
-    bytes_.append(reinterpret_cast<const char*>(&place), sizeof place);
-  }
-  const std::string& bytes() const { return bytes_; }
-
- private:
-  std::string bytes_;
-};
-
-class Unpacker {
- public:
-  explicit Unpacker(std::string_view bytes) : rest_(bytes) {}
-  std::int64_t Number() {
-    std::int64_t number = 0;
-    std::memcpy(&number, rest_.data(), sizeof number);
-    rest_.remove_prefix(sizeof number);
-    return number;
-  }
-  Place ThePlace() {
-    Place place;
-    std::memcpy(&place, rest_.data(), sizeof place);
-    rest_.remove_prefix(sizeof place);
-    return place;
-  }
-  std::string Text() {
-    const auto size = static_cast<std::size_t>(Number());
-    std::string text(rest_.substr(0, size));
-    rest_.remove_prefix(size);
-    return text;
-  }
-
- private:
-  std::string_view rest_;
+// A call, but for its text. The file's name is a literal, which every child has
+// at the same address.
+struct Rest {
+  int namespaces;
+  long result;
+  int error;
+  Place place;
 };
 
 std::string Pack(const Call& call) {
-  Packer packer;
-  for (const std::int64_t number :
-       {std::int64_t{call.namespaces}, std::int64_t{call.result},
-        std::int64_t{call.error}}) {
-    packer.Put(number);
-  }
-  packer.Put(call.place);
-  packer.Put(call.name);
-  packer.Put(call.text);
-  packer.Put(static_cast<std::int64_t>(call.strings.size()));
-  for (const std::string& text : call.strings) packer.Put(text);
-  packer.Put(static_cast<std::int64_t>(call.numbers.size()));
-  for (const long number : call.numbers) packer.Put(number);
-  return packer.bytes();
+  const Rest rest = {call.namespaces, call.result, call.error, call.place};
+  return std::string(BytesOf(rest)) + call.text;
 }
 
-Call UnpackCall(std::string_view bytes) {
-  Unpacker unpacker(bytes);
-  Call call;
-  call.namespaces = static_cast<int>(unpacker.Number());
-  call.result = unpacker.Number();
-  call.error = static_cast<int>(unpacker.Number());
-  call.place = unpacker.ThePlace();
-  call.name = unpacker.Text();
-  call.text = unpacker.Text();
-  call.strings.resize(static_cast<std::size_t>(unpacker.Number()));
-  for (std::string& text : call.strings) text = unpacker.Text();
-  call.numbers.resize(static_cast<std::size_t>(unpacker.Number()));
-  for (long& number : call.numbers) number = unpacker.Number();
-  return call;
+Call Unpack(const std::string& bytes) {
+  const auto rest = ValueOf<Rest>(bytes);
+  return {bytes.substr(sizeof rest), rest.namespaces, rest.result, rest.error,
+          rest.place};
 }
 
-void SendMessage(int socket, char kind, std::string_view bytes,
+// False when nobody is there to read it.
+bool SendMessage(int socket, char kind, std::string_view bytes,
                  int descriptor = -1) {
   std::array<iovec, 2> parts = {
       {{&kind, 1}, {const_cast<char*>(bytes.data()), bytes.size()}}};
@@ -148,9 +89,11 @@ void SendMessage(int socket, char kind, std::string_view bytes,
     header->cmsg_type = SCM_RIGHTS;
     std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
   }
-  while (sendmsg(socket, &message, MSG_NOSIGNAL) == -1) {
-    if (errno != EINTR) throw CallError(errno, "sendmsg()");
-  }
+  const ssize_t sent =
+      Retry([&] { return sendmsg(socket, &message, MSG_NOSIGNAL); });
+  if (sent == -1 && errno == EPIPE) return false;
+  Check(sent, "sendmsg({})", socket);
+  return true;
 }
 
 // The next message, empty when the other end is gone. `sender` is its PID as
@@ -166,11 +109,10 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  ssize_t size = 0;
-  while ((size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) == -1) {
-    if (errno == ECONNRESET) return "";
-    if (errno != EINTR) throw CallError(errno, "recvmsg()");
-  }
+  const ssize_t size =
+      Retry([&] { return recvmsg(socket, &message, MSG_CMSG_CLOEXEC); });
+  if (size == -1 && errno == ECONNRESET) return "";
+  Check(size, "recvmsg({})", socket);
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_type == SCM_RIGHTS) {
@@ -184,6 +126,13 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
   return {buffer.data(), static_cast<std::size_t>(size)};
 }
 
+// Whether there is something to read, or an end, before the time is over.
+bool Await(int fd, Process::Patience patience) {
+  pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
+  const int limit = patience ? static_cast<int>(patience->count()) : -1;
+  return Check(Retry([&] { return poll(&ready, 1, limit); }), "poll()") == 1;
+}
+
 // In a child: closes what it has inherited, but for the standard streams and
 // its socket, which becomes 3 and is closed by an exec. Otherwise no process
 // would see the end of the others' sockets.
@@ -194,44 +143,25 @@ void KeepOnly(int socket) {
   for (int fd = kSocket + 1; fd < limit; ++fd) close(fd);
 }
 
-// clone(2) without a stack: the child goes on as after fork(2).
-long CloneHere(int flags) {
+// clone(2) without a stack: the child goes on as after fork(2). The call, and
+// in it 0 in the child.
+Call CloneHere(int flags) {
+  Call call;
+  call.namespaces = flags;
   if ((flags & CLONE_NEWTIME) == 0) {
-    return syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr,
-                   nullptr);
+    call.text = fmt::format("clone({})", CloneFlags(flags | SIGCHLD));
+    call.result =
+        syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  } else {
+    clone_args args = {};
+    args.flags = static_cast<std::uint64_t>(flags);
+    args.exit_signal = SIGCHLD;
+    call.text = fmt::format("clone3({{flags={}, exit_signal=SIGCHLD}}, {})",
+                            CloneFlags(flags), sizeof args);
+    call.result = syscall(SYS_clone3, &args, sizeof args);
   }
-  clone_args args = {};
-  args.flags = static_cast<std::uint64_t>(flags);
-  args.exit_signal = SIGCHLD;
-  return syscall(SYS_clone3, &args, sizeof args);
-}
-
-Call DescribeClone(int flags) {
-  if ((flags & CLONE_NEWTIME) != 0) {
-    return {.name = "clone3",
-            .text = fmt::format("clone3({{flags={}, exit_signal=SIGCHLD}}, {})",
-                                CloneFlags(flags), sizeof(clone_args)),
-            .namespaces = flags};
-  }
-  return {.name = "clone",
-          .text = fmt::format("clone({})", CloneFlags(flags | SIGCHLD)),
-          .namespaces = flags};
-}
-
-// The next message of the process `name`; empty when it has ended.
-std::string Await(int socket, const std::string& name,
-                  Process::Patience patience, pid_t* sender = nullptr) {
-  pollfd ready = {.fd = socket, .events = POLLIN, .revents = 0};
-  const int limit = patience ? static_cast<int>(patience->count()) : -1;
-  int count = 0;
-  while ((count = poll(&ready, 1, limit)) == -1) {
-    if (errno != EINTR) throw CallError(errno, "poll()");
-  }
-  if (count == 0) {
-    throw ProcessError(
-        fmt::format("{} has given no answer for {} s", name, limit / 1000));
-  }
-  return ReceiveMessage(socket, sender);
+  if (call.result == -1) call.error = errno;
+  return call;
 }
 
 }  // namespace
@@ -262,18 +192,13 @@ std::vector<pid_t> ProcessesIn(const std::string& point) {
 std::vector<pid_t> ChildrenOf(pid_t pid) {
   std::vector<pid_t> children;
   for (const pid_t process : ProcessesIn("/proc")) {
-    std::string stat;
     try {
-      stat = ReadFile(fmt::format("/proc/{}/stat", process));
+      const std::string parent =
+          ReadField(fmt::format("/proc/{}/status", process), "PPid");
+      if (parent == fmt::to_string(pid)) children.push_back(process);
     } catch (const CallError&) {
-      continue;  // It has ended since.
+      // It has ended since.
     }
-    // "4711 (name) S 42 …": the name may itself have spaces and parentheses.
-    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-    char state = 0;
-    pid_t parent = 0;
-    fields >> state >> parent;
-    if (parent == pid) children.push_back(process);
   }
   return children;
 }
@@ -282,6 +207,8 @@ void OutliveParent() {
   ends_with_parent = false;
   MUST(prctl, PR_SET_PDEATHSIG, 0);
 }
+
+void OnRelease(std::function<void()> work) { on_release = std::move(work); }
 
 Process Process::Self(std::string name, Observer* observer) {
   ObserveCalls([name, observer](const Call& call) {
@@ -328,55 +255,40 @@ const std::vector<std::pair<std::string, pid_t>>& Process::All() {
 
 bool Process::Ends() const {
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (process.get() == -1 && errno != ESRCH) {
-    // A filter may refuse it, and before Linux 5.3 there is none.
-    siginfo_t info = {};
-    return waitid(P_PID, static_cast<id_t>(pid_), &info,
-                  WEXITED | WNOWAIT | __WALL) == 0;
-  }
-  if (process.get() == -1) return true;
-  pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
-  int count = 0;
-  while ((count = poll(&ended, 1, static_cast<int>(kPatience.count()))) == -1 &&
-         errno == EINTR) {
-  }
-  return count == 1;
+  if (process.get() != -1) return steps::Await(process.get(), kPatience);
+  if (errno == ESRCH) return true;
+  // A filter may refuse it, and before Linux 5.3 there is none.
+  siginfo_t info = {};
+  return waitid(P_PID, static_cast<id_t>(pid_), &info,
+                WEXITED | WNOWAIT | __WALL) == 0;
 }
 
 Process Process::Clone(const std::string& name, int flags) {
   std::array<int, 2> ends = {};
   MUST(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data());
-  Descriptor own(ends[0]);
+  Process child(name, observer_, -1, Descriptor(ends[0]));
   Descriptor other(ends[1]);
   const int on = 1;
-  MUST(setsockopt, own.get(), SOL_SOCKET, SO_PASSCRED, &on,
-       socklen_t{sizeof on});
-  auto clone = [flags, told = observer_ != nullptr] {
+  MUST(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &on, socklen_t{sizeof on});
+  const auto clone = [flags, told = observer_ != nullptr] {
     const Descriptor socket(std::exchange(received_descriptor, -1));
-    const long pid = CloneHere(flags);
-    const int error = errno;
-    if (pid == 0) Serve(socket.get());
-    Call call = DescribeClone(flags);
-    call.result = pid;
-    call.error = pid == -1 ? error : 0;
+    Call call = CloneHere(flags);
+    if (call.result == 0) Serve(socket.get());
     if (told) TellCall(call);
-    if (pid == -1) throw CallError(std::move(call));
-    return static_cast<pid_t>(pid);
+    if (call.result == -1) throw CallError(std::move(call));
+    return static_cast<pid_t>(call.result);
   };
-  pid_t pid = -1;
   if (socket_.get() == -1) {
     received_descriptor = MUST(fcntl, other.get(), F_DUPFD_CLOEXEC, 3);
-    pid = clone();
+    child.pid_ = clone();
   } else {
-    Send(CallWith<decltype(clone)>,
-         {reinterpret_cast<const char*>(&clone), sizeof clone}, kPatience,
-         other.get());
+    Send(CallWith<decltype(clone)>, BytesOf(clone), kPatience, other.get());
   }
   other.Close();  // Or the end of a child that is killed now were not seen.
-  const std::string greeting = Await(own.get(), name, kPatience, &pid);
-  Process child(name, observer_, pid, std::move(own));
-  Children().emplace_back(name, pid);
-  if (greeting.empty()) throw ProcessError(child.DescribeEnd());
+  if (child.Await(kPatience, &child.pid_).empty()) {
+    throw ProcessError(child.DescribeEnd());
+  }
+  Children().emplace_back(name, child.pid_);
   return child;
 }
 
@@ -406,37 +318,44 @@ void Process::MustDiffer(Process& other, int flags) {
   }
 }
 
+void Process::Tell(const Evidence& evidence, Place place) const {
+  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
+}
+
 std::string Process::Send(Trampoline trampoline, std::string_view captures,
                           Patience patience, int descriptor) {
   if (is_child) {
     throw std::logic_error("a child may not direct other processes");
   }
   if (socket_.get() == -1) return trampoline(captures.data());
-  std::string request(reinterpret_cast<const char*>(&trampoline),
-                      sizeof trampoline);
-  request += captures;
-  try {
-    SendMessage(socket_.get(), kRun, request, descriptor);
-  } catch (const CallError& error) {
-    if (error.error() != EPIPE) throw;
-    throw ProcessError(DescribeEnd());
-  }
-  while (true) {
-    const std::string message = Await(socket_.get(), name_, patience);
-    if (message.empty()) throw ProcessError(DescribeEnd());
-    std::string bytes = message.substr(1);
+  const std::string request = std::string(BytesOf(trampoline)).append(captures);
+  bool alive = SendMessage(socket_.get(), kRun, request, descriptor);
+  while (alive) {
+    const std::string message = Await(patience);
+    if (message.empty()) break;
+    const std::string bytes = message.substr(1);
     switch (message[0]) {
       case kValue:
         return bytes;
       case kTold:
-        if (observer_ != nullptr) observer_->OnCall(name_, UnpackCall(bytes));
+        if (observer_ != nullptr) observer_->OnCall(name_, Unpack(bytes));
         break;
       case kCallError:
-        throw CallError(UnpackCall(bytes));
+        throw CallError(Unpack(bytes));
       default:
         throw ProcessError(fmt::format("{}: {}", name_, bytes));
     }
   }
+  throw ProcessError(DescribeEnd());
+}
+
+// The next message; empty when the process has ended.
+std::string Process::Await(Patience patience, pid_t* sender) const {
+  if (steps::Await(socket_.get(), patience)) {
+    return ReceiveMessage(socket_.get(), sender);
+  }
+  throw ProcessError(fmt::format("{} has given no answer for {} s", name_,
+                                 patience->count() / 1000));
 }
 
 std::string Process::DescribeEnd() const {
@@ -456,19 +375,19 @@ void Process::Serve(int socket) {
     MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
     SendMessage(kSocket, kValue, "");
     for (std::string request; !(request = ReceiveMessage(kSocket)).empty();) {
-      Trampoline trampoline = nullptr;
-      const char* function = request.data() + 1;
-      std::memcpy(&trampoline, function, sizeof trampoline);
+      const std::string_view function = std::string_view(request).substr(1);
+      const auto trampoline = ValueOf<Trampoline>(function);
       try {
-        SendMessage(kSocket, kValue, trampoline(function + sizeof trampoline));
-      } catch (const CallError& error) {
-        SendMessage(kSocket, kCallError, Pack(error.call()));
+        SendMessage(kSocket, kValue, trampoline(&function[sizeof trampoline]));
       } catch (const std::exception& error) {
-        SendMessage(kSocket, kError, error.what());
+        const std::optional<CallError> call = AsCallError(error);
+        SendMessage(kSocket, call ? kCallError : kError,
+                    call ? Pack(call->call()) : error.what());
       }
       // A change of credentials clears it.
       if (ends_with_parent) MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
     }
+    on_release();
   } catch (const CallError&) {
     // The lesson is gone: there is nobody left to tell.
   }

@@ -5,9 +5,11 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstring>
-#include <memory>
+#include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -133,11 +135,13 @@ class Process {
   template <typename Function>
   static std::string CallWith(const char* captures);
   template <typename Read>
-  std::string Text(const Read& read);
+  void Look(const Probe<Read>& probe, Evidence& evidence);
 
   Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
+  void Tell(const Evidence& evidence, Place place) const;
   std::string Send(Trampoline trampoline, std::string_view captures,
                    Patience patience, int descriptor = -1);
+  std::string Await(Patience patience, pid_t* sender = nullptr) const;
   std::string DescribeEnd() const;
   [[noreturn]] static void Serve(int socket);
 
@@ -151,6 +155,24 @@ class Process {
 /// is killed then. prctl(2), PR_SET_PDEATHSIG.
 void OutliveParent();
 
+/// What the process that calls this does when nobody is left to direct it: the
+/// lesson has ended, or was killed.
+void OnRelease(std::function<void()> work);
+
+/// The bytes of a plain value, and the value of such bytes.
+template <typename Value>
+std::string_view BytesOf(const Value& value) {
+  static_assert(std::is_trivially_copyable_v<Value>,
+                "only numbers and plain structs travel as bytes");
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+template <typename Value>
+Value ValueOf(std::string_view bytes) {
+  Value value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
 template <typename Function>
 std::string Process::CallWith(const char* captures) {
   using Returned = std::invoke_result_t<Function>;
@@ -163,64 +185,54 @@ std::string Process::CallWith(const char* captures) {
   } else if constexpr (std::convertible_to<Returned, std::string>) {
     return function();
   } else {
-    static_assert(std::is_trivially_copyable_v<Returned>);
-    const Returned result = function();
-    return {reinterpret_cast<const char*>(&result), sizeof(Returned)};
+    return std::string(BytesOf(function()));
   }
 }
 
 template <typename Function>
 auto Process::Run(Function function, Patience patience) {
   using Returned = std::invoke_result_t<Function>;
-  static_assert(std::is_trivially_copyable_v<Function>,
-                "captures travel as bytes: numbers and plain structs only");
-  const std::string bytes = Send(
-      CallWith<Function>,
-      {reinterpret_cast<const char*>(&function), sizeof(Function)}, patience);
+  const std::string bytes =
+      Send(CallWith<Function>, BytesOf(function), patience);
   if constexpr (std::convertible_to<Returned, std::string>) {
     return bytes;
   } else if constexpr (!std::is_void_v<Returned>) {
-    Returned result;
-    std::memcpy(&result, bytes.data(), sizeof(Returned));
-    return result;
+    return ValueOf<Returned>(bytes);
   }
 }
 
 template <typename Read>
-std::string Process::Text(const Read& read) {
+void Process::Look(const Probe<Read>& probe, Evidence& evidence) {
   if constexpr (std::integral<std::invoke_result_t<Read>>) {
-    return std::to_string(Run(read));
+    const std::string number = std::to_string(Run(probe.read));
+    evidence.Add({probe.label, number, probe.source});
   } else {
-    return Run(read);
+    evidence.Add({probe.label, Run(probe.read), probe.source});
   }
 }
 
 template <typename Read>
 std::string Process::Ask(const Probe<Read>& probe, Place place) {
   Evidence evidence;
-  const std::string value = Text(probe.read);
-  evidence.Add(&probe, {probe.label, value, probe.source});
-  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
-  return value;
+  Look(probe, evidence);
+  Tell(evidence, place);
+  return evidence[probe];
 }
 
 template <typename... Reads>
 requires(sizeof...(Reads) >
          1) Evidence Process::Ask(const Probe<Reads>&... probes) {
   Evidence evidence;
-  (evidence.Add(&probes, {probes.label, Text(probes.read), probes.source}),
-   ...);
-  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, {});
+  (Look(probes, evidence), ...);
+  Tell(evidence, {});
   return evidence;
 }
 
 template <typename Read>
 Evidence Process::Ask(const std::vector<Probe<Read>>& probes, Place place) {
   Evidence evidence;
-  for (const auto& probe : probes) {
-    evidence.Add(&probe, {probe.label, Text(probe.read), probe.source});
-  }
-  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
+  for (const auto& probe : probes) Look(probe, evidence);
+  Tell(evidence, place);
   return evidence;
 }
 

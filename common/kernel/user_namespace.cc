@@ -39,10 +39,10 @@ bool HasCapabilities(const std::vector<int>& capabilities) {
   });
 }
 
-void MapToRoot(const Ids& outside, const std::string& proc) {
-  WriteProc(proc + "/setgroups", "deny");
-  WriteProc(proc + "/gid_map", fmt::format("0 {} 1", outside.gid));
-  WriteProc(proc + "/uid_map", fmt::format("0 {} 1", outside.uid));
+void MapToRoot(const Ids& outside) {
+  WriteProc("/proc/self/setgroups", "deny");
+  WriteProc("/proc/self/gid_map", fmt::format("0 {} 1", outside.gid));
+  WriteProc("/proc/self/uid_map", fmt::format("0 {} 1", outside.uid));
 }
 
 void EnterUserNamespaceAsRoot() {

@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <string>
 #include <vector>
 
 namespace steps {
@@ -21,11 +20,11 @@ struct Ids {
 /// like, in its effective set. Throws CallError. capabilities(7).
 bool HasCapabilities(const std::vector<int>& capabilities);
 
-/// Makes the process whose folder is `proc`, in a user namespace that has no
-/// map yet, root there: `outside` becomes uid 0 and gid 0. setgroups(2) is
-/// denied first, or an ordinary user may not write the gid map. Throws
-/// CallError. user_namespaces(7).
-void MapToRoot(const Ids& outside, const std::string& proc = "/proc/self");
+/// Makes this process, in a user namespace that has no map yet, root there:
+/// `outside` becomes uid 0 and gid 0. setgroups(2) is denied first, or an
+/// ordinary user may not write the gid map. Throws CallError.
+/// user_namespaces(7).
+void MapToRoot(const Ids& outside);
 
 /// Moves this process into a new user namespace and makes it root there.
 /// Throws CallError. unshare(2).

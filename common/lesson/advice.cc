@@ -1,362 +1,358 @@
 #include "common/lesson/advice.h"
 
 #include <fmt/format.h>
-#include <linux/capability.h>
+#include <fmt/ranges.h>
 #include <linux/magic.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <filesystem>
-#include <initializer_list>
-#include <sstream>
+#include <iterator>
+#include <regex>
 #include <string_view>
 #include <vector>
 
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
+#include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
+#include "common/kernel/probe.h"
 
 namespace steps {
 namespace {
 
-// What a file of /proc holds, or nothing when there is no such file.
-std::string Contents(const std::string& path) {
-  try {
-    return ReadFile(path);
-  } catch (const CallError&) {
-    return "";
-  }
-}
-
-// The number in it, or `absent`.
-int ReadNumber(const std::string& path, int absent) {
-  const std::string text = Contents(path);
-  return text.empty() ? absent : std::stoi(text);
-}
-
-std::string LimitOf(const Kind& kind) {
-  return fmt::format("user.max_{}_namespaces", kind.proc_name);
-}
-
-// Whether a line of `map`, a uid_map, is about the user `uid`.
-bool IsMapped(uid_t uid, const std::string& map) {
-  std::istringstream lines(map);
-  std::uint64_t inside = 0;
-  std::uint64_t outside = 0;
-  std::uint64_t count = 0;
-  while (lines >> inside >> outside >> count) {
-    if (uid >= inside && uid - inside < count) return true;
-  }
-  return false;
-}
-
-// The name of the profile in `label`, such as "docker-default (enforce)".
-std::string ProfileIn(const std::string& label) {
-  const std::string name = label.substr(0, label.find_first_of(" \n"));
-  return name == "unconfined" ? "" : name;
-}
-
-// The mounts, as far as /proc tells of them.
-std::vector<Mount> KnownMounts() {
-  try {
-    return Mounts();
-  } catch (const CallError&) {
-    return {};
-  }
-}
-
-// A root directory that is no mount point was made by chroot(2).
-bool InChroot(const std::vector<Mount>& mounts) {
-  return !mounts.empty() &&
-         std::ranges::find(mounts, "/", &Mount::point) == mounts.end();
-}
-
-// Whether `mount` hides a part of /proc. These directories are always empty:
-// they exist to be mounted on.
-bool MasksProc(const Mount& mount) {
-  return mount.point.starts_with("/proc/") && mount.point != "/proc/fs/nfsd" &&
-         mount.point != "/proc/sys/fs/binfmt_misc" &&
-         mount.point != "/proc/xen";
-}
+// Where a number of namespaces is so low that it is this which refuses one.
+constexpr std::uint64_t kFewNamespaces = 256;
 
 bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-bool Is(const Call& call, std::initializer_list<std::string_view> names) {
-  return std::ranges::find(names, call.name) != names.end();
-}
-
-// Whether one of its arguments has this text in it.
-bool Names(const Call& call, std::string_view part) {
-  return std::ranges::any_of(call.strings, [part](const std::string& text) {
-    return Has(text, part);
-  });
-}
-
-bool MakesNamespace(const Call& call) {
-  return call.namespaces != 0 && call.name != "setns";
-}
-
-// The directory of links or one of them: stat("/proc/1/ns/uts").
-bool ReadsNamespaceOfProcess(const Call& call) {
-  return Is(call, {"access", "open", "readlink", "stat"}) &&
-         Names(call, "/proc/") && Names(call, "/ns");
-}
-
-bool MakesCgroup(const Call& call) {
-  return Names(call, "/cgroup.procs") || Names(call, kCgroupPrefix);
-}
-
-bool ChangesMounts(const Call& call) {
-  return Is(call, {"mount", "umount2", "pivot_root", "mount_setattr"});
-}
-
-bool ChangesInterfaces(const Call& call) {
-  const auto asks_for = [&call](long request) {
-    return std::ranges::find(call.numbers, request) != call.numbers.end();
-  };
-  return Names(call, "veth") ||
-         (call.name == "ioctl" &&
-          (asks_for(SIOCSIFFLAGS) || asks_for(SIOCSIFADDR)));
-}
-
-bool ChangesNames(const Call& call) {
-  return Is(call, {"sethostname", "setdomainname"});
-}
-
-// A kind of namespace that this kernel lacks, and without which `call` fails.
-std::optional<Advice> MissingKind(const Call& call, const Machine& machine) {
+// The kind of namespace that this kernel lacks, and without which `call` fails.
+const Kind* MissingKind(const Call& call, const Machine& machine) {
   for (const Kind& kind : Kinds()) {
     const bool needed =
         (call.namespaces & kind.flag) != 0 ||
-        Names(call, fmt::format("/proc/self/ns/{}", kind.proc_name));
-    if (needed && !machine.kinds.contains(std::string(kind.name))) {
-      return Advice{
-          fmt::format("This kernel has no {} namespaces.", kind.name),
-          fmt::format("a kernel from {} on, configured with them", kind.since)};
-    }
+        Has(call.text, fmt::format("/proc/self/ns/{}", kind.proc_name));
+    if (needed && !machine.kinds.contains(std::string(kind.name))) return &kind;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-Advice Seccomp() {
-  return {"A seccomp filter refuses it, as container engines install.",
-          "docker run (or podman run) --security-opt seccomp=unconfined"};
+// Of the kinds that `call` makes, the one of which the fewest are allowed.
+const Kind* ScarceKind(const Call& call, const Machine& machine) {
+  const Kind* scarce = nullptr;
+  std::uint64_t fewest = kFewNamespaces + 1;
+  for (const Kind& kind : Kinds()) {
+    const auto limit = machine.limits.find(LimitOf(kind));
+    if ((call.namespaces & kind.flag) == 0 || limit == machine.limits.end() ||
+        limit->second >= fewest) {
+      continue;
+    }
+    scarce = &kind;
+    fewest = limit->second;
+  }
+  return scarce;
 }
 
-// The cause of an EPERM or EACCES.
-std::optional<Advice> ExplainRefusal(const Call& call, int error,
-                                     const Machine& machine) {
-  const bool makes_user_namespace = (call.namespaces & CLONE_NEWUSER) != 0;
-  if (call.name == "execv") {
-    return Advice{
-        "This user may not reach that program, or may not run it.",
-        "copy bazel-bin/lessons to a directory that this user may read"};
+// What is found out about the call itself, beside the traits of the machine.
+constexpr unsigned kMissingKind = 1U << 30;  // Needs a kind that is not there.
+constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
+
+// Regular expressions for the calls that a row is about, as they are written.
+constexpr const char* kAnything = "";
+constexpr const char* kNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEW)";
+constexpr const char* kUserNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEWUSER)";
+constexpr const char* kJoin = R"(^setns\()";
+constexpr const char* kInspection =
+    R"(^(access|open|readlink|stat)\("/proc/.*/ns)";
+constexpr const char* kMap = R"(/(uid_map|gid_map|setgroups))";
+constexpr const char* kMount = R"(^(u?mount2?|mount_setattr|pivot_root)\()";
+constexpr const char* kProc = R"re(^mount\(.*"proc")re";
+constexpr const char* kMountOrName =
+    R"(^(u?mount2?|mount_setattr|pivot_root|set(host|domain)name)\()";
+constexpr const char* kInterface = R"(SIOCSIF|"veth")";
+constexpr const char* kVeth = R"("veth")";
+constexpr const char* kLabelled =
+    R"re(CLONE_NEW|_map"|setgroups"|^(u?mount|pivot|set.*name)|SIOCSIF|"veth")re";
+constexpr const char* kClock = R"("monotonic )";
+constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
+constexpr const char* kProcess = R"(\b(clone3?|v?fork|pthread_create)\()";
+constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
+constexpr const char* kProgram = R"(^execv\()";
+constexpr const char* kGraphviz = R"("dot")";
+
+// The first row that fits tells: one of its errors, its calls, and all of its
+// traits.
+struct Row {
+  std::string_view errors;
+  const char* calls;
+  unsigned traits;
+  const char* cause;  // nullptr: the machine is not to blame. {} has a name.
+  const char* remedy;
+  const char* in_container = nullptr;  // The remedy in a container,
+  const char* to_root = nullptr;       // or to uid 0; where they differ.
+};
+
+constexpr const char* kRefused = "EPERM EACCES";
+constexpr const char* kFilter =
+    "A seccomp filter refuses it, as container engines install.";
+constexpr const char* kNoFilter =
+    "run it outside of the sandbox or service that has the filter";
+constexpr const char* kUnconfined =
+    "docker run (or podman run) --security-opt seccomp=unconfined";
+
+constexpr Row kTable[] = {
+    // What the kernel lacks.
+    {"EINVAL ENOSYS ENODEV EOPNOTSUPP", kAnything, kGvisor,
+     "gVisor runs this instead of Linux, and does not have all of it.",
+     "docker run --runtime=runc"},
+    {"EINVAL ENOSYS", kNamespace, kEmulated,
+     "qemu-user, which runs this program, knows no namespaces.",
+     "build it for the architecture of this machine"},
+    {"EINVAL ENOENT", kAnything, kMissingKind,
+     "This kernel has no {kind} namespaces.",
+     "a kernel from {since} on, configured with them"},
+    {"ENODEV", kMount, kAnywhere,
+     "This kernel does not have that kind of file system.",
+     "a kernel that is configured with it"},
+    {"EOPNOTSUPP", kVeth, kAnywhere, "This kernel has no veth interfaces.",
+     "a kernel configured with CONFIG_VETH"},
+    {"ENOSYS", kAnything, kFiltered, kFilter, kNoFilter, kUnconfined},
+    {"ENOSYS", kAnything, kAnywhere, "This kernel does not have the call.",
+     "a newer kernel"},
+    {"ENOENT", kGraphviz, kAnywhere, "Graphviz, which draws, is not installed.",
+     "sudo apt-get install graphviz"},
+
+    // Limits.
+    {"ENOSPC EUSERS", kNamespace, kScarceKind, "{limit}: {none} may be made.",
+     "sudo sysctl user.{name}=15000"},
+    {"ENOSPC EUSERS", kNamespace, kAnywhere,
+     "Too many namespaces, or nested deeper than 32 levels "
+     "(user_namespaces(7)).",
+     "leave a level, or end what holds them: lsns"},
+    {"EAGAIN", kProcess, kAnywhere,
+     "No more processes may be made: {processes}.",
+     "raise that limit, or end some processes"},
+    {"EMFILE", kQueue, kAnywhere,
+     "The POSIX queues of a user may take no more bytes: {ulimit -q}.",
+     "raise that limit, or end what holds the queues"},
+    {"EMFILE", kAnything, kAnywhere,
+     "A process may have no more files open: {ulimit -n}.",
+     "raise that limit where it was set: ulimit -n, limits.conf(5)"},
+    {"ENFILE", kAnything, kAnywhere,
+     "The machine may have no more files open (fs.file-max).",
+     "end what holds them: lsof"},
+    {"ENOMEM", kAnything, kLittleMemory,
+     "The memory of a process is limited: {ulimit -v} KiB.",
+     "raise that limit where it was set: ulimit -v, limits.conf(5)"},
+
+    // Cgroups and programs.
+    {"EROFS", kCgroup, kAnywhere,
+     "The cgroups are mounted read-only, as container engines do.",
+     "sudo mount -o remount,rw /sys/fs/cgroup",
+     "docker run (or podman run) --privileged, or -v "
+     "/sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host"},
+    {kRefused, kCgroup, kAnywhere,
+     "No cgroup is delegated to this user (cgroups(7)).",
+     "sudo, or run it in what systemd-run --user --scope starts",
+     "docker run (or podman run) --privileged",
+     "run it in what systemd-run --scope starts"},
+    {kRefused, kProgram, kAnywhere,
+     "This user may not reach that program, or may not run it.",
+     "copy the programs to a directory that this user may read"},
+
+    // Other processes, and what is theirs.
+    {kRefused, kInspection, kPrivileged,
+     "The process may do more than this one, or is protected (ptrace(2)).",
+     "CAP_SYS_PTRACE in its user namespace"},
+    {kRefused, kInspection, kAnywhere,
+     "The process belongs to somebody else, or may do more (ptrace(2)).",
+     "sudo"},
+    {kRefused, kJoin, kPrivileged,
+     "It takes CAP_SYS_ADMIN in the user namespace that owns it.",
+     "CAP_SYS_ADMIN in that user namespace"},
+    {kRefused, kJoin, kFiltered, kFilter, kNoFilter, kUnconfined},
+    {kRefused, kJoin, kAnywhere,
+     "It takes CAP_SYS_ADMIN in the user namespace that owns it.", "sudo"},
+
+    // Where a process is, and what confines it.
+    {"EPERM", kUserNamespace, kInChroot,
+     "Inside a chroot no user namespace may be made (clone(2)).",
+     "run it outside of the chroot"},
+    {"EINVAL", kMount, kBareRoot,
+     "The root directory is no mount point: this is a chroot.",
+     "run it outside of the chroot"},
+    {kRefused, kUserNamespace, kUnmapped,
+     "This user has no number in the user namespace that it is in.",
+     "leave that one, or make it with a map: unshare --map-root-user"},
+    {kRefused, kNamespace, kFiltered, kFilter, kNoFilter, kUnconfined},
+    {kRefused, kProc, kMaskedProc,
+     "/proc is masked, as container engines do: then no new proc may be "
+     "mounted.",
+     "run it where nothing hides a part of /proc: findmnt -R /proc",
+     "docker run --security-opt systempaths=unconfined, or podman run "
+     "--security-opt unmask=ALL"},
+    {"EACCES", kLabelled, kSelinux, "SELinux refuses it.",
+     "see what to allow: sudo ausearch -m avc -ts recent",
+     "docker run (or podman run) --security-opt label=disable"},
+    {"EACCES", kMount, kConfined, "The AppArmor profile {profile} refuses it.",
+     "sudo aa-complain {profile}",
+     "docker run (or podman run) --security-opt apparmor=unconfined"},
+
+    // Root that is not quite root.
+    {"EPERM", kMap, kNoSetfcap | kNoroot,
+     "SECBIT_NOROOT is set: uid 0 has no capabilities (capabilities(7)).",
+     "start it without that bit, or run it as an ordinary user"},
+    {"EPERM", kMap, kNoSetfcap,
+     "CAP_SETFCAP is missing: since Linux 5.12 it takes that to map uid 0.",
+     "run it as an ordinary user",
+     "docker run (or podman run) --cap-add SETFCAP"},
+    {kRefused, kMap, kTwoUids,
+     "The real uid is {real_uid}, the effective one {uid}: then /proc/self is "
+     "root's.",
+     "run it with one uid for both: setpriv --reuid"},
+    {"EPERM", kClock, kAnywhere,
+     "It takes CAP_SYS_TIME as well (time_namespaces(7)).", "CAP_SYS_TIME",
+     "docker run (or podman run) --cap-add SYS_TIME",
+     "run it as an ordinary user"},
+    {"EPERM", kInterface, kPrivileged,
+     "It takes CAP_NET_ADMIN as well (network_namespaces(7)).", "CAP_NET_ADMIN",
+     "docker run (or podman run) --cap-add NET_ADMIN",
+     "run it as an ordinary user"},
+    {kRefused, kMountOrName, kFiltered | kPrivileged, kFilter, kNoFilter,
+     kUnconfined},
+    {kRefused, kAnything, kPrivileged, nullptr, nullptr},
+
+    // Ordinary users.
+    {kRefused, kAnything, kNoUserClone,
+     "kernel.unprivileged_userns_clone is 0.",
+     "sudo sysctl kernel.unprivileged_userns_clone=1"},
+    {kRefused, kAnything, kRestricted,
+     "AppArmor restricts user namespaces of ordinary users (Ubuntu 23.10+).",
+     "sudo, or until the next boot: sudo sysctl "
+     "kernel.apparmor_restrict_unprivileged_userns=0"},
+    {kRefused, kAnything, kFiltered, kFilter, kNoFilter, kUnconfined},
+    {kRefused, kAnything, kAnywhere, "The kernel refuses it to this user.",
+     "sudo"},
+};
+
+// What is left of a remedy where sudo(8) is of no use, or is refused as well.
+std::string WithoutSudo(std::string remedy, const Machine& machine) {
+  const bool root = machine.uid == 0;
+  const bool container = machine.Is(kInContainer);
+  const bool chroot = machine.Is(kInChroot);
+  if (!Has(remedy, "sudo") ||
+      !(root || container || chroot || machine.Is(kNoNewPrivs))) {
+    return remedy;
   }
-  if (ReadsNamespaceOfProcess(call)) {
-    if (!machine.privileged) {
-      return Advice{
-          "The process belongs to somebody else, or may do more (ptrace(2)).",
-          "sudo"};
+  if (remedy == "sudo") {
+    return container ? "docker run (or podman run) --privileged"
+           : chroot  ? "run it outside of the chroot"
+           : root    ? "start it with all of root's capabilities"
+                     : "run it where no_new_privs is not set: sudo";
+  }
+  for (const std::string_view word : {"sudo, or ", "sudo "}) {
+    for (std::size_t at = 0; (at = remedy.find(word)) != std::string::npos;) {
+      remedy.erase(at, word.size());
     }
-    return Advice{
-        "The process may do more than this one, or is protected (ptrace(2)).",
-        "CAP_SYS_PTRACE in its user namespace"};
   }
-  if (call.name == "setns") {
-    if (machine.seccomp && !machine.privileged) return Seccomp();
-    return Advice{
-        "It takes CAP_SYS_ADMIN in the user namespace that owns it.",
-        machine.privileged ? "CAP_SYS_ADMIN in that user namespace" : "sudo"};
+  if (container) return "outside of the container: " + remedy;
+  if (!root) return "as root: " + remedy;
+  return machine.Is(kPrivileged) ? remedy
+                                 : "with root's capabilities: " + remedy;
+}
+
+// Puts what the names in the table's words stand for in their place.
+std::string Fill(std::string text, const Machine& machine, const Kind* missing,
+                 const Kind* scarce) {
+  const auto fill = [&text](const std::string& name, const auto& value) {
+    const std::size_t at = text.find("{" + name + "}");
+    if (at == std::string::npos) return;
+    text.replace(at, name.size() + 2, fmt::to_string(value));
+  };
+  fill("profile", machine.apparmor);
+  fill("uid", machine.uid);
+  fill("real_uid", machine.real_uid);
+  if (missing != nullptr) {
+    fill("kind", missing->name);
+    fill("since", missing->since);
   }
-  if (makes_user_namespace && machine.chroot) {
-    return Advice{"Inside a chroot no user namespace may be made (clone(2)).",
-                  "run it outside of the chroot"};
+  if (scarce != nullptr) {
+    const std::string name = LimitOf(*scarce);
+    const std::uint64_t limit = machine.limits.at(name);
+    fill("limit", fmt::format("user.{} is {}", name, limit));
+    fill("name", name);
+    fill("none", limit == 0
+                     ? fmt::format("no {} namespace", scarce->name)
+                     : fmt::format("no more {} namespaces", scarce->name));
   }
-  if (makes_user_namespace && !machine.mapped) {
-    return Advice{
-        "This user has no number in the user namespace that it is in.",
-        "leave that one, or make it with a map: unshare --map-root-user"};
+  std::vector<std::string> processes;
+  for (const auto& [name, value] : machine.limits) {
+    const std::string is = fmt::format("{} is {}", name, value);
+    fill(name, is);
+    if (name == "pids.max" || name == "ulimit -u") processes.push_back(is);
   }
-  if (MakesNamespace(call) && machine.seccomp) return Seccomp();
-  if (call.name == "mount" && Names(call, "proc") && machine.masked_proc) {
-    return Advice{
-        "/proc is masked, as container engines do: then no new proc may be "
-        "mounted.",
-        "docker run --security-opt systempaths=unconfined, or podman run "
-        "--security-opt unmask=ALL"};
-  }
-  if (ChangesMounts(call) && error == EACCES && !machine.apparmor.empty()) {
-    return Advice{
-        fmt::format("The AppArmor profile {} refuses it.", machine.apparmor),
-        "docker run (or podman run) --security-opt apparmor=unconfined"};
-  }
-  if (error == EPERM && Names(call, "monotonic ")) {
-    return Advice{
-        "It takes CAP_SYS_TIME as well (time_namespaces(7)).",
-        "run it as an ordinary user, or docker run --cap-add SYS_TIME"};
-  }
-  if (machine.privileged && error == EPERM && ChangesInterfaces(call)) {
-    return Advice{
-        "It takes CAP_NET_ADMIN as well (network_namespaces(7)).",
-        "run it as an ordinary user, or docker run --cap-add NET_ADMIN"};
-  }
-  if (machine.privileged) {
-    const bool filtered = ChangesMounts(call) || ChangesNames(call);
-    return machine.seccomp && filtered ? std::optional(Seccomp())
-                                       : std::nullopt;
-  }
-  if (!machine.unprivileged_clone) {
-    return Advice{"kernel.unprivileged_userns_clone is 0.",
-                  "sudo sysctl kernel.unprivileged_userns_clone=1"};
-  }
-  if (machine.apparmor_restricts) {
-    return Advice{
-        "AppArmor restricts user namespaces of ordinary users (Ubuntu 23.10+).",
-        "sudo, or until the next boot: sudo sysctl "
-        "kernel.apparmor_restrict_unprivileged_userns=0"};
-  }
-  if (machine.seccomp) return Seccomp();
-  return Advice{"The kernel refuses it to this user.", "sudo"};
+  if (processes.empty()) processes.emplace_back("ulimit -u, or pids.max");
+  fill("processes", fmt::join(processes, ", "));
+  return text;
 }
 
 }  // namespace
 
-Machine Machine::Look(const std::string& proc) {
-  Machine machine;
-  machine.privileged = HasCapabilities({CAP_SYS_ADMIN});
-  machine.mapped = IsMapped(geteuid(), Contents(proc + "/self/uid_map"));
-  machine.seccomp = Has(Contents(proc + "/self/status"), "\nSeccomp:\t2");
-  machine.apparmor = ProfileIn(Contents(proc + "/self/attr/apparmor/current"));
-  const std::vector<Mount> mounts = KnownMounts();
-  machine.chroot = InChroot(mounts);
-  machine.masked_proc = std::ranges::any_of(mounts, MasksProc);
-  machine.apparmor_restricts =
-      ReadNumber(proc + "/sys/kernel/apparmor_restrict_unprivileged_userns",
-                 0) == 1;
-  machine.unprivileged_clone =
-      ReadNumber(proc + "/sys/kernel/unprivileged_userns_clone", 1) == 1;
-  for (const Kind& kind : Kinds()) {
-    const std::string limit = LimitOf(kind);
-    std::string path = limit;
-    path.replace(path.find('.'), 1, "/");
-    if (ReadNumber(fmt::format("{}/sys/{}", proc, path), 1) == 0) {
-      machine.limits.insert(limit);
-    }
-    if (std::filesystem::exists(
-            fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
-      machine.kinds.insert(std::string(kind.name));
-    }
+std::optional<Advice> Explain(const std::exception& exception,
+                              const Machine& machine) {
+  if (const auto* own = dynamic_cast<const ExplainedError*>(&exception)) {
+    return own->advice();
   }
-  return machine;
+  const std::optional<CallError> error = AsCallError(exception);
+  if (!error) return std::nullopt;
+  const Kind* missing = MissingKind(error->call(), machine);
+  const Kind* scarce = ScarceKind(error->call(), machine);
+  const unsigned traits = machine.traits |
+                          (missing != nullptr ? kMissingKind : 0) |
+                          (scarce != nullptr ? kScarceKind : 0);
+  const std::string name = ErrnoName(error->error());
+  const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
+    return each.errors.find(name) != std::string_view::npos &&
+           (each.traits & ~traits) == 0 &&
+           std::regex_search(error->call().text, std::regex(each.calls));
+  });
+  if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
+  const char* remedy = row->remedy;
+  if (machine.Is(kInContainer) && row->in_container != nullptr) {
+    remedy = row->in_container;
+  } else if (machine.uid == 0 && row->to_root != nullptr) {
+    remedy = row->to_root;
+  }
+  return Advice{Fill(row->cause, machine, missing, scarce),
+                WithoutSudo(Fill(remedy, machine, missing, scarce), machine)};
 }
 
-std::optional<Advice> Explain(const CallError& error, const Machine& machine) {
-  const Call& call = error.call();
-
-  switch (error.error()) {
-    case ENOSPC:
-      if (!MakesNamespace(call)) return std::nullopt;
-      for (const Kind& kind : Kinds()) {
-        const std::string limit = LimitOf(kind);
-        if ((call.namespaces & kind.flag) != 0 &&
-            machine.limits.contains(limit)) {
-          return Advice{fmt::format("{} is 0: no {} namespace may be made.",
-                                    limit, kind.name),
-                        fmt::format("sudo sysctl {}=15000", limit)};
-        }
-      }
-      return Advice{
-          "Too many namespaces, or nested deeper than 32 levels "
-          "(user_namespaces(7)).",
-          "leave a level, or end what holds them: lsns"};
-
-    case ENOENT:
-      if (!Names(call, "dot")) return MissingKind(call, machine);
-      return Advice{"Graphviz, which draws, is not installed.",
-                    "sudo apt-get install graphviz"};
-
-    case EINVAL:
-      if (std::optional<Advice> missing = MissingKind(call, machine)) {
-        return missing;
-      }
-      if (machine.chroot && ChangesMounts(call)) {
-        return Advice{"The root directory is no mount point: this is a chroot.",
-                      "run it outside of the chroot"};
-      }
-      return std::nullopt;
-
-    case EAGAIN:
-      if (!Is(call, {"clone", "clone3", "fork"})) return std::nullopt;
-      return Advice{"No more processes may be made: ulimit -u, or pids.max.",
-                    "raise that limit, or end some processes"};
-
-    case EMFILE:
-      if (call.name != "mq_open" && !Names(call, "mqueue")) return std::nullopt;
-      return Advice{
-          "The POSIX queues of a user may take no more bytes than ulimit -q.",
-          "raise that limit, or end what holds the queues"};
-
-    case ENODEV:
-      if (call.name != "mount") return std::nullopt;
-      return Advice{"This kernel does not have that kind of file system.",
-                    "a kernel that is configured with it"};
-
-    case ENOSYS:
-      if (machine.seccomp) return Seccomp();
-      return Advice{"This kernel does not have the call.", "a newer kernel"};
-
-    case EROFS:
-      if (MakesCgroup(call)) {
-        return Advice{
-            "The cgroups are mounted read-only, as container engines do.",
-            "run it outside of the container"};
-      }
-      return std::nullopt;
-
-    case EOPNOTSUPP:
-      if (!Names(call, "veth")) return std::nullopt;
-      return Advice{"This kernel has no veth interfaces.",
-                    "a kernel configured with CONFIG_VETH"};
-
-    case EPERM:
-    case EACCES:
-      if (MakesCgroup(call)) {
-        return Advice{"No cgroup is delegated to this user (cgroups(7)).",
-                      "sudo, or run it in what systemd-run --user --scope "
-                      "starts"};
-      }
-      return ExplainRefusal(call, error.error(), machine);
-
-    default:
-      return std::nullopt;
-  }
-}
-
-std::optional<Refusal> ExamineProc() {
-  const std::string what = "/proc does not know this process by its PID";
+void CheckProc() {
+  const char* what = "/proc does not know this process by its PID";
   struct statfs status = {};
-  if (statfs("/proc", &status) == -1 || status.f_type != PROC_SUPER_MAGIC) {
-    return Refusal{what,
-                   {"/proc is not mounted.", "sudo mount -t proc proc /proc"}};
+  const int error = statfs("/proc", &status) == -1 ? errno : 0;
+  if (error == ENOENT || (error == 0 && status.f_type != PROC_SUPER_MAGIC)) {
+    Machine machine;
+    machine.uid = geteuid();
+    throw ExplainedError(
+        what, {"/proc is not mounted.",
+               WithoutSudo("sudo mount -t proc proc /proc", machine)});
   }
-  std::error_code unknown;
-  if (std::filesystem::read_symlink("/proc/self", unknown) ==
-      std::to_string(getpid())) {
-    return std::nullopt;
+  if (error != 0) throw CallError(error, "statfs(\"/proc\")");
+  const pid_t pid = getpid();
+  if (pid < 1) throw CallError(-pid, "getpid()");
+  std::string self;
+  try {
+    self = ReadLink("/proc/self");
+  } catch (const CallError& refused) {
+    if (refused.error() != ENOENT) throw;
   }
-  return Refusal{
-      what,
-      {"/proc belongs to another PID namespace, as in the shell of the lesson "
-       "pid.",
-       "leave that shell, or give it a /proc: unshare --mount-proc"}};
+  if (self == fmt::to_string(pid)) return;
+  throw ExplainedError(
+      what, {"/proc belongs to another PID namespace, as after unshare --pid.",
+             "leave that shell, or give it a /proc: unshare --mount-proc"});
 }
 
 }  // namespace steps

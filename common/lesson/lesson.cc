@@ -84,7 +84,7 @@ void Lesson::Claim(std::string text, Outcome outcome) {
 Outcome Lesson::Attempt(const std::function<bool()>& experiment) {
   try {
     return {experiment()};
-  } catch (const CallError& error) {
+  } catch (const std::exception& error) {
     const std::optional<Advice> advice = Explain(error, machine_);
     if (!advice) throw;
     return {std::nullopt, fmt::format("{}. {}", error.what(), advice->cause)};

@@ -68,8 +68,8 @@ class Lesson : private Observer {
     Claim(std::move(text), Attempt(experiment));
   }
 
-  /// Makes such an experiment. Throws what it does, but for a CallError that
-  /// Explain knows: that is an outcome.
+  /// Makes such an experiment. Throws what it does, but for what Explain knows:
+  /// that is an outcome.
   Outcome Attempt(const std::function<bool()>& experiment);
 
   /// Asks the reader what the next step will show. The right answer stands

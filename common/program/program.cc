@@ -181,11 +181,13 @@ class Run {
 
   int Teach(const std::function<void(Lesson&)>& teach) {
     return Guard([&] {
-      if (const std::optional<Refusal> refusal = ExamineProc()) {
+      try {
+        CheckProc();
+        home_ = NamespacesOf(getpid());
+      } catch (const std::exception&) {
         Open(false);
-        return Fail(refusal->what, refusal->advice);
+        throw;
       }
-      home_ = NamespacesOf(getpid());
       Open(true);
       teach(lesson_);
       if (options_.dot || options_.svg) lesson_.Draw(home_);
@@ -227,12 +229,8 @@ class Run {
     } catch (const Contradiction&) {
       Render(lesson_.verdict());
       return kFailed;
-    } catch (const CallError& error) {
-      return Fail(error.what(), Explain(error, machine_));
-    } catch (const ExplainedError& error) {
-      return Fail(error.what(), error.advice());
     } catch (const std::exception& error) {
-      return Fail(error.what(), std::nullopt);
+      return Fail(error.what(), Explain(error, machine_));
     }
   }
 
@@ -297,9 +295,12 @@ class Run {
   // Says where the lesson runs and as whom. May make a user namespace for what
   // it needs.
   void Open(bool may_enter) {
-    Opening opening = {
-        about_.name,     about_.title, about_.man_page,
-        Uname().release, uid_,         machine_.privileged ? "root" : "none"};
+    Opening opening = {about_.name,
+                       about_.title,
+                       about_.man_page,
+                       Uname().release,
+                       uid_,
+                       machine_.Is(kPrivileged) ? "root" : "none"};
     std::exception_ptr refusal;
     if (may_enter && !HasCapabilities(about_.needs)) {
       try {

@@ -88,7 +88,7 @@ std::string ToSvg(std::string_view graph) {
   const std::string path = fmt::format("/proc/{}/fd/{}", getpid(), file.get());
   const std::string svg = RunTool({"dot", "-Tsvg", path});
   if (svg == "(dot failed)") throw std::runtime_error("dot -Tsvg failed");
-  if (IsMissing(svg)) throw CallError(ENOENT, "execvp(\"dot\")", {"dot"});
+  if (IsMissing(svg)) throw CallError(ENOENT, "execvp(\"dot\")");
   return svg + "\n";
 }
 

@@ -18,7 +18,7 @@
 #include <cstring>
 #include <optional>
 
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/program/program.h"
 #include "lessons/container/filter.h"
 #include "lessons/container/init.h"

@@ -45,7 +45,6 @@ void PassOnSignal(pid_t command) {
   int signal = SIGCHLD;
   while (signal == SIGCHLD) signal = NextSignal(true);
   Call call = {
-      .name = "kill",
       .text = fmt::format("kill({}, SIG{})", command, sigabbrev_np(signal)),
       .result = kill(command, signal)};
   if (call.result == -1) call.error = errno;

@@ -17,8 +17,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
-#include "common/kernel/sockets.h"
+#include "common/kernel/network.h"
 #include "lessons/container/root.h"
 
 namespace steps {
@@ -44,8 +43,10 @@ void BringUp(const char* name, const char* ip) {
   CALL(ioctl, socket.get(), SIOCSIFFLAGS, name, IFF_UP);
 }
 
-void Serve(int listener) {
-  while (true) {
+// Ends with its parent, at the latest when no connection has come for five
+// seconds: a kernel that answers 0 to prctl(2) may have done nothing.
+void Serve(int listener, pid_t parent) {
+  while (getppid() == parent) {
     sockaddr_in peer = {};
     socklen_t length = sizeof peer;
     const Descriptor client(accept4(
@@ -66,8 +67,7 @@ void ServeOnLink(pid_t container) {
   const pid_t parent = getpid();
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(EXIT_FAILURE);  // It has ended before that.
-  Serve(listener.get());
+  Serve(listener.get(), parent);
   _exit(EXIT_FAILURE);
 }
 

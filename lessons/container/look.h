@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "lessons/container/link.h"
 #include "lessons/container/privileges.h"
@@ -76,8 +76,7 @@ inline const Probe kChildren{
         _exit(EXIT_SUCCESS);
       }
       if (pid == -1)
-        TellCall({.name = "fork",
-                  .text = "fork()",
+        TellCall({.text = "fork()",
                   .result = -1,
                   .error = errno,
                   .place = Place::Here()});

@@ -10,8 +10,8 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "lessons/container/filter.h"
 #include "lessons/container/limits.h"

@@ -51,8 +51,7 @@ void MustBe(bool so, const char* what) {
 
 void MakeDirectory(const std::string& path, mode_t mode = 0755) {
   if (mkdir(path.c_str(), mode) == -1 && errno != EEXIST) {
-    throw CallError(errno, fmt::format("mkdir(\"{}\", {:#o})", path, mode),
-                    {path});
+    throw CallError(errno, fmt::format("mkdir(\"{}\", {:#o})", path, mode));
   }
 }
 

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -170,12 +170,12 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   try {
     const int error = inside.Run([image] { return MakeRoot(image); });
     proc = lesson.Attempt([error] {
-      if (error != 0) throw CallError(error, "mount(\"proc\")", {"proc"});
+      if (error != 0) throw CallError(error, "mount(\"proc\")");
       return true;
     });
   } catch (const CallError& error) {
-    if (error.error() != EROFS || error.call().name != "mkdir") throw;
-    throw ExplainedError(error,
+    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
+    throw ExplainedError(error.what(),
                          {"The new root is read-only: the kernel refused "
                           "an overlay over it.",
                           "make the directories dev, mnt and proc in it"});

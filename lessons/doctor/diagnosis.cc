@@ -56,8 +56,11 @@ class Causes {
 
 void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
                 Causes& causes) {
-  renderer.Render(
-      Step{1, "Operations that lessons need, each tried here", ""});
+  renderer.Render(Step{
+      1, "Operations that lessons need, each tried here",
+      diagnosis.in_container
+          ? "This is a container: what started it decides what it may do."
+          : ""});
   std::map<std::string, std::vector<std::string>> not_tried;
   for (const Trial& trial : diagnosis.trials) {
     if (trial.result == "works") {
@@ -205,7 +208,8 @@ void ShowText(const Diagnosis& diagnosis, bool color) {
 void ShowJson(const Diagnosis& diagnosis) {
   ordered_json document = {{"kernel", diagnosis.opening.kernel},
                            {"uid", diagnosis.opening.uid},
-                           {"privilege", diagnosis.opening.privilege}};
+                           {"privilege", diagnosis.opening.privilege},
+                           {"container", diagnosis.in_container}};
   for (const char* list : {"operations", "tools", "lessons"}) {
     document[list] = ordered_json::array();
   }

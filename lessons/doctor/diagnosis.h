@@ -38,6 +38,7 @@ struct LessonVisit {
 /// What this machine allows.
 struct Diagnosis {
   Opening opening;
+  bool in_container = false;
   std::vector<Trial> trials;
   std::vector<ToolOnPath> tools;
   std::vector<LessonVisit> lessons;

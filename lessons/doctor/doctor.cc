@@ -40,12 +40,11 @@
 #include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/interfaces.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
-#include "common/kernel/sockets.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
@@ -240,31 +239,19 @@ std::vector<Operation> OperationsOfRoot() {
   return operations;
 }
 
-// Has a child try it.
-Trial Try(const Operation& operation, const Machine& machine) {
-  Trial trial = {.operation = operation.name, .result = "works"};
+Trial Try(const std::string& operation, const std::function<void()>& run,
+          const Machine& machine) {
+  Trial trial = {.operation = operation, .result = "works"};
   try {
-    Process child = Process::Quiet().Clone("the child", 0);
-    operation.run(child);
-  } catch (const CallError& error) {
-    trial.error = error.what();
-    trial.call = error.call().text;
-    trial.errno_name = ErrnoName(error.error());
-    trial.advice = Explain(error, machine);
-    trial.result = trial.advice ? "refused" : "failed";
+    run();
   } catch (const std::exception& error) {
     trial.error = error.what();
-    trial.result = "failed";
-  }
-  return trial;
-}
-
-Trial TryProc() {
-  Trial trial = {.operation = kProc, .result = "works"};
-  if (const std::optional<Refusal> refusal = ExamineProc()) {
-    trial.result = "refused";
-    trial.error = refusal->what;
-    trial.advice = refusal->advice;
+    if (const auto* refused = dynamic_cast<const CallError*>(&error)) {
+      trial.call = refused->call().text;
+      trial.errno_name = ErrnoName(refused->error());
+    }
+    trial.advice = Explain(error, machine);
+    trial.result = trial.advice ? "refused" : "failed";
   }
   return trial;
 }
@@ -275,7 +262,7 @@ bool Works(const std::vector<Trial>& trials, const std::string& operation) {
 }
 
 std::vector<Trial> TryAll(const Machine& machine) {
-  std::vector<Trial> trials = {TryProc()};
+  std::vector<Trial> trials = {Try(kProc, CheckProc, machine)};
   const auto add = [&](const Operation& operation) {
     for (const std::string& need : operation.needs) {
       if (Works(trials, need)) continue;
@@ -284,7 +271,11 @@ std::vector<Trial> TryAll(const Machine& machine) {
                         .needs = need});
       return;
     }
-    trials.push_back(Try(operation, machine));
+    const auto run = [&operation] {
+      Process child = Process::Quiet().Clone("the child", 0);
+      operation.run(child);
+    };
+    trials.push_back(Try(operation.name, run, machine));
   };
   const auto become_root = [](Process& process) {
     process.Run(EnterUserNamespaceAsRoot);
@@ -333,28 +324,30 @@ std::vector<ToolOnPath> FindTools() {
   return tools;
 }
 
-Visit CannotRun(const std::string& error, const Advice& advice) {
-  return {.exit_status = kCannotRun,
-          .document = {{"error", error},
-                       {"cause", advice.cause},
-                       {"remedy", advice.remedy}}};
-}
-
 // Runs a lesson. What already keeps this process from it would keep the
 // lesson from running, and that is what it would say.
 Visit Run(const std::string& lesson, const Machine& machine) {
-  if (const std::optional<Refusal> refusal = ExamineProc()) {
-    return CannotRun(refusal->what, refusal->advice);
+  Visit visit;
+  try {
+    CheckProc();
+    visit = TakeUnseen(lesson);
+    if (visit.error) throw CallError(*visit.error);
+  } catch (const std::exception& error) {
+    const std::optional<Advice> advice = Explain(error, machine);
+    if (!advice && !visit.error) throw;
+    if (!advice) return visit;
+    visit = {.exit_status = kCannotRun,
+             .document = {{"error", error.what()},
+                          {"cause", advice->cause},
+                          {"remedy", advice->remedy}}};
   }
-  Visit visit = TakeUnseen(lesson);
-  if (!visit.error) return visit;
-  const std::optional<Advice> advice = Explain(*visit.error, machine);
-  return advice ? CannotRun(visit.error->what(), *advice) : visit;
+  return visit;
 }
 
 Diagnosis Examine() {
   const Machine machine = Machine::Look();
   Diagnosis diagnosis;
+  diagnosis.in_container = machine.Is(kInContainer);
   diagnosis.trials = TryAll(machine);
   diagnosis.tools = FindTools();
   for (const std::string lesson : kLessonNames) {
@@ -363,7 +356,7 @@ Diagnosis Examine() {
   utsname names = {};
   MUST(uname, &names);
   std::string privilege = "root";
-  if (!machine.privileged) {
+  if (!machine.Is(kPrivileged)) {
     privilege = Works(diagnosis.trials, kRoot) ? "user namespace" : "none";
   }
   diagnosis.opening = {"doctor",        "doctor: which lessons run here",

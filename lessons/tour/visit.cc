@@ -71,8 +71,7 @@ class KeysForTheLesson {
 
 int Await(pid_t pid) {
   int status = 0;
-  while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
-  }
+  Retry([&] { return waitpid(pid, &status, 0); });
   return status;
 }
 
@@ -100,8 +99,7 @@ Visit Take(const std::string& lesson, std::vector<std::string> argv,
         read(error_of_exec.get(), &error, sizeof error) == sizeof error;
     const int status = Await(pid);
     if (failed) {
-      throw CallError(error, fmt::format("execv(\"{}\")", program),
-                      {program});
+      throw CallError(error, fmt::format("execv(\"{}\")", program));
     }
     // Nobody reads any more: to go on would be to no purpose.
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) raise(SIGPIPE);

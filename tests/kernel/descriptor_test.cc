@@ -48,7 +48,7 @@ TEST(Open, NamesThePathThatItCannotOpen) {
     Open("/nonexistent/file", O_RDONLY);
     FAIL();
   } catch (const CallError& error) {
-    EXPECT_EQ(error.call().name, "open");
+    EXPECT_EQ(error.call().name(), "open");
     EXPECT_EQ(error.error(), ENOENT);
   }
 }

@@ -78,8 +78,7 @@ TEST_F(LessonTest, CountsClaimsAndEndsWithTheFirstContradiction) {
 
 TEST_F(LessonTest, SkipsWhatTheMachineDoesNotAllow) {
   const Outcome outcome = lesson_.Attempt([]() -> bool {
-    throw CallError(Call{
-        .name = "mount", .text = "mount()", .result = -1, .error = ENODEV});
+    throw CallError(ENODEV, "mount()");
   });
   EXPECT_EQ(outcome.holds, std::nullopt);
   EXPECT_THAT(outcome.reason, HasSubstr("does not have that kind of file"));
@@ -114,11 +113,11 @@ TEST_F(LessonTest, AnswersNoQuestionThatWasNotAsked) {
 
 TEST_F(LessonTest, ComparesARowForEachProbe) {
   Evidence before;
-  before.Add(&kPid, {"PID", "1", ""});
-  before.Add(&kLink, {"namespace", "uts:[1]", ""});
+  before.Add({"PID", "1", ""});
+  before.Add({"namespace", "uts:[1]", ""});
   Evidence inside;
-  inside.Add(&kPid, {"PID", "2", ""});
-  inside.Add(&kLink, {"namespace", "uts:[1]", ""});
+  inside.Add({"PID", "2", ""});
+  inside.Add({"namespace", "uts:[1]", ""});
   lesson_.Compare(before, inside, before);
   EXPECT_EQ(Last<Comparison>().rows[0].verdict, "private");
   EXPECT_EQ(Last<Comparison>().rows[1].verdict, "shared");

@@ -448,7 +448,8 @@ TEST_P(EveryLesson, CannotRunUnprivilegedWithoutUserNamespaces) {
                    ": (unshare|clone)\\(CLONE_NEWUSER.*\\): No space left on "
                    "device "
                    "\\(ENOSPC\\)\n  cause   user.max_user_namespaces is 0.*\n"
-                   "  remedy  sudo sysctl user.max_user_namespaces=.*\n"));
+                   "  remedy  with root's capabilities: sysctl "
+                   "user.max_user_namespaces=.*\n"));
 }
 
 TEST_P(EveryLesson, FailsOnAFullDisk) {

@@ -18,9 +18,8 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/kernel/interfaces.h"
+#include "common/kernel/network.h"
 #include "common/kernel/process.h"
-#include "common/kernel/sockets.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/program.h"

@@ -72,8 +72,7 @@ void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 void Fails(Lesson&) { throw CallError(EBADF, "close(-1)"); }
 
 void IsRefused(Lesson&) {
-  throw CallError({.name = "unshare",
-                   .text = "unshare(CLONE_NEWUSER)",
+  throw CallError({.text = "unshare(CLONE_NEWUSER)",
                    .namespaces = CLONE_NEWUSER,
                    .result = -1,
                    .error = ENOSPC});
@@ -295,7 +294,9 @@ TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
              77, IsEmpty(),
              "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
              "  cause   Graphviz, which draws, is not installed.\n"
-             "  remedy  sudo apt-get install graphviz\n");
+             "  remedy  " +
+                 std::string(IsRoot() ? "" : "sudo ") +
+                 "apt-get install graphviz\n");
   ExpectExit(RunIt(never, {"--svg"}, FakeDot("exit 3")), 1, IsEmpty(),
              "example: dot -Tsvg failed\n");
 }

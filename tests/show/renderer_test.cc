@@ -33,11 +33,11 @@ Event Did(const std::string& process, const std::string& text, long result,
           int error) {
   return Called{
       process,
-      Call{.name = "", .text = text, .result = result, .error = error}};
+      Call{.text = text, .result = result, .error = error}};
 }
 Event Saw(const std::string& process, const std::vector<Finding>& findings) {
   Evidence evidence;
-  for (const Finding& finding : findings) evidence.Add(nullptr, finding);
+  for (const Finding& finding : findings) evidence.Add(finding);
   return Shown{process, evidence};
 }
 

@@ -1,0 +1,69 @@
+#ifndef COMMON_KERNEL_NETWORK_H_
+#define COMMON_KERNEL_NETWORK_H_
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+
+namespace steps {
+
+// Sockets and interfaces of the network namespace that this process is in. What
+// has the name of a system call takes what a reader writes, and is for CALL and
+// TRY: -1 and errno where it fails. A signal does not interrupt it.
+
+/// A socket on which no call takes longer than five seconds: when the process
+/// that was to answer has been killed, no answer comes. accept(2) and recv(2)
+/// fail with EAGAIN then, connect(2) with EINPROGRESS. Throws CallError.
+/// socket(7).
+int OpenSocket(int domain, int type);
+
+/// An AF_UNIX one for datagrams. unix(7).
+int DatagramSocket();
+
+/// One for messages about interfaces. rtnetlink(7).
+int OpenRouteSocket();
+
+/// Gives the AF_INET socket `fd` an address. ip(7).
+int bind(int fd, const char* ip, int port);
+
+/// Connects it. ip(7).
+int connect(int fd, const char* ip, int port);
+
+/// Takes a connection: a socket with the same limit. accept(2).
+int accept(int fd);
+
+/// Has the AF_UNIX socket `fd` receive at `path`; "@name" is an abstract name.
+/// unix(7).
+int bind(int fd, const char* path);
+
+/// Sends `text` to the socket that receives at `path`, or at "@name".
+ssize_t sendto(int fd, const char* text, const char* path);
+
+/// By name, whether each interface is "up" or "down". Throws CallError.
+/// getifaddrs(3).
+std::map<std::string, std::string> Interfaces();
+
+/// SIOCSIFFLAGS: sets `flags`, such as IFF_UP, on the interface `name`, by any
+/// AF_INET socket. netdevice(7).
+int ioctl(int fd, unsigned long request, const char* name, int flags);
+
+/// SIOCSIFADDR: gives the interface `name` an IPv4 address.
+int ioctl(int fd, unsigned long request, const char* name, const char* ip);
+
+/// RTM_NEWLINK, "veth": makes a pair, `name` here and `peer` in the network
+/// namespace of the process `pid`, by a socket of OpenRouteSocket(). Fails as
+/// the kernel answers: EOPNOTSUPP where it has no veth. veth(4).
+ssize_t send(int fd, int type, const char* kind, const char* name,
+             const char* peer, pid_t pid);
+
+/// Waits, five seconds at most, until the interface `name` can send. Of a veth
+/// pair, the end that comes up first can only a moment after the other is up.
+/// Throws CallError: ENODEV when the interface is gone.
+void AwaitOperational(const std::string& name);
+
+}  // namespace steps
+
+#endif  // COMMON_KERNEL_NETWORK_H_

@@ -1,0 +1,146 @@
+#include "common/kernel/network.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/process.h"
+#include "common/kernel/user_namespace.h"
+#include "tests/support/program.h"
+
+namespace steps {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+// In a network namespace that ends with the test.
+void InNetworkNamespace(const std::function<void()>& body) {
+  InChild([&] {
+    if (!IsRoot()) EnterUserNamespaceAsRoot();
+    MUST(unshare, CLONE_NEWNET);
+    body();
+  });
+}
+
+// Until this process waits in a call, for `state` "S", or has been stopped.
+void AwaitState(pid_t pid, const std::string& state) {
+  while (!ReadField("/proc/" + std::to_string(pid) + "/status", "State")
+              .starts_with(state)) {
+    std::this_thread::yield();
+  }
+}
+
+std::string Receive(int fd) {
+  std::array<char, 64> text = {};
+  const ssize_t size = recv(fd, text.data(), text.size(), MSG_DONTWAIT);
+  return size == -1 ? ErrnoName(errno)
+                    : std::string(text.data(), static_cast<std::size_t>(size));
+}
+
+int MakeVethPair(const char* name, const char* peer, pid_t pid) {
+  const Descriptor socket(OpenRouteSocket());
+  return TRY(send, socket.get(), RTM_NEWLINK, "veth", name, peer, pid);
+}
+
+int AwaitIt(const std::string& name) {
+  try {
+    AwaitOperational(name);
+  } catch (const CallError& error) {
+    return error.error();
+  }
+  return 0;
+}
+
+TEST(Network, DatagramsGoToAPathAndToAnAbstractName) {
+  const std::string path = "/tmp/network_test." + std::to_string(getpid());
+  const std::string abstract = "@network_test." + std::to_string(getpid());
+  const Descriptor sender(DatagramSocket());
+  for (const std::string& name : {path, abstract}) {
+    const Descriptor receiver(DatagramSocket());
+    ASSERT_EQ(TRY(bind, receiver.get(), name.c_str()), 0) << name;
+    EXPECT_EQ(TRY(sendto, sender.get(), "hello", name.c_str()), 0) << name;
+    EXPECT_EQ(Receive(receiver.get()), "hello");
+    EXPECT_EQ(Receive(receiver.get()), "EAGAIN");
+  }
+  EXPECT_EQ(TRY(sendto, sender.get(), "hello", abstract.c_str()), ECONNREFUSED);
+  EXPECT_EQ(TRY(bind, sender.get(), std::string(200, 'x').c_str()),
+            ENAMETOOLONG);
+  unlink(path.c_str());
+}
+
+TEST(Network, TcpConnectsAndRefusesAndWaitsFiveSecondsAtMost) {
+  InNetworkNamespace([] {
+    const Descriptor listener(OpenSocket(AF_INET, SOCK_STREAM));
+    const Descriptor client(OpenSocket(AF_INET, SOCK_STREAM));
+    EXPECT_EQ(TRY(connect, client.get(), "127.0.0.1", 80), ENETUNREACH);
+    MUST(ioctl, client.get(), SIOCSIFFLAGS, "lo", IFF_UP);
+    EXPECT_EQ(TRY(connect, client.get(), "127.0.0.1", 80), ECONNREFUSED);
+    EXPECT_EQ(TRY(bind, listener.get(), "nonsense", 80), EINVAL);
+    MUST(bind, listener.get(), "0.0.0.0", 80);
+    MUST(listen, listener.get(), 8);
+    MUST(connect, client.get(), "127.0.0.1", 80);
+    const Descriptor peer(MUST(accept, listener.get()));
+    EXPECT_EQ(TRY(accept, listener.get()), EAGAIN);
+  });
+}
+
+// Ctrl-Z and fg: a call with a limit of time is interrupted then. signal(7).
+TEST(Network, WaitsOnAfterItWasStoppedAndContinued) {
+  InNetworkNamespace([] {
+    const Descriptor listener(OpenSocket(AF_INET, SOCK_STREAM));
+    MUST(ioctl, listener.get(), SIOCSIFFLAGS, "lo", IFF_UP);
+    MUST(bind, listener.get(), "127.0.0.1", 80);
+    MUST(listen, listener.get(), 0);
+    const pid_t waiting = MUST(fork);
+    if (waiting == 0) _exit(TRY(accept, listener.get()));
+    for (const auto& [signal, state] :
+         {std::pair(0, "S"), {SIGSTOP, "T"}, {SIGCONT, "S"}}) {
+      MUST(kill, waiting, signal);
+      AwaitState(waiting, state);
+    }
+    const Descriptor client(OpenSocket(AF_INET, SOCK_STREAM));
+    MUST(connect, client.get(), "127.0.0.1", 80);
+    int status = -1;
+    MUST(waitpid, waiting, &status, 0);
+    EXPECT_EQ(DescribeStatus(status), "exit status 0");
+  });
+}
+
+TEST(Network, InterfacesAreThoseOfTheNamespaceAndAPairJoinsTwo) {
+  InNetworkNamespace([] {
+    EXPECT_THAT(Interfaces(), ElementsAre(Pair("lo", "down")));
+    Process self = Process::Quiet();
+    Process member = self.Clone("member", CLONE_NEWNET);
+    EXPECT_EQ(MakeVethPair("one", "other", member.pid()), 0);
+    EXPECT_EQ(MakeVethPair("one", "third", getpid()), EEXIST);
+    EXPECT_EQ(member.Run([] { return Interfaces().count("other"); }), 1U);
+    EXPECT_THAT(Interfaces(),
+                ElementsAre(Pair("lo", "down"), Pair("one", "down")));
+    const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+    MUST(ioctl, socket.get(), SIOCSIFFLAGS, "one", IFF_UP);
+    member.Run([] {
+      const int fd = OpenSocket(AF_INET, SOCK_DGRAM);
+      MUST(ioctl, fd, SIOCSIFADDR, "other", "192.0.2.2");
+      MUST(ioctl, fd, SIOCSIFFLAGS, "other", IFF_UP);
+    });
+    EXPECT_EQ(AwaitIt("one"), 0);
+    EXPECT_EQ(AwaitIt("nowhere"), ENODEV);
+  });
+}
+
+}  // namespace
+}  // namespace steps
