@@ -30,7 +30,10 @@ def lessons(deps):
       deps: the libraries that a lesson needs beside common/.
     """
     for name in LESSONS:
-        files = native.glob([name + ".cc", name + "_*", name + "/*"])
+        files = native.glob(
+            [name + ".cc", name + "_*", name + "/*"],
+            allow_empty = True,
+        )
         native.genrule(
             name = name + "_source",
             srcs = [file for file in files if file.endswith(".cc")],

@@ -7,6 +7,7 @@ never 0 when a case has failed.
 
 import collections
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,9 @@ def main():
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     reasons = collections.Counter()
     with tempfile.NamedTemporaryFile("r") as log:
-        bazel = subprocess.run(["bazel", "test", f"--build_event_json_file={log.name}", *sys.argv[1:]], check=False)
+        bazel = subprocess.run(
+            [os.environ.get("BAZEL", "bazel"), "test", f"--build_event_json_file={log.name}", *sys.argv[1:]], check=False
+        )
         events = [json.loads(line) for line in log]
 
     for event in events:

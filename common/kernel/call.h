@@ -15,6 +15,8 @@
 #include <utility>
 #include <variant>
 
+#include "common/kernel/libc.h"  // IWYU pragma: export
+
 namespace steps {
 
 /// The name of an errno: "ENOENT". 0 is "0".

@@ -43,6 +43,15 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
+// CLI11 leaves blanks at the ends of lines from 2.6 on.
+std::string Help(const CLI::App& app) {
+  std::string text = app.help();
+  for (std::size_t at; (at = text.find(" \n")) != std::string::npos;) {
+    text.erase(at, 1);
+  }
+  return text;
+}
+
 }  // namespace
 
 int RunProgram(const std::string& name, const std::function<int()>& work) {
@@ -95,7 +104,7 @@ bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    WriteOutput(STDOUT_FILENO, app.help());
+    WriteOutput(STDOUT_FILENO, Help(app));
     return false;
   } catch (const CLI::CallForVersion& version) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string_view>
 
 #include "common/show/printable.h"
 
@@ -16,13 +17,13 @@ constexpr int kMostOfStep = 10;  // Lines; a screen has 24.
 using Source = std::vector<std::string>;  // The lines; the first is at 1.
 
 // A static object of another file may come here before any of this file's own.
-std::map<std::string, Source>& Sources() {
-  static std::map<std::string, Source> sources;
+std::map<std::string, Source, std::less<>>& Sources() {
+  static std::map<std::string, Source, std::less<>> sources;
   return sources;
 }
 
 // The lines of a file; none but the one at 0 where it was not embedded.
-const Source& SourceOf(const std::string& file) {
+const Source& SourceOf(std::string_view file) {
   static const Source none = {""};
   const auto found = Sources().find(file);
   return found == Sources().end() ? none : found->second;

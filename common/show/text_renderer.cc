@@ -79,7 +79,7 @@ class TextRenderer : public Renderer {
       process_.clear();
     }
     std::string text =
-        std::visit([this](const auto& one) { return Text(one); }, event);
+        std::visit([this](const auto& one) { return this->Text(one); }, event);
     // A table ends with an empty line, and a step begins with one: the same.
     if (after_empty_line_ && text.starts_with('\n')) text.erase(0, 1);
     after_empty_line_ = text.ends_with("\n\n");

@@ -74,13 +74,13 @@ void FilterCalls() {
     const auto flag = static_cast<scmp_datum_t>(kind.flag);
     // In clone(2), the bit of CLONE_NEWTIME is part of a signal.
     if (kind.flag == CLONE_NEWTIME) continue;
-    refuse(EPERM, "clone", {SCMP_A0_64(SCMP_CMP_MASKED_EQ, flag, flag)});
+    refuse(EPERM, "clone", {{0, SCMP_CMP_MASKED_EQ, flag, flag}});
   }
   // Its flags are in memory, where no filter looks. glibc then takes
   // clone(2).
   refuse(ENOSYS, "clone3");
   // What is put into a terminal's input would be read by the reader's shell.
-  refuse(EPERM, "ioctl", {SCMP_A1_32(SCMP_CMP_EQ, TIOCSTI)});
+  refuse(EPERM, "ioctl", {{1, SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCSTI}});
 
   const Descriptor file(MUST(memfd_create, "filter", MFD_CLOEXEC));
   Expect(seccomp_export_bpf(filter, file.get()), "seccomp_export_bpf()");

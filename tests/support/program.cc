@@ -142,23 +142,23 @@ std::vector<pid_t> Descendants() {
 }
 
 std::vector<std::string> Survivors() {
-  sigset_t child_ended;
-  sigemptyset(&child_ended);
-  sigaddset(&child_ended, SIGCHLD);
-  Check(sigprocmask(SIG_BLOCK, &child_ended, nullptr), "sigprocmask()");
+  sigset_t ended;
+  sigemptyset(&ended);
+  sigaddset(&ended, SIGCHLD);
+  Check(sigprocmask(SIG_BLOCK, &ended, nullptr), "sigprocmask()");
   std::vector<std::string> survivors;
   while (true) {
     const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
     if (reaped == -1 && errno == ECHILD) break;
     if (reaped != 0) continue;
-    if (sigtimedwait(&child_ended, nullptr, &kPatience) != -1) continue;
+    if (sigtimedwait(&ended, nullptr, &kPatience) != -1) continue;
     for (const pid_t pid : Descendants()) {
       survivors.push_back(std::to_string(pid) + " " +
                           ReadFile("/proc/" + std::to_string(pid) + "/comm"));
       kill(pid, SIGKILL);
     }
   }
-  Check(sigprocmask(SIG_UNBLOCK, &child_ended, nullptr), "sigprocmask()");
+  Check(sigprocmask(SIG_UNBLOCK, &ended, nullptr), "sigprocmask()");
   return survivors;
 }
 
