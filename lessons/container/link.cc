@@ -46,12 +46,16 @@ void BringUp(const char* name, const char* ip) {
 // Ends with its parent, at the latest when no connection has come for five
 // seconds: a kernel that answers 0 to prctl(2) may have done nothing.
 void Serve(int listener, pid_t parent) {
-  while (getppid() == parent) {
+  while (true) {
     sockaddr_in peer = {};
     socklen_t length = sizeof peer;
     const Descriptor client(accept4(
         listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
-    if (client.get() == -1 && errno != EINTR && errno != EAGAIN) return;
+    if (client.get() == -1) {
+      if (errno == EINTR || (errno == EAGAIN && getppid() == parent))
+        continue;
+      return;
+    }
     const std::string seen = fmt::format("{}\n", inet_ntoa(peer.sin_addr));
     ::send(client.get(), seen.data(), seen.size(), MSG_NOSIGNAL);
   }
@@ -67,6 +71,7 @@ void ServeOnLink(pid_t container) {
   const pid_t parent = getpid();
   if (MUST(fork) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(EXIT_FAILURE);  // It has ended before that.
   Serve(listener.get(), parent);
   _exit(EXIT_FAILURE);
 }
