@@ -62,7 +62,8 @@ constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
 // Regular expressions for the calls that a row is about, as they are written.
 constexpr const char* kAnything = "";
 constexpr const char* kNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEW)";
-constexpr const char* kUserNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEWUSER)";
+constexpr const char* kUserNamespace =
+    R"(\b(clone3?|unshare)\(.*CLONE_NEWUSER)";
 constexpr const char* kJoin = R"(^setns\()";
 constexpr const char* kInspection =
     R"(^(access|open|readlink|stat)\("/proc/.*/ns)";

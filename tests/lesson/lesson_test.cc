@@ -77,9 +77,8 @@ TEST_F(LessonTest, CountsClaimsAndEndsWithTheFirstContradiction) {
 }
 
 TEST_F(LessonTest, SkipsWhatTheMachineDoesNotAllow) {
-  const Outcome outcome = lesson_.Attempt([]() -> bool {
-    throw CallError(ENODEV, "mount()");
-  });
+  const Outcome outcome =
+      lesson_.Attempt([]() -> bool { throw CallError(ENODEV, "mount()"); });
   EXPECT_EQ(outcome.holds, std::nullopt);
   EXPECT_THAT(outcome.reason, HasSubstr("does not have that kind of file"));
 }

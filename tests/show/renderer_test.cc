@@ -31,9 +31,7 @@ const Opening kOpening = {
 // A call that the process made, and what it saw.
 Event Did(const std::string& process, const std::string& text, long result,
           int error) {
-  return Called{
-      process,
-      Call{.text = text, .result = result, .error = error}};
+  return Called{process, Call{.text = text, .result = result, .error = error}};
 }
 Event Saw(const std::string& process, const std::vector<Finding>& findings) {
   Evidence evidence;
