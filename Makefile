@@ -10,7 +10,7 @@ COMPILERS = $(notdir $(wildcard $(addprefix /usr/bin/,g++ g++-1? clang++ clang++
   aarch64-linux-gnu-g++)))
 EACH = xargs -P "$$(nproc)" -n 1
 
-.PHONY: help setup demo test soak asan lint compilers platforms bench docs
+.PHONY: help setup demo test soak asan lint format arm compilers platforms bench docs
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -24,19 +24,23 @@ demo: setup ## Install what is missing, build, and run all lessons
 
 test: setup ## Install what is missing, and run all tests
 	@third_party/setup.sh test
-	@BAZEL=$(BAZEL) tests/run.py //...
+	@BAZEL=$(BAZEL) tests/run.py $(if $(STRIKES),--test_env=STRIKES=$(STRIKES)) //...
 
-soak: setup ## Kill each lesson and check a hundred times, at any moment
-	@BAZEL=$(BAZEL) tests/run.py --test_env=STRIKES=100 //tests:host_test //tests:hostile_test
+soak: setup ## Kill each lesson two hundred times, at any moment
+	@BAZEL=$(BAZEL) tests/run.py --test_env=STRIKES=100 //tests:host_test
 
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	@third_party/setup.sh test
 	@BAZEL=$(BAZEL) tests/run.py --config=asan //...
 
-lint: setup bazel-bin/lessons/lesson_names.h ## Check the formatting, and the code with clang-tidy and for ARM
+lint: format ## Check the formatting, and the code with clang-tidy
+	@printf '%s\n' $(PROGRAMS) | $(EACH) sh -c 'clang-tidy --quiet "$$0" -- $(FLAGS) 2>/dev/null'
+
+format: setup bazel-bin/lessons/lesson_names.h ## Check the formatting
 	@third_party/setup.sh lint
 	@clang-format --dry-run --Werror $(SOURCES)
-	@printf '%s\n' $(PROGRAMS) | $(EACH) sh -c 'clang-tidy --quiet "$$0" -- $(FLAGS) 2>/dev/null'
+
+arm: format ## Compile the programs for ARM
 	@printf '%s\n' $(PROGRAMS) | $(EACH) aarch64-linux-gnu-g++ -fsyntax-only $(FLAGS)
 
 compilers: setup bazel-bin/lessons/lesson_names.h ## Compile with each compiler that is installed

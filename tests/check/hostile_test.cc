@@ -44,11 +44,6 @@ std::vector<std::string> Perl(const std::string& script) {
 const std::vector<Hostile> kHostile = {
     {"ForkBomb", Perl("fork while 1"), "had more than 50 processes"},
     {"ForkBombThatIgnoresErrors", Shell("f() { f | f & }; f; cat"), ""},
-    {"ThreadsOfAChild",
-     Perl("for (1 .. 40) { fork or do { 1 while 1 } } 1 while 1"),
-     "not at rest after 10 seconds"},
-    {"EndlessLoop", Perl("1 while 1"), "not at rest after 10 seconds"},
-    {"SleepsForLong", Shell("sleep 1000"), "not at rest after 10 seconds"},
     {"ClosesEverything", Perl("POSIX::close($_) for 0 .. 1023; sleep"),
      "None of its processes is in a new namespace."},
     {"IgnoresSignals",
@@ -138,6 +133,22 @@ INSTANTIATE_TEST_SUITE_P(After, HostileTest,
                                           testing::Bool()),
                          NameOf);
 
+// These take ten seconds each: as nobody only.
+INSTANTIATE_TEST_SUITE_P(
+    InTenSeconds, HostileTest,
+    testing::Combine(
+        testing::Values(
+            Hostile{
+                "ThreadsOfAChild",
+                Perl("for (1 .. 40) { fork or do { 1 while 1 } } 1 while 1"),
+                "not at rest after 10 seconds"},
+            Hostile{"EndlessLoop", Perl("1 while 1"),
+                    "not at rest after 10 seconds"},
+            Hostile{"SleepsForLong", Shell("sleep 1000"),
+                    "not at rest after 10 seconds"}),
+        testing::Values(true)),
+    NameOf);
+
 TEST_P(HostileTest, TheMachineIsAsItWas) {
   const Hostile& hostile = std::get<0>(GetParam());
   const auto start = std::chrono::steady_clock::now();
@@ -171,16 +182,12 @@ INSTANTIATE_TEST_SUITE_P(
         testing::Bool()),
     NameOf);
 
-// How often: `make soak` asks for more.
-int Times() {
-  const char* times = getenv("STRIKES");
-  return times == nullptr ? 20 : std::stoi(times);
-}
+constexpr int kTimes = 10;
 
 TEST_P(KilledTest, TheMachineIsAsItWas) {
   const unsigned seed = std::random_device()();
   std::mt19937 random(seed);
-  for (int i = 0; i < Times() && !HasFailure(); ++i) {
+  for (int i = 0; i < kTimes && !HasFailure(); ++i) {
     for (const int signal : {SIGKILL, SIGINT}) {
       Program check(Check(std::get<0>(GetParam()).program));
       const int wait = std::uniform_int_distribution<int>(0, 300)(random);
@@ -200,7 +207,7 @@ TEST_P(KilledTest, TheMachineIsAsItWas) {
 TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
   const unsigned seed = std::random_device()();
   std::mt19937 random(seed);
-  for (int i = 0; i < Times() && !HasFailure(); ++i) {
+  for (int i = 0; i < kTimes && !HasFailure(); ++i) {
     Program check(Check(Shell("unshare -muinpf --mount-proc cat")));
     poll(nullptr, 0, std::uniform_int_distribution<int>(0, 100)(random));
     const std::vector<pid_t> all = Descendants();
