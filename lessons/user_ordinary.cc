@@ -1,16 +1,18 @@
 #include "lessons/user_ordinary.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/kernel/call.h"
+#include "common/kernel/user_namespace.h"
 
 namespace steps {
 
 void BecomeOrdinary(const Machine& machine) {
-  if (!machine.Is(kPrivileged) || machine.Is(kNoUserClone) ||
-      machine.Is(kRestricted)) {
+  if (!HasCapabilities({CAP_SETUID, CAP_SETGID}) ||
+      machine.Is(kNoUserClone) || machine.Is(kRestricted)) {
     return;
   }
   const unsigned id = 1000;

@@ -52,12 +52,10 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   outside.Ask(kBounding, kEffective, kGains);
 
   lesson.Step("Control: without flags, a child sees the same");
-  {
-    Process child = outside.Clone("child", 0);
-    lesson.Claim(
-        "Without flags, a child sees what its parent sees.",
-        Same(child.Ask(kHostname, kRoot, kInterfaces, kWritten), before));
-  }
+  lesson.Claim("Without flags, a child sees what its parent sees.",
+               Same(outside.Clone("child", 0)
+                        .Ask(kHostname, kRoot, kInterfaces, kWritten),
+                    before));
 
   lesson.Step("Limits come first: lesson cgroup",
               "A cgroup limits what enters it: its processes and memory.");
@@ -211,7 +209,8 @@ int main(int argc, char** argv) {
   steps::Limits limits;
   std::optional<steps::Process> gateway;
   return steps::RunLesson(
-      {"container", "container: all of it together", "namespaces(7)"},
+      {"container", "container: all of it together", "namespaces(7)",
+       steps::kNeeded},
       [&](steps::Lesson& lesson) { steps::Teach(lesson, limits, gateway); },
       argc, argv, steps::ContainerTask());
 }

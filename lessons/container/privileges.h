@@ -1,10 +1,18 @@
 #ifndef LESSONS_CONTAINER_PRIVILEGES_H_
 #define LESSONS_CONTAINER_PRIVILEGES_H_
 
+#include <linux/capability.h>
+
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace steps {
+
+/// What a container is made with: mounts, interfaces, and files of uid 0's
+/// whatever the maker's own uid is.
+inline const std::vector<int> kNeeded = {CAP_SYS_ADMIN, CAP_NET_ADMIN,
+                                         CAP_DAC_OVERRIDE};
 
 /// What engines leave of the capabilities: Docker's fourteen.
 constexpr std::uint64_t kEnginesCapabilities = 0xa80425fb;

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -142,7 +141,7 @@ void RelaySignalsTo(pid_t pid) {
 int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
                  const std::vector<std::string>& command) {
   if (rootfs) CheckDirectory(*rootfs);
-  if (!HasCapabilities({CAP_SYS_ADMIN})) {
+  if (!HasCapabilities(kNeeded)) {
     EnterUserNamespaceAsRoot();
     lesson.Note("The container is made by root in a new user namespace.");
   }

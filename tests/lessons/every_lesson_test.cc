@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/securebits.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
@@ -424,6 +426,26 @@ TEST_P(EveryLesson, DoesWithoutToolsAndSaysSo) {
   const Result result = Run({}, [] { setenv("PATH", "/nonexistent", 1); });
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
   EXPECT_EQ(std::regex_search(result.output, none), has_tools);
+}
+
+// As `podman run --user USER --cap-add SYS_ADMIN` makes one.
+void BecomeNobodyWithOneCapability() {
+  MUST(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  BecomeNobody();
+  const std::unique_ptr<void, int (*)(void*)> one(
+      cap_from_text("cap_sys_admin=eip"), cap_free);
+  Check(cap_set_proc(static_cast<cap_t>(one.get())), "cap_set_proc()");
+  Check(cap_set_ambient(CAP_SYS_ADMIN, CAP_SET), "cap_set_ambient()");
+}
+
+TEST(AllLessons, HoldForAUserWithOneCapability) {
+  if (!IsRoot()) GTEST_SKIP() << "only root can give one";
+  for (const std::string& lesson : LessonNames()) {
+    const Result result = RunCommand({.program = "lessons/" + lesson,
+                                      .before = BecomeNobodyWithOneCapability});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0")
+        << lesson << result.output << result.errors;
+  }
 }
 
 TEST_P(EveryLesson, CannotRunUnprivilegedWithoutUserNamespaces) {
