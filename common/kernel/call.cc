@@ -40,7 +40,7 @@ std::string TakeArgument(std::string_view& texts) {
     if (c == ')' || c == '}' || c == ']') --depth;
     if (c == ',' && depth == 0) break;
   }
-  const std::string argument(texts.substr(0, end));
+  std::string argument(texts.substr(0, end));
   texts.remove_prefix(
       std::min(texts.find_first_not_of(", \n", end), texts.size()));
   return argument;

@@ -59,7 +59,8 @@ std::string MountedOn(const std::string& point) {
   std::string types;
   for (const Mount& mount : Mounts()) {
     if (mount.point != point) continue;
-    types = types.empty() ? mount.type : mount.type + " over " + types;
+    if (!types.empty()) types.insert(0, " over ");
+    types.insert(0, mount.type);
   }
   return types.empty() ? "nothing" : types;
 }

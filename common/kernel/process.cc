@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <sstream>
 
@@ -233,9 +232,19 @@ Process::Process(Process&& other) noexcept
       socket_(std::move(other.socket_)) {}
 
 Process::~Process() {
+  try {
+    End();
+  } catch (const std::exception& error) {
+    Complain(error.what());
+    Complain("\n");
+  }
+}
+
+void Process::End() {
   if (socket_.get() == -1) return;
   std::erase(Children(), std::pair(name_, pid_));
-  socket_.Close();  // Serve() reads the end of the stream, and ends.
+  socket_.Close();        // Serve() reads the end of the stream, and ends.
+  if (pid_ <= 0) return;  // There is none. To kill(2), -1 is everybody.
   // Not where it is the child of another process, or has been waited for.
   siginfo_t info = {};
   if (waitid(P_PID, static_cast<id_t>(pid_), &info,
@@ -243,7 +252,7 @@ Process::~Process() {
     return;
   }
   kill(pid_, SIGKILL);  // It may be in a call that takes long.
-  if (!Ends()) std::fprintf(stderr, "%s does not end\n", name_.c_str());
+  if (!Ends()) Complain(fmt::format("{} does not end\n", name_));
   waitpid(pid_, nullptr, WNOHANG | __WALL);
 }
 
@@ -333,7 +342,7 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
   while (alive) {
     const std::string message = Await(patience);
     if (message.empty()) break;
-    const std::string bytes = message.substr(1);
+    std::string bytes = message.substr(1);
     switch (message[0]) {
       case kValue:
         return bytes;

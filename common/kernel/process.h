@@ -138,6 +138,7 @@ class Process {
   void Look(const Probe<Read>& probe, Evidence& evidence);
 
   Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
+  void End();
   void Tell(const Evidence& evidence, Place place) const;
   std::string Send(Trampoline trampoline, std::string_view captures,
                    Patience patience, int descriptor = -1);

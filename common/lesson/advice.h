@@ -17,9 +17,9 @@ struct Advice {
   std::string remedy;
 };
 
-/// The cause of `error` on `machine`, when the machine refused the call;
+/// The cause of `exception` on `machine`, when the machine refused the call;
 /// nothing when the fault must lie elsewhere.
-std::optional<Advice> Explain(const std::exception& error,
+std::optional<Advice> Explain(const std::exception& exception,
                               const Machine& machine);
 
 /// A refusal that is explained where it is met, because only there is known

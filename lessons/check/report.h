@@ -25,10 +25,10 @@ struct Assessment {
 };
 
 /// Shows it on stdout. Throws OutputError.
-void ShowText(const Assessment& assessment, bool color);
+void ShowText(const Assessment& report, bool color);
 
 /// The same as a document.
-nlohmann::ordered_json Document(const Assessment& assessment);
+nlohmann::ordered_json Document(const Assessment& report);
 
 }  // namespace steps
 
