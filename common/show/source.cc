@@ -4,7 +4,6 @@
 #include <cstring>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string_view>
 
 #include "common/show/printable.h"
@@ -107,14 +106,14 @@ Code Listing::List(const std::string& file, int first, int last) {
   Code code = {file, {}};
   std::size_t indent = std::string::npos;
   // Of a claim's experiment, which ends as it begins: in the claim.
-  std::optional<std::size_t> experiment;
+  std::size_t experiment = std::string::npos;
   for (int line = first; line <= std::min(last, LastOf(source)); ++line) {
     if (Speaks(source[line])) {
       line = StatementEnd(source, line);
       if (source[line].ends_with('{')) experiment = IndentOf(source[line]);
     } else if (source[line].ends_with("});") &&
                experiment == IndentOf(source[line])) {
-      experiment.reset();
+      experiment = std::string::npos;
     } else if (listed_.insert({file, line}).second &&
                !(source[line].empty() && code.lines.empty())) {
       code.lines[line] = source[line];

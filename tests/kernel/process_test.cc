@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <new>
 #include <string>
 #include <vector>
@@ -16,6 +19,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
+#include "tests/support/seccomp.h"
 
 namespace steps {
 namespace {
@@ -233,6 +237,26 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
   EXPECT_NE(orphan.Run([] { return getppid(); }), child.pid());
   EXPECT_THAT(MessageOf([&] { other.Run([] {}); }),
               HasSubstr("other ended early"));
+}
+
+// In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.
+TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
+  InChild(
+      [] {
+        ASSERT_EQ(getpid(), 1);
+        const pid_t bystander = fork();
+        if (bystander == 0) {
+          pause();
+          _exit(EXIT_SUCCESS);
+        }
+        FilterCalls({{SYS_clone, EPERM}, {SYS_waitid, 0}});
+        EXPECT_THROW(Process::Quiet().Clone("none", 0), CallError);
+        kill(bystander, SIGTERM);
+        int status = 0;
+        waitpid(bystander, &status, 0);
+        EXPECT_EQ(DescribeStatus(status), "killed by SIGTERM");
+      },
+      CLONE_NEWUSER | CLONE_NEWPID);
 }
 
 TEST(RunTool, GivesWhatItPrints) {
