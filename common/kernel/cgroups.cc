@@ -205,12 +205,12 @@ std::optional<CgroupPlace> FindCgroupPlace(
 
 Cgroup::Cgroup(const CgroupPlace& place, const std::vector<std::string>& below)
     : home_(place.home + "/cgroup.procs"),
-      path_(fmt::format("{}/{}", place.folder, NameOfCgroup(getpid()))),
+      path_(fmt::format("{}/{}", place.directory, NameOfCgroup(getpid()))),
       guardian_(Process::Quiet().Clone("the guardian of a cgroup", 0)) {
   guardian_->Run([this, &place, &below] {
     BecomeGuardian();
     Open(home_, O_WRONLY);
-    RemoveLeftBehind(place.folder, path_);
+    RemoveLeftBehind(place.directory, path_);
     MUST(mkdir, path_.c_str(), 0755);
     OnRelease([this] { TryToRemove(path_, home_); });
     try {

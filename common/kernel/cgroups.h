@@ -38,7 +38,7 @@ std::string CgroupOf(pid_t pid, const std::string& controllers);
 struct CgroupPlace {
   std::string controllers;  // The hierarchy, as in Membership.
   std::string cgroup;       // Below which one: "/user.slice".
-  std::string folder;       // Its directory: "/sys/fs/cgroup/user.slice".
+  std::string directory;    // In the file system: "/sys/fs/cgroup/user.slice".
   std::string home;         // The directory of this process's cgroup.
 };
 

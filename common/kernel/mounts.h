@@ -10,7 +10,7 @@ namespace steps {
 /// A mount, as a line of mountinfo tells of it. proc(5).
 struct Mount {
   std::string device;   // Which file system it shows: "0:21".
-  std::string root;     // Which folder of it: "/".
+  std::string root;     // Which directory of it: "/".
   std::string point;    // Where: "/proc", with the kernel's escapes (\040).
   std::string tags;     // "shared:1 master:2"; empty when it is private.
   std::string type;     // "proc"

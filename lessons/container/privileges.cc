@@ -23,7 +23,7 @@ Capabilities OfThisProcess() {
   return own;
 }
 
-// How many the kernel has. No set has room for more than 64.
+// How many the kernel has. A set has 64 bits.
 int Count() {
   int count = 0;
   while (count < 64 && cap_get_bound(count) >= 0) ++count;

@@ -121,7 +121,7 @@ void MakeCgroup(Process& process, const CgroupPlace& place) {
     sigfillset(&all);
     MUST(sigprocmask, SIG_BLOCK, &all, nullptr);
     const std::string directory =
-        fmt::format("{}/{}{}", place.folder, kCgroupPrefix, getpid());
+        fmt::format("{}/{}{}", place.directory, kCgroupPrefix, getpid());
     MUST(mkdir, directory.c_str(), 0755);
     MUST(rmdir, directory.c_str());
   });

@@ -66,13 +66,13 @@ TEST(FindCgroupPlace, IsItsOwnCgroupInVersion1) {
   ASSERT_TRUE(pids);
   EXPECT_EQ(pids->controllers, "pids");
   EXPECT_EQ(pids->cgroup, "/user.slice/x");
-  EXPECT_EQ(pids->folder, "/sys/fs/cgroup/pids/user.slice/x");
-  EXPECT_EQ(pids->home, pids->folder);
+  EXPECT_EQ(pids->directory, "/sys/fs/cgroup/pids/user.slice/x");
+  EXPECT_EQ(pids->home, pids->directory);
 
   const auto cpu = Find("cpu", kVersion1Cgroups, kVersion1Mounts);
   ASSERT_TRUE(cpu);
   EXPECT_EQ(cpu->controllers, "cpu,cpuacct");
-  EXPECT_EQ(cpu->folder, "/sys/fs/cgroup/cpu,cpuacct");
+  EXPECT_EQ(cpu->directory, "/sys/fs/cgroup/cpu,cpuacct");
 }
 
 TEST(FindCgroupPlace, IsNothingWithoutTheControllerOrItsMount) {
@@ -87,8 +87,9 @@ TEST(FindCgroupPlace, IsNothingWithoutTheControllerOrItsMount) {
 TEST(FindCgroupPlace, CountsFromTheRootOfTheMount) {
   const std::string mounts =
       "9 8 0:24 /docker/x /cgroup/pids ro - cgroup cgroup rw,pids\n";
-  EXPECT_EQ(Find("pids", "5:pids:/docker/x\n", mounts)->folder, "/cgroup/pids");
-  EXPECT_EQ(Find("pids", "5:pids:/docker/x/y\n", mounts)->folder,
+  EXPECT_EQ(Find("pids", "5:pids:/docker/x\n", mounts)->directory,
+            "/cgroup/pids");
+  EXPECT_EQ(Find("pids", "5:pids:/docker/x/y\n", mounts)->directory,
             "/cgroup/pids/y");
   EXPECT_FALSE(Find("pids", "5:pids:/docker/xy\n", mounts));
   EXPECT_FALSE(Find("pids", "5:pids:/\n", mounts));
@@ -129,23 +130,23 @@ TEST_F(Version2, PlaceIsTheNearestWhoseChildrenHaveTheController) {
   ASSERT_TRUE(pids);
   EXPECT_EQ(pids->controllers, "");
   EXPECT_EQ(pids->cgroup, "/user.slice/user-1.slice");
-  EXPECT_EQ(pids->folder, top_ + "/user.slice/user-1.slice");
+  EXPECT_EQ(pids->directory, top_ + "/user.slice/user-1.slice");
   EXPECT_EQ(pids->home, top_ + "/user.slice/user-1.slice/session-2.scope");
 
   const auto cpu = Find("cpu", session_, Mount());
   ASSERT_TRUE(cpu);
   EXPECT_EQ(cpu->cgroup, "/");
-  EXPECT_EQ(cpu->folder, top_);
+  EXPECT_EQ(cpu->directory, top_);
 
   // That is its own where a manager has delegated it so.
   Make("user.slice/user-1.slice/session-2.scope", "pids");
-  EXPECT_EQ(Find("pids", session_, Mount())->folder, pids->home);
+  EXPECT_EQ(Find("pids", session_, Mount())->directory, pids->home);
 }
 
 // The place for a cgroup on this machine, where one may be made.
 std::optional<CgroupPlace> Place() {
   auto place = FindCgroupPlace("pids");
-  if (place && access(place->folder.c_str(), W_OK) == 0) return place;
+  if (place && access(place->directory.c_str(), W_OK) == 0) return place;
   return std::nullopt;
 }
 
@@ -196,7 +197,7 @@ TEST(Cgroup, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   const std::string path = Kill(*place, true);
   ASSERT_TRUE(fs::exists(path));
   const std::string other =
-      place->folder + "/steps-1" + path.substr(path.rfind('-'));
+      place->directory + "/steps-1" + path.substr(path.rfind('-'));
   mkdir(other.c_str(), 0755);
   const Cgroup next(*place, {});
   EXPECT_FALSE(fs::exists(path));

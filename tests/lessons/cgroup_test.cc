@@ -59,7 +59,7 @@ class CgroupLessonTest : public LessonTest {
   // Runs `body` where the lesson may make cgroups.
   static void WithCgroups(const std::function<void()>& body) {
     const std::optional<CgroupPlace> place = FindCgroupPlace("pids");
-    if (!place || access(place->folder.c_str(), W_OK) != 0) {
+    if (!place || access(place->directory.c_str(), W_OK) != 0) {
       GTEST_SKIP() << "no cgroup may be made here";
     }
     if (as_nobody() && IsRoot()) {
