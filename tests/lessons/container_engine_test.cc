@@ -155,11 +155,13 @@ TEST_F(ContainerBesidePodman, IsLimitedAsMuch) {
     (i=0; while [ $((i += 1)) -le 200 ]; do sleep 1000 & done) 2>/dev/null
     set -- /proc/[0-9]*
     echo processes $#)";
+  std::string parent;
   {
     const std::list<Cgroup> cgroups = MakeCgroups();
-    AskTheirs(probe, {"--pids-limit=100", "--memory=256m"},
-              fmt::format("/steps-{}", getpid()), theirs_);
+    parent = "/" + fs::path(cgroups.front().path()).filename().string();
+    AskTheirs(probe, {"--pids-limit=100", "--memory=256m"}, parent, theirs_);
   }
+  EXPECT_FALSE(fs::exists("/sys/fs/cgroup/pids" + parent)) << "left behind";
   if (IsSkipped()) return;
   AskOurs(probe, ours_);
   // The shell that was refused a hundredth has ended.
