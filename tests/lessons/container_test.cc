@@ -346,7 +346,7 @@ std::vector<Escape> Escapes() {
       {"perl -e 'exit !ioctl STDIN, 0x5412, \"x\"'", "the filter: TIOCSTI"},
       {"hostname renamed", "no CAP_SYS_ADMIN"},
       {"date --set now", "no CAP_SYS_TIME"},
-      {"nice -n -5 true 2>&1 | grep -vq cannot", "no CAP_SYS_NICE"},
+      {"test $(nice -n -5 nice) -lt 0", "no CAP_SYS_NICE"},
       {"ip link set lo down", "no CAP_NET_ADMIN"},
       {Succeeds(SYS_ptrace, "16, 1, 0, 0"), "PID 1 is not dumpable"},
       {"ls /proc/1/root/ || ls /proc/1/cwd/", "PID 1 is not dumpable"},
@@ -363,6 +363,11 @@ std::vector<Escape> Escapes() {
 }
 
 TEST_P(ContainerTest, NoWayOutIsOpen) {
+  const Result tools =
+      Run({"sh", "-c",
+           "for tool in hostname ip nsenter perl unshare; do command -v $tool "
+           "|| exit 1; done"});
+  if (tools.status != 0) GTEST_SKIP() << "a tool is not installed";
   const std::vector<Escape> escapes = Escapes();
   std::string script;
   for (std::size_t i = 0; i < escapes.size(); ++i) {
