@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 #include "tests/support/lesson_folder.h"
 #include "tests/support/podman.h"
@@ -32,7 +33,7 @@ using Words = std::vector<std::string>;
 // documents in an array, or says why not.
 std::string RunInPodman(const LessonFolder& folder) {
   for (const char* tool : {"podman", "crun"}) {
-    if (RunTool({tool, "--version"}).empty()) {
+    if (IsMissing(RunTool({tool, "--version"}))) {
       return fmt::format("{} is not installed", tool);
     }
   }
