@@ -14,8 +14,8 @@ void ForbidNamespaces(int flags);
 /// uid 0 in a user namespace.
 void GiveUpCapabilities();
 
-/// CAP_NET_ADMIN and CAP_SYS_TIME, as in a container of Docker's with
-/// CAP_SYS_ADMIN and no more.
+/// CAP_NET_ADMIN, CAP_SYS_CHROOT and CAP_SYS_TIME, as of an ordinary user in a
+/// container of Podman's with CAP_SYS_ADMIN and no more.
 void DropCapabilities();
 
 /// A /proc of which a part is covered, as in a container.
