@@ -101,8 +101,8 @@ void BringUpLoopback() {
 }
 
 void MakeVethPair() {
-  MUST(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
-       getpid());
+  MUST(send, OpenSocket(AF_NETLINK, SOCK_RAW), RTM_NEWLINK, "veth", "outer",
+       "inner", getpid());
 }
 
 void SetClocks(Process& process) {
