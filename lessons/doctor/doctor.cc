@@ -32,7 +32,6 @@
 #include <cstdlib>
 #include <functional>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -301,17 +300,6 @@ std::vector<Trial> TryAll(const Machine& machine) {
     add(operation);
   }
   return trials;
-}
-
-// Whether execvp(3) would find it.
-bool IsOnPath(const std::string& tool) {
-  const char* path = getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    directory.append("/").append(tool);
-    if (access(directory.c_str(), X_OK) == 0) return true;
-  }
-  return false;
 }
 
 // Those whose output lessons show.
