@@ -51,6 +51,9 @@ NamespaceId NamespaceOf(pid_t pid, const Kind& kind);
 /// this kernel lacks is left out. Throws as NamespaceOf.
 std::map<int, NamespaceId> NamespacesOf(pid_t pid);
 
+/// The flags of the kinds that this kernel has. Throws CallError.
+int KnownFlags();
+
 /// The link of a process to its namespace of this kind: "/proc/1/ns/uts".
 std::string LinkOf(pid_t pid, const Kind& kind);
 
@@ -72,10 +75,6 @@ inline auto LinksOf(pid_t pid) {
 /// The flags of the kinds in which the two differ.
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other);
-
-/// The flags of the kinds in which the two are the same.
-int Agreement(const std::map<int, NamespaceId>& one,
-              const std::map<int, NamespaceId>& other);
 
 /// The names of the kinds that have these `flags`: "uts ipc", or "(none)".
 std::string KindNames(int flags);

@@ -169,9 +169,7 @@ std::string DescribeStatus(int status) {
   if (WIFEXITED(status)) {
     return fmt::format("exit status {}", WEXITSTATUS(status));
   }
-  const char* name = sigabbrev_np(WTERMSIG(status));
-  return name == nullptr ? fmt::format("killed by signal {}", WTERMSIG(status))
-                         : fmt::format("killed by SIG{}", name);
+  return fmt::format("killed by {}", SignalName(WTERMSIG(status)));
 }
 
 int ExitStatus(int status) {
