@@ -118,7 +118,7 @@ struct Lore {
 
 /// The end of the lesson.
 struct Verdict {
-  std::string outcome;  // "holds", "contradicted", "failed" or "cannot run"
+  std::string outcome = "holds";  // "contradicted", "failed", "cannot run"
   int exit_status = 0;
   int held = 0;                  // How many claims hold,
   int contradicted = 0;          // do not,

@@ -1,7 +1,6 @@
 #include "common/lesson/lesson.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -42,10 +41,7 @@ std::vector<Fact> FactsOf(const Comparison& comparison, pid_t pid,
 Lesson::Lesson(Tell tell, Machine machine)
     : tell_(std::move(tell)),
       machine_(std::move(machine)),
-      outside_(Process::Self("outside", this)),
-      pid_(getpid()) {
-  verdict_.outcome = "holds";
-}
+      outside_(Process::Self("outside", this)) {}
 
 void Lesson::Say(const Event& event) {
   if (Process::IsChild()) {
@@ -131,11 +127,12 @@ void Lesson::Show(Drawing drawing) { Say(std::move(drawing)); }
 
 void Lesson::Draw(const std::map<int, NamespaceId>& home) {
   using Row = Comparison::Row;
+  const pid_t own = outside_.pid();
   Show(Drawing{"before",
-               {{"outside", home, FactsOf(comparison_, pid_, &Row::before)}}});
-  Drawing after = {"after",
-                   {{"outside", NamespacesOf(pid_),
-                     FactsOf(comparison_, pid_, &Row::after)}}};
+               {{"outside", home, FactsOf(comparison_, own, &Row::before)}}});
+  Drawing after = {
+      "after",
+      {{"outside", NamespacesOf(own), FactsOf(comparison_, own, &Row::after)}}};
   if (kept_) {
     const pid_t pid = kept_->pid();
     after.processes.push_back(
