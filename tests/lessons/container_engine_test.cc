@@ -98,7 +98,7 @@ void AskTheirs(const std::string& probe, std::vector<std::string> options,
         return DescribeStatus(result.status) + "\n" + result.output +
                result.errors;
       },
-      std::nullopt);
+      Process::kForever);
   if (!shown.starts_with("exit status 0\n")) {
     GTEST_SKIP() << "podman cannot run: " << shown;
   }
