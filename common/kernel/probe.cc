@@ -105,7 +105,8 @@ bool IsOnPath(const std::string& tool) {
   const char* path = getenv("PATH");
   std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    if (access((directory + "/" + tool).c_str(), X_OK) == 0) return true;
+    directory += "/" + tool;
+    if (access(directory.c_str(), X_OK) == 0) return true;
   }
   return false;
 }
