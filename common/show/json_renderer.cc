@@ -1,7 +1,9 @@
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "common/kernel/call.h"
 #include "common/show/renderer.h"
@@ -11,12 +13,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-class JsonRenderer : public Renderer {
+class JsonRenderer {
  public:
-  explicit JsonRenderer(Write write) : write_(std::move(write)) {}
-
-  void Render(const Event& event) override {
+  std::string operator()(const Event& event) {
     std::visit([this](const auto& one) { Add(one); }, event);
+    if (!std::holds_alternative<Verdict>(event)) return "";
+    return document_.dump(2, ' ', false,
+                          ordered_json::error_handler_t::replace) +
+           "\n";
   }
 
  private:
@@ -72,12 +76,13 @@ class JsonRenderer : public Renderer {
   }
 
   void Add(const Comparison& comparison) {
-    for (const Comparison::Row& row : comparison.rows) {
-      document_["comparison"].push_back({{"probe", row.probe},
-                                         {"outside_before", row.before},
-                                         {"inside", row.inside},
-                                         {"outside_after", row.after},
-                                         {"verdict", row.verdict}});
+    constexpr std::array kColumns = {"probe", "outside_before", "inside",
+                                     "outside_after", "verdict"};
+    for (const std::vector<std::string>& row : comparison.rows) {
+      ordered_json& entry = document_["comparison"].emplace_back();
+      for (std::size_t i = 0; i < kColumns.size(); ++i) {
+        entry[kColumns[i]] = row[i];
+      }
     }
   }
 
@@ -107,16 +112,12 @@ class JsonRenderer : public Renderer {
       document_["cause"] = verdict.advice->cause;
       document_["remedy"] = verdict.advice->remedy;
     }
-    write_(
-        document_.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
-        "\n");
   }
 
   // The rest is for people.
   template <typename Other>
   void Add(const Other&) {}
 
-  Write write_;
   int step_ = 0;
   int event_ = 0;  // Calls and evidence are counted together.
   ordered_json document_;
@@ -124,8 +125,6 @@ class JsonRenderer : public Renderer {
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeJsonRenderer(Write write) {
-  return std::make_unique<JsonRenderer>(std::move(write));
-}
+Renderer MakeJsonRenderer() { return JsonRenderer(); }
 
 }  // namespace steps
