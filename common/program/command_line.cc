@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -21,29 +22,27 @@ namespace steps {
 namespace {
 
 constexpr std::string_view kVersion = "0.1.0";
+
 struct Option {
-  std::string name;
-  std::string value;  // What stands for its value; " " for a flag.
-  std::string help;
+  const char* name;
+  const char* value;  // What stands for its value; "" for a flag.
+  const char* help;
 };
 
-const std::vector<Option>& Options() {
-  static const std::vector<Option> options = {
-      {"--step", " ", "Stop before each step, until Enter is pressed"},
-      {"--auto", "SECONDS", "The same, and go on after SECONDS"},
-      {"--code", " ", "Show the lines of source that run"},
-      {"--shell", " ", "Start a shell inside when it is over"},
-      {"--json", " ", "Print one JSON document instead"},
-      {"--markdown", " ", "Print Markdown instead, for an article"},
-      {"--dot", " ", "Draw what is shared instead, for Graphviz"},
-      {"--svg", " ", "The same drawing as SVG, made by Graphviz"},
-      {"--save", "FILE", "Write the JSON to FILE as well"},
-      {"--cast", "FILE",
-       "Write a recording to FILE as well, for asciinema play"},
-      {"--color", "WHEN",
-       "auto (the default), always or never; NO_COLOR is respected"}};
-  return options;
-}
+constexpr auto kOptions = std::to_array<Option>(
+    {{"--step", "", "Stop before each step, until Enter is pressed"},
+     {"--auto", "SECONDS", "The same, and go on after SECONDS"},
+     {"--code", "", "Show the lines of source that run"},
+     {"--shell", "", "Start a shell inside when it is over"},
+     {"--json", "", "Print one JSON document instead"},
+     {"--markdown", "", "Print Markdown instead, for an article"},
+     {"--dot", "", "Draw what is shared instead, for Graphviz"},
+     {"--svg", "", "The same drawing as SVG, made by Graphviz"},
+     {"--save", "FILE", "Write the JSON to FILE as well"},
+     {"--cast", "FILE",
+      "Write a recording to FILE as well, for asciinema play"},
+     {"--color", "WHEN",
+      "auto (the default), always or never; NO_COLOR is respected"}});
 
 // stdin, stdout and stderr must be taken, or the next file that the program
 // opens would be one of them. Nothing can be shown on a stdout that is closed.
@@ -103,16 +102,18 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
 }
 
 void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
-  for (const auto& [name, value, help] : Options()) {
+  for (const auto& [name, value, help] : kOptions) {
     if (!names.empty() && std::ranges::count(names, name) == 0) continue;
-    CLI::Option* option =
-        value == " " ? app.add_flag(name, help) : app.add_option(name, help);
-    option->option_text(value);
-    if (name == "--auto") option->check(CheckSeconds);
-    if (name == "--color") {
-      option->check(CLI::IsMember({"auto", "always", "never"}));
+    if (*value == '\0') {
+      app.add_flag(name, help)->option_text(" ");
+    } else {
+      app.add_option(name, help)->option_text(value);
     }
   }
+  if (CLI::Option* option = app.get_option_no_throw("--auto")) {
+    option->check(CheckSeconds);
+  }
+  app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
   // One form at a time, and nobody at the keyboard of any of these.
   for (const char* form : {"--json", "--markdown", "--dot", "--svg"}) {
     for (const char* other : {"--step", "--auto", "--shell", "--json",

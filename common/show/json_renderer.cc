@@ -1,4 +1,3 @@
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -76,13 +75,12 @@ class JsonRenderer {
   }
 
   void Add(const Comparison& comparison) {
-    constexpr std::array kColumns = {"probe", "outside_before", "inside",
-                                     "outside_after", "verdict"};
     for (const std::vector<std::string>& row : comparison.rows) {
-      ordered_json& entry = document_["comparison"].emplace_back();
-      for (std::size_t i = 0; i < kColumns.size(); ++i) {
-        entry[kColumns[i]] = row[i];
-      }
+      document_["comparison"].push_back({{"probe", row[0]},
+                                         {"outside_before", row[1]},
+                                         {"inside", row[2]},
+                                         {"outside_after", row[3]},
+                                         {"verdict", row[4]}});
     }
   }
 

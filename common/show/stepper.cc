@@ -57,14 +57,9 @@ Stepper::Stepper(int fd, Options options)
       text_(MakeTextRenderer(options_.color)) {}
 
 void Stepper::operator()(const Event& event) {
-  std::string text;
-  if (const auto* answer = std::get_if<Answer>(&event)) {
-    Answer own = *answer;
-    own.picked = picked_;
-    text = text_(own);
-  } else {
-    text = text_(event);
-  }
+  Event shown = event;
+  if (auto* answer = std::get_if<Answer>(&shown)) answer->picked = picked_;
+  const std::string text = text_(shown);
   const std::vector<std::string_view> lines = Lines(text);
   // The last row is for the keys.
   const std::size_t rows = SizeOf(fd_).ws_row - 1;
