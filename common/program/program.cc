@@ -163,6 +163,7 @@ class Run {
     }
     Stepper::Options options = {
         .color = color,
+        .pause = std::nullopt,
         .has_inside = [] { return Inside().has_value(); },
         .run_shell = [this] { ShellIn(Inside().value()); }};
     if (Has("--auto")) {
