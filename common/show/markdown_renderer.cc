@@ -93,7 +93,8 @@ class MarkdownRenderer {
     if (step != nullptr && !step->code.lines.empty()) {
       Step heading = *step;
       heading.code.lines.clear();
-      return (*this)(heading) + (*this)(step->code);
+      const std::string text = (*this)(heading);
+      return text + (*this)(step->code);
     }
     std::string text = std::visit(
         [](const auto& one) -> std::string {
