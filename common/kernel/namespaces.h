@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <compare>
 #include <map>
 #include <string>
 #include <string_view>
@@ -39,7 +40,7 @@ struct NamespaceId {
   dev_t device;
   ino_t inode;
 
-  friend bool operator==(const NamespaceId&, const NamespaceId&) = default;
+  friend auto operator<=>(const NamespaceId&, const NamespaceId&) = default;
 };
 
 /// Which namespace of this kind the process `pid` is in. Throws CallError:

@@ -378,13 +378,10 @@ int main(int argc, char** argv) {
         "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
         "usage,\n"
         "77 this machine does not allow one, 130 interrupted.");
-    bool json = false;
-    app.add_flag("--json", json, "Print one JSON document instead")
-        ->option_text(" ");
-    std::string color = "auto";
-    steps::AddColorOption(app, color);
+    steps::AddOptions(app, {"--json", "--color"});
     return steps::Parse(app, argc, argv, "doctor")
-               ? steps::Doctor(json, steps::WantsColor(color, STDOUT_FILENO))
+               ? steps::Doctor(app.count("--json") > 0,
+                               steps::WantsColor(app, STDOUT_FILENO))
                : EXIT_SUCCESS;
   });
 }
