@@ -364,6 +364,12 @@ const std::vector<Refusal> kRefusals = {
      "/proc belongs to another PID namespace"},
     {"NoProc", 0, [] { EnterChroot(false); }, CheckProc,
      "/proc is not mounted."},
+    {"EmptyProc", 0,
+     [] {
+       EnterOwnMounts();
+       MUST(mount, "none", "/proc", "tmpfs", 0, nullptr);
+     },
+     CheckProc, "/proc is not mounted."},
     {"OwnProc", 0, [] {}, CheckProc, kAllowed},
 };
 
