@@ -60,7 +60,9 @@ TEST(RunShell, EndsWhatTheShellLeavesRunning) {
   // The parent of the shell is its keeper.
   for (const auto& [typed, status] : std::map<std::string, std::string>{
            {"exit\n", "exit status 0"},
-           {"kill -KILL $LESSON\n", "killed by SIGKILL"},
+           // Not by the SIGHUP of a terminal that goes away, too.
+           {"trap '' HUP; kill -KILL $LESSON; sleep 1000\n",
+            "killed by SIGKILL"},
            {"kill -KILL $PPID\n", "exit status 1"}}) {
     Terminal terminal(Inside(CLONE_NEWUTS, [](const Process& inside) {
       setenv("LESSON", fmt::to_string(getpid()).c_str(), 1);
