@@ -59,7 +59,7 @@ TEST(RunShell, RunsInTheNamespacesOfTheProcess) {
 TEST(RunShell, EndsWhatTheShellLeavesRunning) {
   // The parent of the shell is its keeper.
   for (const auto& [typed, status] : std::map<std::string, std::string>{
-           {"exit\n", "exit status 0"},
+           {"kill -HUP $PPID; exit\n", "exit status 0"},
            // Not by the SIGHUP of a terminal that goes away, too.
            {"trap '' HUP; kill -KILL $LESSON; sleep 1000\n",
             "killed by SIGKILL"},
