@@ -211,7 +211,7 @@ TEST_P(CheckTest, SaysWhyItCannotRun) {
   const auto fill = [] {
     MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
   };
-  // Whoever is root there may be root of the machine, and is not trusted.
+  // Root there may be root of the machine, and is not trusted.
   const auto nobody = [](const std::string& cause) {
     return as_nobody() ? cause : "Root may not become another user here";
   };

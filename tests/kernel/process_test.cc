@@ -115,7 +115,7 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
     const char* message;
     void (*function)();
   };
-  for (const auto& [message, function] : std::vector<Case>{
+  for (const Case& each : std::vector<Case>{
            {"child: no luck", [] { throw std::runtime_error("no luck"); }},
            {"child: a child may not direct other processes",
             [] { outside->Ask(kSelf); }},
@@ -125,10 +125,10 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
     Process child = outside_.Clone("child", 0);
     EXPECT_THAT(
         [&] {
-          child.Run([run = function] { run(); },
+          child.Run([run = each.function] { run(); },
                     std::chrono::milliseconds(1000));
         },
-        ThrowsMessage<std::exception>(HasSubstr(message)));
+        ThrowsMessage<std::exception>(HasSubstr(each.message)));
   }
   kill(child_.pid(), SIGKILL);
   EXPECT_THAT(

@@ -379,21 +379,22 @@ INSTANTIATE_TEST_SUITE_P(Sees, MachineTest, testing::ValuesIn(kRefusals),
                          [](const auto& test) { return test.param.name; });
 
 TEST_P(MachineTest, SeesWhatItRefuses) {
-  const auto& [name, traits, become, attempt, cause] = GetParam();
-  if ((Machine::Look().traits & traits) != 0) {
+  const Refusal& refusal = GetParam();
+  if ((Machine::Look().traits & refusal.traits) != 0) {
     GTEST_SKIP() << "this machine is like that itself";
   }
   InChild([&] {
-    become();
+    refusal.become();
     const Machine machine = Machine::Look();
-    EXPECT_EQ(machine.traits & traits, cause == kAllowed ? 0 : traits);
+    EXPECT_EQ(machine.traits & refusal.traits,
+              refusal.cause == kAllowed ? 0 : refusal.traits);
     std::string seen = kAllowed;
     try {
-      attempt();
+      refusal.attempt();
     } catch (const std::exception& error) {
       seen = CauseOf(error, machine);
     }
-    EXPECT_THAT(seen, StartsWith(cause));
+    EXPECT_THAT(seen, StartsWith(refusal.cause));
   });
 }
 

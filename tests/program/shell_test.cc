@@ -30,8 +30,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// A program that is root in a user namespace, whoever runs the test, and ends
-// as `use` does with a process that is inside.
+// A program that is root in a user namespace, also where nobody runs the test,
+// and ends as `use` does with a process that is inside.
 Command Inside(int flags, const std::function<int(const Process&)>& use) {
   return {.function = [=] {
     EnterUserNamespaceAsRoot();
