@@ -10,7 +10,6 @@
 
 #include <csignal>
 #include <filesystem>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -26,8 +25,8 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::Field;
-using testing::FieldsAre;
 using testing::Optional;
+using testing::Pair;
 
 // A machine with version 1 alone.
 constexpr const char* kVersion1Mounts =
@@ -60,22 +59,14 @@ class Version2 {
   const std::string top = testing::TempDir() + "version_2";
 };
 
-TEST(MembershipsIn, GivesControllersAndCgroup) {
+TEST(CgroupsIn, GivesEachByItsControllers) {
   EXPECT_THAT(
-      MembershipsIn(
-          "4:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/user.slice/a:b c\n"),
-      ElementsAre(FieldsAre("cpu,cpuacct", "/a"),
-                  FieldsAre("name=systemd", "/x"),
-                  FieldsAre("", "/user.slice/a:b c")));
-}
-
-TEST(CgroupOf, IsWhatTheKernelSays) {
-  for (const Membership& membership :
-       MembershipsIn(ReadFile("/proc/self/cgroup"))) {
-    EXPECT_EQ(CgroupOf(getpid(), membership.controllers), membership.cgroup);
-  }
-  EXPECT_THROW(CgroupOf(getpid(), "nonsense"), std::out_of_range);
-  EXPECT_THROW(CgroupOf(-1, ""), CallError);
+      CgroupsIn("4:cpu,cpuacct:/a\n1:name=systemd:/x\n"
+                "0::/user.slice/a:b c\n"),
+      ElementsAre(Pair("", "/user.slice/a:b c"), Pair("cpu,cpuacct", "/a"),
+                  Pair("name=systemd", "/x")));
+  EXPECT_EQ(CgroupsOf(getpid()), CgroupsIn(ReadFile("/proc/self/cgroup")));
+  EXPECT_THROW(CgroupsOf(-1), CallError);
 }
 
 // Where a process in these cgroups, with these mounts, may make one: its
@@ -120,22 +111,19 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
            {"cpu", "0::" + session, version_2, tree.top, tree.top + session}}) {
     SCOPED_TRACE(controller + " of " + cgroups);
     const auto place =
-        FindCgroupPlace(controller, MembershipsIn(cgroups), MountsIn(mounts));
+        FindCgroupPlace(controller, CgroupsIn(cgroups), MountsIn(mounts));
     EXPECT_EQ(place ? place->directory : "", directory);
     EXPECT_EQ(place ? place->home : "", home);
   }
   // That is its own where a manager has delegated it so.
   tree.Make(session, "pids");
   EXPECT_THAT(
-      FindCgroupPlace("pids", MembershipsIn("0::" + session),
-                      MountsIn(version_2)),
+      FindCgroupPlace("pids", CgroupsIn("0::" + session), MountsIn(version_2)),
       Optional(AllOf(Field(&CgroupPlace::controllers, ""),
-                     Field(&CgroupPlace::cgroup, session),
                      Field(&CgroupPlace::directory, tree.top + session))));
-  EXPECT_THAT(FindCgroupPlace("cpu", MembershipsIn(kVersion1Cgroups),
+  EXPECT_THAT(FindCgroupPlace("cpu", CgroupsIn(kVersion1Cgroups),
                               MountsIn(kVersion1Mounts)),
-              Optional(AllOf(Field(&CgroupPlace::controllers, "cpu,cpuacct"),
-                             Field(&CgroupPlace::cgroup, "/"))));
+              Optional(Field(&CgroupPlace::controllers, "cpu,cpuacct")));
 }
 
 // Makes cgroups on this machine, where that may be done.
@@ -179,8 +167,7 @@ TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
            std::to_string(member.pid()));
   EXPECT_TRUE(cgroup.Remove());
   EXPECT_FALSE(fs::exists(cgroup.path()));
-  EXPECT_EQ(CgroupOf(member.pid(), place_.controllers),
-            CgroupOf(getpid(), place_.controllers));
+  EXPECT_EQ(CgroupsOf(member.pid()), CgroupsOf(getpid()));
 }
 
 TEST_F(CgroupTest, IsRemovedThoughItsMakerIsKilled) {

@@ -105,11 +105,11 @@ TEST_F(LessonTest, ComparesARowForEachProbe) {
   inside.Add({"namespace", "uts:[1]", ""});
   lesson_.Compare(before, inside, before);
   EXPECT_THAT(Last<Comparison>().rows,
-              ElementsAre(FieldsAre("PID", "1", "2", "1", "private"),
-                          FieldsAre("namespace", "uts:[1]", "uts:[1]",
-                                    "uts:[1]", "shared")));
+              ElementsAre(ElementsAre("PID", "1", "2", "1", "private"),
+                          ElementsAre("namespace", "uts:[1]", "uts:[1]",
+                                      "uts:[1]", "shared")));
   lesson_.Compare(before, inside, inside);
-  EXPECT_EQ(Last<Comparison>().rows[0].verdict, "changed");
+  EXPECT_EQ(Last<Comparison>().rows[0].back(), "changed");
 }
 
 TEST_F(LessonTest, IsToldByItsOwnProcessOnly) {

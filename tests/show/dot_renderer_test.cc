@@ -4,10 +4,8 @@
 
 #include <iterator>
 #include <map>
-#include <memory>
 #include <regex>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/show/renderer.h"
@@ -27,14 +25,12 @@ const Opening kOpening = {
     "uts", "UTS namespace: a title", "uts_namespaces(7)", "6.1.0", 1000,
     "root"};
 
-// What the renderer writes for `events`.
+// What the renderer makes of `events`.
 std::string Dot(const std::vector<Event>& events,
-                std::unique_ptr<Renderer> (*make)(Write) = MakeDotRenderer) {
-  std::string written;
-  const std::unique_ptr<Renderer> renderer =
-      make([&](std::string_view text) { written += text; });
-  for (const Event& event : events) renderer->Render(event);
-  return written;
+                const Renderer& renderer = MakeDotRenderer()) {
+  std::string text;
+  for (const Event& event : events) text += renderer(event);
+  return text;
 }
 
 Drawing OfOne(const std::vector<Fact>& facts) {
@@ -144,10 +140,11 @@ TEST(SvgRenderer, HasGraphvizDrawWhateverANameHolds) {
   }
   Opening opening = kOpening;
   opening.title = "<\"}\n";
-  EXPECT_THAT(Dot({opening, OfOne(facts), kThree, Verdict{}}, MakeSvgRenderer),
-              AllOf(StartsWith("<?xml"), HasSubstr(">]]&gt;</text>"),
-                    HasSubstr(">outside</text>"),
-                    HasSubstr(">one alone</text>"), EndsWith("</svg>\n")));
+  EXPECT_THAT(
+      Dot({opening, OfOne(facts), kThree, Verdict{}}, MakeSvgRenderer()),
+      AllOf(StartsWith("<?xml"), HasSubstr(">]]&gt;</text>"),
+            HasSubstr(">outside</text>"), HasSubstr(">one alone</text>"),
+            EndsWith("</svg>\n")));
 }
 
 TEST(DotRenderer, DrawsNothingOfALessonThatEndedEarly) {

@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <functional>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
@@ -64,33 +64,35 @@ Verdict Refused() {
   return verdict;
 }
 
-// What a renderer writes for `events`.
-std::string Written(const std::function<std::unique_ptr<Renderer>(Write)>& make,
-                    const std::vector<Event>& events) {
-  std::string written;
-  const std::unique_ptr<Renderer> renderer =
-      make([&](std::string_view text) { written += text; });
-  for (const Event& event : events) renderer->Render(event);
-  return written;
+// The comparison with these rows.
+Comparison Compared(std::vector<std::vector<std::string>> rows) {
+  return {{{"", "outside before", "inside", "outside after", "verdict"},
+           std::move(rows)}};
+}
+
+// What `renderer` makes of `events`.
+std::string Rendered(const Renderer& renderer,
+                     const std::vector<Event>& events) {
+  std::string text;
+  for (const Event& event : events) text += renderer(event);
+  return text;
 }
 
 std::string Text(const std::vector<Event>& events, bool color = false) {
-  return Written(
-      [color](const Write& write) { return MakeTextRenderer(write, color); },
-      events);
+  return Rendered(MakeTextRenderer(color), events);
 }
 
 std::string Markdown(const std::vector<Event>& events) {
-  return Written(MakeMarkdownRenderer, events);
+  return Rendered(MakeMarkdownRenderer(), events);
 }
 
 json Json(const std::vector<Event>& events) {
-  return json::parse(Written(MakeJsonRenderer, events));
+  return json::parse(Rendered(MakeJsonRenderer(), events));
 }
 
 // The lines of a recording: its header, and its events.
 std::vector<json> Cast(const std::vector<Event>& events) {
-  std::istringstream lines(Written(MakeCastRenderer, events));
+  std::istringstream lines(Rendered(MakeCastRenderer(), events));
   std::vector<json> cast;
   for (std::string line; std::getline(lines, line);) {
     cast.push_back(json::parse(line));
@@ -126,7 +128,7 @@ const std::vector<Event> kLesson = {
     Answer{"that", 2, "It is so."},
     Claim{"Yes.", true, ""},
     Lore{"This."},
-    Comparison{{{"hostname", "vm", "new", "vm", "private"}}},
+    Compared({{"hostname", "vm", "new", "vm", "private"}}),
     Table{{"kind", "flag"}, {{"m|t", "CLONE_NEWNS"}, {"é", "CLONE_NEWUTS"}}},
     Table{{"a", "b"}, {{"", "-"}}},
     Drawing{},
@@ -201,7 +203,7 @@ TEST(MarkdownRenderer, LaysOutALessonWithBlocksOfTheText) {
   EXPECT_EQ(Markdown({kOpening, Step{1, "Outside", "A `ps` sentence."},
                       Note{"A *note*."}, seen[0], seen[1], seen[2],
                       Claim{"Yes.", true, ""}, learnt[0], learnt[1],
-                      Comparison{{{"hostname", "vm", "new", "vm", "private"}}},
+                      Compared({{"hostname", "vm", "new", "vm", "private"}}),
                       Table{{"a", "b"}, {{"m|t", "CLONE_NEWNS"}, {"", "-"}}},
                       Claim{"Who knows.", std::nullopt, "f(*) refused"},
                       Hint{"Type:", {"ls *", "ps"}}, Hint{"`exit`.", {}},
@@ -363,7 +365,7 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
                       {"hostname", std::string(300, 'x'), "$ hostname"},
                       {"hostname", "é" + std::string(299, 'x'), "uname(2)"},
                       {"hostname", "漢" + std::string(299, 'x'), "uname(2)"}}),
-       Comparison{{{"a very long probe", host, host, host, "private"}}},
+       Compared({{"a very long probe", host, host, host, "private"}}),
        Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
        Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
   EXPECT_THAT(text, HasSubstr("…"));
@@ -376,7 +378,7 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
 TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
   const std::string text =
       Text({Saw("inside", {{"hostname", "a\x1b[31m\x07", "uname(2)"}}),
-            Comparison{{{"hostname", "\x1b", "\x1b", "\r", "shared"}}},
+            Compared({{"hostname", "\x1b", "\x1b", "\r", "shared"}}),
             Did("inside", "sethostname(\"\x1b\", 1)", 0, 0)});
   EXPECT_THAT(text, AllOf(HasSubstr("a\\x1b[31m\\x07"), HasSubstr("\\x0d"),
                           Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
@@ -391,7 +393,7 @@ TEST(TextRenderer, AddsColorAndNothingElse) {
             HasSubstr("  vm              \x1b[1;36mnew\x1b[0m     vm  ")));
   EXPECT_EQ(std::regex_replace(colored, std::regex("\x1b\\[[0-9;]*m"), ""),
             Text(kLesson));
-  EXPECT_THAT(Text({Comparison{{{"load", "1", "1", "2", "changed"}}}}, true),
+  EXPECT_THAT(Text({Compared({{"load", "1", "1", "2", "changed"}})}, true),
               HasSubstr("  1               1       \x1b[1;31m2\x1b[0m"));
 }
 
@@ -461,23 +463,31 @@ TEST(CastRenderer, ShowsTheErrorThatEndedALesson) {
                         "  remedy  sudo <it>\r\n"));
 }
 
-TEST(Renderer, FailsWhenTheOutputIsFull) {
+TEST(Show, FailsWhenTheOutputIsFull) {
   const Descriptor full = Open("/dev/full", O_WRONLY);
-  for (const auto& make :
-       {+[](Write write) { return MakeTextRenderer(std::move(write), false); },
-        &MakeMarkdownRenderer, &MakeCastRenderer, &MakeJsonRenderer,
-        &MakeDotRenderer}) {
-    const std::unique_ptr<Renderer> renderer = make(To(full.get()));
+  for (const Renderer& renderer :
+       {MakeTextRenderer(false), MakeMarkdownRenderer(), MakeCastRenderer(),
+        MakeJsonRenderer()}) {
     EXPECT_THAT(
         [&] {
-          renderer->Render(kOpening);
-          renderer->Render(Verdict{});
+          const Show show = To(full.get(), renderer);
+          show(kOpening);
+          show(Verdict{});
         },
         testing::Throws<OutputError>(
             AllOf(Property(&OutputError::error, ENOSPC),
                   Property(&OutputError::what,
                            HasSubstr("No space left on device")))));
   }
+}
+
+TEST(Show, WritesWhatTheRendererMakesOfAnEvent) {
+  const Descriptor file(memfd_create("output", MFD_CLOEXEC));
+  const Show show = To(file.get(), MakeTextRenderer(false));
+  show(Note{"One."});
+  show(Note{"Two."});
+  lseek(file.get(), 0, SEEK_SET);
+  EXPECT_EQ(ReadAll(file.get()), "     One.\n     Two.\n");
 }
 
 }  // namespace
