@@ -36,7 +36,7 @@ TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
     const Command lesson = {.program = "lessons/cgroup", .as_nobody = true};
     EXPECT_THAT(RunCommand(lesson).output,
                 AllOf(HasSubstr("\n6 of 6 claims hold.\n"),
-                      HasSubstr(" fork() = EAGAIN"), HasSubstr(" …/a/b ")));
+                      HasSubstr(" fork() = -1 EAGAIN"), HasSubstr(" …/a/b ")));
     Command shell = lesson;
     shell.arguments = {"--shell"};
     Terminal terminal(shell);

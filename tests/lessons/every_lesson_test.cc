@@ -536,6 +536,7 @@ TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
   }
   first.Type("sleep 1000 &\n");
   Exit(first);
+  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST(Uts, HasColorOnATerminalThatHasItOnly) {
@@ -553,6 +554,7 @@ TEST(Uts, HasColorOnATerminalThatHasItOnly) {
 }
 
 TEST(Uts, IsShownByAPlayerAsByATerminal) {
+  setenv("LC_ALL", "C.UTF-8", 1);
   if (IsMissing(RunTool({"asciinema", "--version"}))) {
     GTEST_SKIP() << "asciinema is not installed";
   }
@@ -564,7 +566,6 @@ TEST(Uts, IsShownByAPlayerAsByATerminal) {
                   .arguments = {"--color=always", "--cast", cast}});
   Terminal terminal({.function = [&] {
     setenv("ASCIINEMA_CONFIG_HOME", folder.c_str(), 1);
-    setenv("LC_ALL", "C.UTF-8", 1);
     return execlp("asciinema", "asciinema", "play", "--speed", "1000",
                   cast.c_str(), nullptr);
   }});

@@ -153,7 +153,8 @@ TEST_P(InspectTest, ComparesAKernelThread) {
     EXPECT_THAT(ErrorsOf({"2"}, 77), HasSubstr("EACCES"));
     return;
   }
-  for (const json& row : RunJsonWith({"2"})["tables"][0]["rows"]) {
+  const json run = RunJsonWith({"2"});
+  for (const json& row : run["tables"][0]["rows"]) {
     EXPECT_THAT(row[1].get<std::string>(), MatchesRegex("[0-9]+"));
   }
 }
@@ -209,8 +210,8 @@ TEST_P(InspectTest, ComparesTheShellInsideWithThisProcess) {
   terminal.ReadTo("\nshell <");
   std::string shell = terminal.ReadTo(">");
   shell.pop_back();
-  for (const json& row :
-       RunJsonWith({Word(member), shell})["tables"][0]["rows"]) {
+  const json run = RunJsonWith({Word(member), shell});
+  for (const json& row : run["tables"][0]["rows"]) {
     // A user namespace, too, for an ordinary user to be root in.
     const bool own = row[0] == "uts" || (as_nobody() && row[0] == "user");
     EXPECT_EQ(row[3], own ? "none" : "all") << row;

@@ -237,7 +237,8 @@ TEST_P(Lies, MakeTheClaimFail) {
   const auto& [lesson, lie, claim] = GetParam();
   const LieResult result = Tell(lesson, lie, 1, {"--json"});
   std::string failed = "no claim; it says: " + result.errors;
-  for (const json& each : json::parse(result.output)["claims"]) {
+  const json run = json::parse(result.output);
+  for (const json& each : run["claims"]) {
     if (each["holds"] == false) failed = each["text"];
   }
   EXPECT_THAT(failed, StartsWith(claim));

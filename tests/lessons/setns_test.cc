@@ -56,6 +56,7 @@ TEST_P(SetnsTest, JoinsAShellWithAShell) {
   second.ReadTo("\n" + ReadLink(path) + "\r\n");
   Exit(second);
   Exit(first);
+  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 // A process in a new user namespace, and in others of all kinds that this one

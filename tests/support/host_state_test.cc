@@ -9,9 +9,9 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -29,10 +29,16 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Where a file system of cgroups is mounted, or "".
+namespace fs = std::filesystem;
+
+const std::string kCgroups = "/sys/fs/cgroup";
+
+// Where there a file system of cgroups is mounted, or "".
 std::string CgroupPoint() {
   for (const Mount& mount : Mounts()) {
-    if (mount.type.starts_with("cgroup")) return mount.point;
+    if (mount.type.starts_with("cgroup") && mount.point.starts_with(kCgroups)) {
+      return mount.point;
+    }
   }
   return "";
 }
@@ -66,16 +72,17 @@ TEST(HostState, SeesEveryChange) {
        [] { static Process child = Process::Quiet().Clone("child", 0); }},
       // No cgroup can be made that is not the machine's: here a tmpfs stands in
       // for the file system.
-      {cgroups.empty() ? "" : "new: cgroup " + cgroups + "/steps-left\n",
-       [&] { mkdir((cgroups + "/steps-left").c_str(), 0700); }}};
+      {cgroups.empty() ? "" : "new: cgroup " + cgroups + "/steps-left\n", [&] {
+         if (!cgroups.empty()) fs::create_directory(cgroups + "/steps-left");
+       }}};
   for (const auto& [difference, change] : cases) {
     InChild([&, expected = difference, make = change] {
       EnterPrivateMounts();
       MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET);
-      for (const std::string& point :
-           {std::string("/tmp"), std::string("/dev/shm"), cgroups}) {
-        if (!point.empty()) MountTmpfs(point.c_str());
+      for (const char* point : {"/tmp", "/dev/shm", kCgroups.c_str()}) {
+        if (fs::exists(point)) MountTmpfs(point);
       }
+      if (!cgroups.empty()) fs::create_directories(cgroups);
       const HostState before = LookAtHost();
       EXPECT_THAT(Difference(before, LookAtHost()), IsEmpty());
       make();

@@ -102,7 +102,6 @@ json LessonTest::RunJson(const Before& before, int status,
 void LessonTest::Exit(Terminal& terminal) {
   terminal.Type("exit\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 LessonFolder::LessonFolder() {

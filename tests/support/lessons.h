@@ -74,8 +74,7 @@ class LessonTest : public testing::TestWithParam<LessonAndUser> {
   json RunJson(const Before& before = {}, int status = 0,
                const Words& words = {}) const;
 
-  /// Leaves the shell on this terminal: the lesson must end with 0, and have
-  /// left nothing.
+  /// Leaves the shell on this terminal: the lesson must end with 0.
   static void Exit(Terminal& terminal);
 };
 

@@ -150,7 +150,8 @@ TEST_F(SabotageTest, WhatHangsOrIsLeftBehindIsKilledAndNamed) {
 }
 
 TEST_F(SabotageTest, TheStandInIsLookedAtBeforeAndAfter) {
-  const LieOptions look = {.look = [] { return std::string(Uname().nodename); }};
+  const LieOptions look = {
+      .look = [] { return std::string(Uname().nodename); }};
   const LieResult result =
       RunWithLie(Shell("hostname after"), {.call = "setns"}, look);
   EXPECT_EQ(result.before, hostname_);
