@@ -102,6 +102,7 @@ struct Machine {
 };
 
 const char* const kNoUserNamespaces = "user.max_user_namespaces is 0";
+const char* const kStaysRoot = "\n     outside  uid             0 ";
 const char* const kMountsTmp =
     "mount(\"tmpfs\", \"/tmp\", \"tmpfs\", 0, NULL) = 0";
 
@@ -128,9 +129,9 @@ const Machine kMachines[] = {
        MUST(mount, "none", "/mnt", "tmpfs", 0, nullptr);
      },
      "tmpfs over tmpfs"},
-    {"RestrictsOrdinaryUsers", "user", RestrictUserNamespaces, "", "", "",
-     true},
-    {"HasNobodyElse", "user", EnterUserNamespaceAsRoot, "",
+    {"RestrictsOrdinaryUsers", "user", RestrictUserNamespaces, kStaysRoot, "",
+     "", true},
+    {"HasNobodyElse", "user", EnterUserNamespaceAsRoot, kStaysRoot,
      "A user must deny setgroups", "denied it before"},
     {"HasNoUserNamespaces", "uts", ForbidUserNamespaces,
      "5 of 5 claims hold, 1 skipped.\n", "Root in a user", kNoUserNamespaces},
