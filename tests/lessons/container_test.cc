@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -268,22 +267,6 @@ TEST_P(ContainerTest, HasTheCapabilitiesThatEnginesLeave) {
   }
 }
 
-// Of the machine nothing may be changed or opened by uid 0 inside.
-TEST_P(ContainerTest, RootInsideReachesNothingOfTheHost) {
-  EXPECT_EQ(InShell("for file in /proc/sys/kernel/domainname "
-                    "/proc/sysrq-trigger /proc/irq/default_smp_affinity; do "
-                    "test -w $file && echo $file; done; true"),
-            "");
-  // A device is there by its own file only: a node gives none.
-  EXPECT_EQ(InShell("mknod /tmp/node c 1 5 2>/dev/null && "
-                    "head -c1 /tmp/node 2>/dev/null; head -c1 /dev/zero | wc "
-                    "-c"),
-            "1\n");
-  // PID 1 has descriptors and a program of the host.
-  EXPECT_EQ(InShell("readlink /proc/1/fd/* /proc/1/exe /proc/1/cwd", 1), "");
-  EXPECT_EQ(InShell("cat /proc/mounts | cut -d ' ' -f 2 | grep /mnt", 1), "");
-}
-
 // A way out, as a command that succeeds where it is open.
 struct Escape {
   std::string command;
@@ -321,7 +304,10 @@ std::vector<Escape> Escapes() {
       {"readlink /proc/1/fd/0 || true >>/proc/1/exe", "PID 1 is not dumpable"},
       {"echo x >/proc/sys/kernel/domainname", "a read-only mount"},
       {"echo h >/proc/sysrq-trigger", "a read-only mount"},
-      {"chmod 600 /dev/full", "a read-only mount"},
+      {"test -w /proc/irq/default_smp_affinity", "a read-only mount"},
+      {"chmod 600 /dev/full || chown 1 /dev/null || chmod 600 /proc/keys",
+       "a read-only mount"},
+      {"! echo >/dev/null || ! head -c 1 /dev/zero", "a device that is there"},
       {"head -c 1 /proc/kcore | grep -q .", "/dev/null lies over it"},
       {"mknod /tmp/node c 1 5 && head -c 1 /tmp/node", "MS_NODEV"},
       {"test -e /sys/fs/cgroup", "no cgroup is mounted"},
@@ -347,18 +333,6 @@ TEST_P(ContainerTest, NoWayOutIsOpen) {
     ADD_FAILURE() << escapes[i].command << ": not stopped by "
                   << escapes[i].stopped_by;
   }
-}
-
-TEST_P(ContainerTest, DevicesOfTheHostCannotBeChanged) {
-  struct stat before = {};
-  ASSERT_EQ(stat("/dev/full", &before), 0);
-  InShell("chmod 600 /dev/full 2>&-", 1);
-  InShell("chown 1 /dev/null 2>&-", 1);
-  InShell("chmod 600 /proc/keys 2>&-", 1);
-  struct stat after = {};
-  ASSERT_EQ(stat("/dev/full", &after), 0);
-  EXPECT_EQ(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
-  InShell("echo > /dev/null");
 }
 
 TEST_P(ContainerTest, CommandGetsNoDescriptorAndNoVariableOfTheReader) {
