@@ -22,10 +22,9 @@
 #include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
-#include "tests/support/lesson_run.h"
+#include "tests/support/lessons.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
-#include "tests/support/seccomp.h"
 
 namespace steps {
 namespace {

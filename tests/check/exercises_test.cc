@@ -16,7 +16,7 @@
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/process.h"
-#include "tests/support/lesson_run.h"
+#include "tests/support/lessons.h"
 #include "tests/support/program.h"
 
 namespace steps {

@@ -20,7 +20,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
-#include "tests/support/seccomp.h"
+#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {

@@ -29,7 +29,6 @@
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
-#include "tests/support/seccomp.h"
 
 namespace steps {
 namespace {
