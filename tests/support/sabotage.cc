@@ -69,10 +69,12 @@ constexpr Call kCalls[] = {
     {"clone", SYS_vfork, ""},
     {"open", SYS_open, "s"},
     {"readlink", SYS_readlink, "s"},
+    {"rmdir", SYS_rmdir, "s"},
     {"stat", SYS_stat, "s"},
 #endif
     {"open", SYS_openat, "ds"},
     {"readlink", SYS_readlinkat, "ds"},
+    {"rmdir", SYS_unlinkat, "ds"},
     {"stat", SYS_newfstatat, "ds"},
     {"unshare", SYS_unshare, "u"},
     {"setns", SYS_setns, "d"},
@@ -331,6 +333,7 @@ void Tracer::Enter(pid_t pid, const Call& call, const Arguments& arguments) {
         kind == 'k' ? entered.flags & ~uint64_t{CSIGNAL} : entered.flags;
     if (!strchr("kuc", kind) || (flags & drop) != drop) return;
   }
+  if (call.number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR) == 0) return;
   if (!MatchesPath(pid, call, arguments)) return;
 
   ++count_;
@@ -469,6 +472,17 @@ void Run::BecomeCommand() {
 }
 
 }  // namespace
+
+std::string Describe(const Lie& lie) {
+  std::string text = lie.call;
+  if (lie.occurrence != 1) text += fmt::format(":{}", lie.occurrence);
+  for (const Kind& kind : Kinds()) {
+    if ((lie.drop & kind.flag) != 0) text += fmt::format("-{}", kind.flag_name);
+  }
+  if (lie.answer) text += fmt::format("={}", *lie.answer);
+  if (!lie.path.empty()) text += "@" + lie.path;
+  return text;
+}
 
 Lie ParseLie(const std::string& text) {
   static const std::regex kLie(
