@@ -110,12 +110,15 @@ void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who) {
+  // A zombie has left all its namespaces but two.
+  if (inside.findings().size() < before.findings().size()) {
+    throw ProcessError(Process::DescribeEnded());
+  }
   Comparison comparison;
   comparison.who = who;
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const Finding& first = before.findings()[i];
-    Comparison::Row row = {first.label, first.value,
-                           inside.findings().at(i).value,
+    Comparison::Row row = {first.label, first.value, inside.findings()[i].value,
                            after.findings().at(i).value, "private"};
     if (row.inside == row.before) row.verdict = "shared";
     if (row.after != row.before) row.verdict = "changed";

@@ -203,13 +203,23 @@ TEST_F(ProcessTest, SaysWhatKilledIt) {
   Process child = outside_.Clone("child", 0);
   kill(child.pid(), SIGKILL);
   EXPECT_EQ(MessageOf([&] { child.Run([] {}); }),
-            "child ended early: killed by SIGKILL");
+            "child was killed by SIGKILL");
   Process other = outside_.Clone("other", 0);
   EXPECT_EQ(MessageOf([&] { other.Run([] { _exit(3); }); }),
             "other ended early: exit status 3");
   Process third = outside_.Clone("third", 0);
   EXPECT_EQ(MessageOf([&] { third.Run([] { raise(SIGKILL); }); }),
-            "third ended early: killed by SIGKILL");
+            "third was killed by SIGKILL");
+}
+
+TEST_F(ProcessTest, SaysWhatKilledTheChildOfAnother) {
+  Process child = outside_.Clone("child", 0);
+  Process inner = child.Clone("inner", 0);
+  EXPECT_EQ(Process::DescribeEnded(), "");
+  kill(inner.pid(), SIGKILL);
+  EXPECT_EQ(MessageOf([&] { inner.Run([] {}); }),
+            "inner was killed by SIGKILL");
+  EXPECT_EQ(Process::DescribeEnded(), "inner was killed by SIGKILL");
 }
 
 TEST_F(ProcessTest, IsNamedWhenItDoesNotAnswer) {
@@ -236,7 +246,7 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
   waitpid(child.pid(), nullptr, 0);
   EXPECT_NE(orphan.Run([] { return getppid(); }), child.pid());
   EXPECT_THAT(MessageOf([&] { other.Run([] {}); }),
-              HasSubstr("other ended early"));
+              HasSubstr("other was killed by SIGKILL"));
 }
 
 // In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.
