@@ -169,7 +169,6 @@ TEST(RunLesson, EndsAsItsStoryDoes) {
     std::string claims;  // What is shown of them,
     std::string errors;  // and all that stands on stderr.
   };
-  const std::string ended = "example: inside ended early: ";
   for (const Case& each : std::vector<Case>{
            {Holds, 0, "     holds    Yes.\n1 of 1 claims hold.\n", ""},
            {IsContradicted, 1, "     FAILS    No.\n1 of 2 claims hold.\n", ""},
@@ -178,9 +177,9 @@ TEST(RunLesson, EndsAsItsStoryDoes) {
             "",
             "example: inside: told in a child: only the lesson itself may\n"},
            {WithInside([](Lesson&) { raise(SIGKILL); }), 1, "",
-            ended + "killed by SIGKILL\n"},
+            "example: inside was killed by SIGKILL\n"},
            {WithInside([](Lesson&) { _exit(9); }), 1, "",
-            ended + "exit status 9\n"},
+            "example: inside ended early: exit status 9\n"},
            {WithInside([](Lesson&) { pause(); }), 1, "",
             "example: inside has given no answer for 1 s\n"}}) {
     const Result result = RunIt(each.teach);
@@ -442,6 +441,8 @@ TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
   }
   ExpectExit(RunIt(Holds, {}, Replace({""})), 1, _,
              HasSubstr("Bad file descriptor"));
+  // Wrong usage stays that.
+  ExpectExit(RunIt(Holds, {"--nonsense"}, Replace({""})), 2);
 }
 
 // Nor is the status another one where nobody can be told of it.
