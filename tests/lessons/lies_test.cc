@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -13,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/kernel/cgroups.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
@@ -77,8 +82,7 @@ constexpr Case kCases[] = {
      "Inside, the child is PID 1, and its parent's PID is 0."},
     {"pid", "getppid:2=77",
      "Inside, the child is PID 1, and its parent's PID is 0."},
-    {"pid", "readlink:4=1",
-     "Inside, /proc still has the PIDs of outside, and so has ps."},
+    {"pid", "readlink:4=1", "Inside, /proc still has the PIDs of outside."},
     {"pid", "clone:2-CLONE_NEWPID",
      "Two levels down, a process has three PIDs."},
     {"pid", "clone:3-CLONE_NEWPID",
@@ -366,6 +370,54 @@ TEST(LiesTable, HasEveryClaimOfEveryLesson) {
       EXPECT_TRUE(listed.insert(it.claim).second) << it.claim;
     }
     EXPECT_EQ(claims, listed) << lesson;
+  }
+}
+
+// EINTR, as after Ctrl-Z and fg from a call that has a limit of time.
+TEST(Interruptions, DisturbNoLesson) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  for (const char* lie :
+       {"accept=-4", "accept:2=-4", "connect=-4", "connect:4=-4",
+        "read=-4@socket:", "read:2=-4@socket:", "recv=-4", "sendto=-4"}) {
+    SCOPED_TRACE(lie);
+    const LieResult result =
+        RunWithLie({.program = "lessons/net"}, ParseLie(lie));
+    EXPECT_TRUE(result.told);
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  }
+}
+
+// The cgroups of a lesson in this PID namespace.
+std::string Cgroups() {
+  const std::string end =
+      fmt::format("-{}", NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
+  std::string cgroups;
+  for (const auto& [what, how] : LookAtHost()) {
+    if (what.starts_with("cgroup ") && what.ends_with(end)) cgroups += what;
+  }
+  return cgroups;
+}
+
+// EIO from one of the calls by which a cgroup is made and removed.
+TEST(Failures, LeaveNoCgroup) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  if (!FindCgroupPlace("pids")) GTEST_SKIP() << "no cgroup may be made here";
+  std::vector<std::string> lies = {
+      "rmdir=-5", "write=-5@cgroup.procs", "write:2=-5@cgroup.procs",
+      "open:2=-5@cgroup.procs", "open:3=-5@cgroup.procs"};
+  // What the lesson and the guardian tell one another.
+  for (int n = 1; n < 16; n += 2) {
+    lies.push_back(fmt::format("sendmsg:{}=-5", n));
+    lies.push_back(fmt::format("recvmsg:{}=-5", n));
+  }
+  for (const std::string& lie : lies) {
+    SCOPED_TRACE(lie);
+    const LieResult result = RunWithLie({.program = "lessons/cgroup"},
+                                        ParseLie(lie), {.look = Cgroups});
+    EXPECT_TRUE(result.told);
+    EXPECT_EQ(result.hung, "");
+    EXPECT_EQ(result.after, "");
+    EXPECT_TRUE(WIFEXITED(result.status)) << DescribeStatus(result.status);
   }
 }
 

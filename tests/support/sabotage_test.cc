@@ -130,6 +130,18 @@ TEST_F(SabotageTest, OnlyTheOccurrenceIsALie) {
   EXPECT_EQ(result.output, "a\na\nc\n");
 }
 
+TEST_F(SabotageTest, AnyCallIsOneOfAll) {
+  const auto function = [] {
+    const int fd = dup(STDIN_FILENO);
+    const int refused = close(fd);  // All the same it is closed.
+    return refused == -1 && errno == EIO && fcntl(fd, F_GETFD) == -1 ? 0 : 1;
+  };
+  const Lie second = {.call = "any", .occurrence = 2, .answer = -EIO};
+  const LieResult result = RunWithLie({.function = function}, second);
+  EXPECT_EQ(result.number, SYS_close);
+  EXPECT_EQ(result.status, 0) << result.errors;
+}
+
 constexpr int kSharesUts = 1;
 constexpr int kSharesIpc = 2;
 
