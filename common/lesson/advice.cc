@@ -83,7 +83,7 @@ constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
 constexpr const char* kProcess = R"(\b(clone3?|v?fork|pthread_create)\()";
 constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
 constexpr const char* kProgram = R"(^execv\()";
-constexpr const char* kNull = R"(^open\("/dev/null")";
+constexpr const char* kNull = R"(^(mount|open)\("/dev/null")";
 constexpr const char* kPlace = R"(^(mount|stat)\(.*"/mnt")";
 constexpr const char* kGraphviz = R"("dot")";
 
@@ -163,7 +163,8 @@ constexpr Row kTable[] = {
     // Cgroups and programs.
     {"EROFS", kCgroup, kAnywhere,
      "The cgroups are mounted read-only, as container engines do.",
-     "sudo mount -o remount,rw /sys/fs/cgroup",
+     "sudo mount -o remount,bind,rw /sys/fs/cgroup, or what of it is ro: "
+     "findmnt -t cgroup",
      "docker run (or podman run) --privileged, or -v "
      "/sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host"},
     {kRefused, kCgroup, kAnywhere,

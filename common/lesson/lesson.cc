@@ -110,9 +110,10 @@ void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who) {
-  // A zombie has left all its namespaces but two.
+  // A process that ends leaves all its namespaces but two.
   if (inside.findings().size() < before.findings().size()) {
-    throw ProcessError(Process::DescribeEnded());
+    const std::string ended = Process::DescribeEnded();
+    throw ProcessError(ended.empty() ? who + " has ended" : ended);
   }
   Comparison comparison;
   comparison.who = who;

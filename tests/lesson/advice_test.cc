@@ -129,6 +129,9 @@ const std::vector<Row> kRows = {
     {ENOSYS, "clone3()", kFiltered | kIn, 0, "seccomp", kUnconfined},
     {ENOENT, "open(\"/dev/null\")", 0, 1000, "There is no /dev/null",
      "sudo mount -t devtmpfs devtmpfs /dev"},
+    {ENOENT, "mount(\"/dev/null\", \"/proc/keys\", NULL, MS_BIND, NULL)",
+     kPrivileged, 0, "There is no /dev/null",
+     "mount -t devtmpfs devtmpfs /dev"},
     {ENOENT, "open(\"/dev/nullify\")", 0, 0, "", ""},
     {ENOENT, "mount(\"tmpfs\", \"/mnt\", \"tmpfs\", 0, NULL)", 0, 1000,
      "no directory /mnt", "sudo mkdir /mnt"},
@@ -176,7 +179,8 @@ const std::vector<Row> kRows = {
      "docker run (or podman run) --privileged, or -v "
      "/sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host"},
     {EROFS, kMkdir, 0, 1000, "mounted read-only",
-     "sudo mount -o remount,rw /sys/fs/cgroup"},
+     "sudo mount -o remount,bind,rw /sys/fs/cgroup, or what of it is ro: "
+     "findmnt -t cgroup"},
     {EROFS, "mkdir(\"/x\", 0755)", kIn, 0, "", ""},
     {EACCES, kMkdir, 0, 1000, "delegated",
      "sudo, or run it in what systemd-run --user --scope starts"},
