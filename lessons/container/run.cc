@@ -195,8 +195,8 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   }
 
   RelaySignalsTo(inside.pid());
-  const int status =
-      inside.Run([order = &order] { return BeInit(*order); }, std::nullopt);
+  const int status = inside.Run([order = &order] { return BeInit(*order); },
+                                Process::kForever);
   GiveTerminalTo(foreground);
   return status;
 }
