@@ -377,7 +377,7 @@ std::string Process::DescribeEnd() const {
 }
 
 std::string Process::DescribeEnded() {
-  for (const auto& [name, pid] : Children()) {
+  for (const auto& [name, pid] : All()) {
     const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     if (process.get() == -1 ||
         !steps::Await(process.get(), std::chrono::milliseconds(0))) {
