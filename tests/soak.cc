@@ -196,7 +196,7 @@ class Soak {
       char* name =
           seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number);
       const std::string what =
-          fmt::format("{} ({}, {})", Describe(lie), name, ErrnoName(error));
+          fmt::format("call {} ({}, {})", call, name, ErrnoName(error));
       free(name);
       const bool startup =
           std::ranges::find(kStartup, result.number) != kStartup.end() &&
