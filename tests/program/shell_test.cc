@@ -148,7 +148,7 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
       MUST(tcsetpgrp, STDIN_FILENO, getpid());
       _exit(RunProgram("example", [] {
         EnterUserNamespaceAsRoot();
-        const Process inside = CloneInside(CLONE_NEWUTS);
+        const Process inside = Process::Quiet().Clone("inside", CLONE_NEWUTS);
         RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
         return EXIT_SUCCESS;
       }));
