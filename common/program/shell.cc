@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,13 @@
 
 namespace steps {
 namespace {
+
+// The terminal of stdin before a shell inside had it: its modes, and its
+// foreground process group, -1 where no shell has it.
+struct Terminal {
+  pid_t foreground = -1;
+  termios modes = {};
+} terminal;
 
 // Kills what descends from this process, a subreaper, except for the children
 // `spared`. The children of what is killed become children here: hence the
@@ -73,8 +81,6 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const Descriptor lesson = OpenProcess(getppid());
   OutliveParent();
-  // Which process group has the terminal: -1 where there is none.
-  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
   const Descriptor inside = OpenProcess(pid);
   // Of a PID namespace, the children of a process that joins it are members.
@@ -92,10 +98,20 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
        {.fd = lesson.get(), .events = POLLIN, .revents = 0}}};
   MUST(poll, ends.data(), ends.size(), -1);
   KillDescendants({});
-  GiveTerminalTo(foreground);
+  // Not where the reader's shell has it by now.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+  if (foreground == terminal.foreground || kill(-foreground, 0) == -1) {
+    ReclaimTerminal();
+  }
 }
 
 }  // namespace
+
+void ReclaimTerminal() {
+  if (terminal.foreground == -1) return;
+  GiveTerminalTo(terminal.foreground);
+  tcsetattr(STDIN_FILENO, TCSANOW, &terminal.modes);
+}
 
 void GiveTerminalTo(pid_t foreground) {
   // From inside a PID namespace bash cannot: it has no number for that group.
@@ -145,14 +161,19 @@ int AwaitCommand(const std::vector<std::string>& command,
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const std::vector<pid_t> spared = ChildrenOf(getpid());
+  if (tcgetattr(STDIN_FILENO, &terminal.modes) == 0) {
+    terminal.foreground = tcgetpgrp(STDIN_FILENO);
+  }
   Process keeper = Process::Quiet().Clone("the keeper of the shell", 0);
   try {
     keeper.Run([pid, flags, &prompt] { KeepShell(pid, flags, prompt); },
                Process::kForever);
   } catch (...) {
     KillDescendants(spared);
+    ReclaimTerminal();
     throw;
   }
+  terminal.foreground = -1;
 }
 
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,

@@ -14,6 +14,10 @@ namespace steps {
 /// setns(2).
 void RunShell(pid_t pid, int flags, const std::string& prompt);
 
+/// Gives the terminal of stdin back as it was before RunShell(), if that has
+/// it. A signal handler may call this.
+void ReclaimTerminal();
+
 /// Makes this process the reader's command. Where none is given, it is a shell
 /// with this prompt, without the reader's own prompt and history. Comes back
 /// when the command cannot be run: says why on stderr and gives the exit status

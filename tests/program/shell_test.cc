@@ -5,13 +5,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/kernel/call.h"
@@ -19,6 +23,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
+#include "common/program/command_line.h"
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
 
@@ -127,6 +132,44 @@ TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
   terminal.Type("exit\nexit 6\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
   EXPECT_THAT(Survivors(), IsEmpty());
+}
+
+// What a shell like dash finds, which never sets the modes of its terminal:
+// those after the interrupted lesson, and its own hold on the foreground.
+TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
+  Terminal reader({.function = [] {
+    std::signal(SIGTTOU, SIG_IGN);
+    termios before = {};
+    termios now = {};
+    MUST(tcgetattr, STDIN_FILENO, &before);
+    const pid_t lesson = MUST(fork);
+    if (lesson == 0) {
+      MUST(setpgid, 0, 0);
+      MUST(tcsetpgrp, STDIN_FILENO, getpid());
+      _exit(RunProgram("example", [] {
+        EnterUserNamespaceAsRoot();
+        const Process inside = Process::Quiet().Clone("inside", CLONE_NEWUTS);
+        RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
+        return EXIT_SUCCESS;
+      }));
+    }
+    do {  // Until bash reads a line in its own way.
+      MUST(tcgetattr, STDIN_FILENO, &now);
+    } while ((now.c_lflag & ICANON) != 0);
+    kill(lesson, SIGINT);
+    int status = 0;
+    MUST(waitpid, lesson, &status, 0);
+    MUST(tcgetattr, STDIN_FILENO, &now);
+    const bool sane = now.c_lflag == before.c_lflag;
+    MUST(tcsetpgrp, STDIN_FILENO, getpgrp());
+    while (kill(-lesson, 0) == 0) std::this_thread::yield();  // Its keeper.
+    const bool kept = tcgetpgrp(STDIN_FILENO) == getpgrp();
+    fmt::print("{}, sane {}, kept {}\n", DescribeStatus(status), sane, kept);
+    return std::fflush(stdout);
+  }});
+  EXPECT_EQ(DescribeStatus(reader.Await()), "exit status 0");
+  EXPECT_THAT(reader.screen(),
+              HasSubstr("exit status 130, sane true, kept true\r\n"));
 }
 
 // A command that the program becomes, or awaits as its child.
