@@ -5,12 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -194,6 +196,47 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   }
 }
 
+// A program of these bytes, which goes with its object.
+class ProgramFile {
+ public:
+  explicit ProgramFile(const std::string& bytes) {
+    const Descriptor file(mkstemp(path_.data()));
+    WriteAll(file.get(), bytes);
+    MUST(fchmod, file.get(), 0755);
+  }
+  ~ProgramFile() { unlink(path_.c_str()); }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/shell_test.XXXXXX";
+};
+
+TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
+  // This program, whose loader has another name of the same length.
+  std::string binary = ReadFile("/proc/self/exe");
+  const std::size_t loader = binary.find("/ld-linux");
+  ASSERT_NE(loader, std::string::npos);
+  binary.replace(loader, 9, "/no-linux");
+  const std::size_t begin = binary.rfind('\0', loader) + 1;
+  const ProgramFile program(binary);
+  const ProgramFile script("#! /nonexistent/sh -e\necho ran\n");
+  const ProgramFile second("#!" + script.path() + "\n");
+  for (const auto& [file, missing] :
+       std::map<std::string, std::string>{{program.path(), &binary[begin]},
+                                          {script.path(), "/nonexistent/sh"},
+                                          {second.path(), "/nonexistent/sh"}}) {
+    const Result result = RunCommand({.function = [&file = file] {
+      setenv("PATH", "/nonexistent::/tmp", 1);
+      return Run({file.substr(file.rfind('/') + 1)});
+    }});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
+    EXPECT_EQ(result.errors,
+              fmt::format("{}: its interpreter {} is not there\n",
+                          file.substr(file.rfind('/') + 1), missing));
+  }
+}
+
 TEST_P(CommandTest, KeepsItsStatusWhereStderrIsFull) {
   const Result result = RunCommand({.function = [] {
     MUST(dup2, Open("/dev/full", O_WRONLY).get(), STDERR_FILENO);
@@ -224,6 +267,33 @@ TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
   terminal.ReadTo("ready");
   terminal.Type("\x03");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    Terminal terminal({.function = [] {
+      return Run({"sh", "-c",
+                  "trap 'exit 8' INT TERM USR1; echo ready; "
+                  "while :; do read -r line; done"});
+    }});
+    terminal.ReadTo("ready");
+    ASSERT_EQ(kill(terminal.pid(), signal), 0);
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
+  }
+}
+
+TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand({"sh", "-c",
+                         "n=0; trap 'n=$((n+1))' INT; echo ready; read -r x; "
+                         "read -r x; exit $n"},
+                        "");
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\x03");
+  terminal.ReadTo("^C");
+  terminal.Type("\n\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 1");
 }
 
 TEST(AwaitCommand, GivesTheTerminalBackAfterAShellInAPidNamespace) {
