@@ -209,6 +209,7 @@ class Run {
   int Serve(const Task& task) {
     return Guard([&] {
       Open(false);
+      CheckProc();
       const int status = task.run(lesson_, options_.words);
       Render(lesson_.verdict());
       return status;

@@ -22,6 +22,7 @@
 #include "tests/support/graph.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/program.h"
+#include "tests/support/refusals.h"
 #include "tests/support/terminal.h"
 
 namespace steps {
@@ -340,6 +341,12 @@ TEST_P(InspectTest, ComparesTheShellInsideWithThisProcess) {
   }
   terminal.Type("exit\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(InspectTest, NeedsAProcOfItsOwnPidNamespace) {
+  const Result result = Run({"1"}, CoverProc);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.errors, HasSubstr("cause   /proc belongs to another"));
 }
 
 }  // namespace
