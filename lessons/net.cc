@@ -57,12 +57,13 @@ static void BringUp(const char* name, const char* ip) {
 
 // What comes through a connection; "" where nothing comes.
 static auto MessageFrom(int connection) {
-  return Probe{"message", "read(2)", [connection] {
-                 std::array<char, 64> text = {};
-                 return read(connection, text.data(), 63) > 0
-                            ? std::string(text.data())
-                            : std::string();
-               }};
+  return Probe{
+      "message", "read(2)", [connection] {
+        std::array<char, 64> text = {};
+        return Retry([&] { return read(connection, text.data(), 63); }) > 0
+                   ? std::string(text.data())
+                   : std::string();
+      }};
 }
 
 static void Teach(Lesson& lesson) {

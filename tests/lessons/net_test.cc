@@ -23,6 +23,7 @@
 #include "common/kernel/user_namespace.h"
 #include "tests/support/lesson_run.h"
 #include "tests/support/program.h"
+#include "tests/support/sabotage.h"
 #include "tests/support/terminal.h"
 
 namespace steps {
@@ -41,6 +42,15 @@ class NetTest : public LessonTest {
 };
 
 INSTANTIATE_TEST_SUITE_P(As, NetTest, testing::Bool(), UserName);
+
+TEST(NetLies, ReadsOnWhenItWasInterrupted) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  const LieResult result =
+      RunWithLie({.program = "lessons/net"},
+                 {.call = "read", .answer = -EINTR, .path = "socket:"});
+  EXPECT_TRUE(result.told);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.output;
+}
 
 // As on a kernel that has none: only that message is this long and goes to
 // nobody in particular.
