@@ -83,8 +83,8 @@ std::string FindProgram(const std::string& name) {
   const char* const path = getenv("PATH");
   std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string program =
-        directory.empty() ? name : directory + "/" + name;
+    std::string program =
+        directory.empty() ? name : fmt::format("{}/{}", directory, name);
     if (access(program.c_str(), X_OK) == 0) return program;
   }
   return "";
