@@ -96,6 +96,7 @@ constexpr Call kCalls[] = {
     {"unlink", SYS_unlinkat, "ds"},
     {"close", SYS_close, "d"},
     {"close_range", SYS_close_range, ""},
+    {"read", SYS_read, "d"},
     {"write", SYS_write, "d.n"},
     {"pwrite64", SYS_pwrite64, "d.n"},
     {"ioctl", SYS_ioctl, "d"},
