@@ -153,11 +153,23 @@ void Sort(std::vector<Target>& targets, bool user_first) {
   });
 }
 
+// Whether a link of a process leads nowhere yet: pid_for_children does not,
+// from unshare(CLONE_NEWPID) to the first child.
+bool LeadsNowhere(const std::string& path) {
+  struct stat status = {};
+  return lstat(path.c_str(), &status) == 0 &&
+         stat(path.c_str(), &status) == -1 && errno == ENOENT;
+}
+
 // All are opened before one is joined: then /proc may be another.
 std::vector<Target> OpenAll(Lesson& lesson,
                             const std::vector<std::string>& paths) {
   std::vector<Target> targets;
   for (const std::string& path : paths) {
+    if (LeadsNowhere(path)) {
+      lesson.Note(fmt::format("{}: nothing is there yet.", path));
+      continue;
+    }
     Target target = OpenNamespace(path);
     if (IsIn(target.kind, target.fd)) {
       lesson.Note(fmt::format("{}: you are in it already.", path));

@@ -316,6 +316,18 @@ TEST_P(SetnsTest, JoinsEachNamespaceOnce) {
   EXPECT_EQ(result.errors.find(joined, first + 1), std::string::npos);
 }
 
+TEST_P(SetnsTest, SkipsTheLinkThatLeadsNowhereYet) {
+  Process outer = Process::Quiet().Clone("outer", 0);
+  if (as_nobody() && IsRoot()) outer.Run(BecomeNobody);
+  outer.Run(EnterUserNamespaceAsRoot);
+  outer.Run([] { MUST(unshare, CLONE_NEWPID); });
+  const std::string directory = fmt::format("/proc/{}/ns/", outer.pid());
+  const Result result = Run({directory + "pid_for_children", directory + "user",
+                             "sh", "-c", "echo ran"});
+  EXPECT_EQ(result.output, "ran\n") << result.errors;
+  EXPECT_THAT(result.errors, HasSubstr("for_children: nothing is there yet."));
+}
+
 // In the inner user namespace there is no privilege over the outer one's.
 TEST_P(SetnsTest, TriesAnotherOrderWhereOneFails) {
   Process outer = Process::Quiet().Clone("outer", 0);
