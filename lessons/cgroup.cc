@@ -27,7 +27,7 @@ const auto kNamespace = LinkProbe("cgroup ns", "/proc/self/ns/cgroup");
 // Where a process is. The lesson's cgroup is "…".
 static auto PathOf(const char* label, pid_t pid) {
   const auto read = [pid] {
-    const std::string path = CgroupOf(pid, controllers);
+    const std::string path = CgroupsOf(pid).at(controllers);
     const std::size_t name = path.rfind(kCgroupPrefix);
     const std::size_t below = path.find('/', name);
     return below == std::string::npos ? path : "…" + path.substr(below);
@@ -50,13 +50,12 @@ static pid_t fork() {
   return pid;
 }
 
-// The hierarchy in which this process is below the root, if there is one.
+// The hierarchy in which this process is below the root, or version 2.
 static std::string FindHierarchy() {
-  std::vector<Membership> memberships = MembershipsOf(getpid());
-  for (const Membership& it : memberships) {
-    if (it.cgroup != "/") return it.controllers;
+  for (const auto& [hierarchy, cgroup] : CgroupsOf(getpid())) {
+    if (cgroup != "/") return hierarchy;
   }
-  return memberships.at(0).controllers;
+  return "";
 }
 
 // Makes the lesson's cgroup, where it may, and says whether it did.

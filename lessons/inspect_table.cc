@@ -128,11 +128,9 @@ std::vector<Table> CompareProcesses(
 }
 
 Drawing DrawProcesses(const std::vector<NamedProcess>& processes) {
-  int kinds = 0;
-  for (const auto& [flag, id] : NamespacesOf(getpid())) kinds |= flag;
   Drawing drawing = {"now", {}};
   for (const NamedProcess& process : processes) {
-    int left = kinds;
+    int left = KnownFlags();
     for (const auto& [flag, id] : process.namespaces) left &= ~flag;
     std::vector<Fact> facts = {{"command", process.command}};
     if (left != 0) facts.push_back({"has left", KindNames(left)});

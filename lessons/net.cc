@@ -125,8 +125,8 @@ static void Teach(Lesson& lesson) {
       "As by: ip link add outer type veth peer name inner netns PID.");
   lesson.Claim("Messages cross a veth pair, in both directions.", [&] {
     host.Run([pid = inside.pid()] {
-      CALL(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
-           pid);
+      CALL(send, OpenSocket(AF_NETLINK, SOCK_RAW), RTM_NEWLINK, "veth",
+           "outer", "inner", pid);
       BringUp("outer", kOuter);
     });
     inside.Run([] { BringUp("inner", kInner); });

@@ -4,16 +4,64 @@
 
 #include <algorithm>
 #include <cctype>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <new>
 #include <system_error>
 #include <vector>
 
 #include "common/kernel/namespaces.h"
 
+#ifndef __GLIBC_PREREQ
+#define __GLIBC_PREREQ(major, minor) 0
+#endif
+
 namespace steps {
 namespace {
+
+#if !__GLIBC_PREREQ(2, 32)
+// What musl and older versions of glibc lack, for what a lesson may meet.
+
+const char* NameIn(const std::map<int, const char*>& names, int number) {
+  const auto name = names.find(number);
+  return name == names.end() ? nullptr : name->second;
+}
+
+#define NAMED(error) \
+  { error, #error }
+const char* strerrorname_np(int error) {
+  static const std::map<int, const char*> names = {
+      {0, "0"},           NAMED(E2BIG),        NAMED(EACCES),
+      NAMED(EAGAIN),      NAMED(EBADF),        NAMED(EBUSY),
+      NAMED(ECHILD),      NAMED(ECONNREFUSED), NAMED(EEXIST),
+      NAMED(EINTR),       NAMED(EINVAL),       NAMED(EIO),
+      NAMED(EISDIR),      NAMED(ELOOP),        NAMED(EMFILE),
+      NAMED(ENETUNREACH), NAMED(ENFILE),       NAMED(ENODEV),
+      NAMED(ENOENT),      NAMED(ENOEXEC),      NAMED(ENOMEM),
+      NAMED(ENOSPC),      NAMED(ENOSYS),       NAMED(ENOTDIR),
+      NAMED(ENOTEMPTY),   NAMED(ENXIO),        NAMED(EOPNOTSUPP),
+      NAMED(EOVERFLOW),   NAMED(EPERM),        NAMED(EPIPE),
+      NAMED(ERANGE),      NAMED(EROFS),        NAMED(ESRCH),
+      NAMED(ETIMEDOUT),   NAMED(EUSERS),       NAMED(EXDEV)};
+  return NameIn(names, error);
+}
+#undef NAMED
+
+#define NAMED(name) \
+  { SIG##name, #name }
+const char* sigabbrev_np(int signal) {
+  static const std::map<int, const char*> names = {
+      NAMED(ABRT), NAMED(ALRM), NAMED(BUS),   NAMED(CHLD), NAMED(CONT),
+      NAMED(FPE),  NAMED(HUP),  NAMED(ILL),   NAMED(INT),  NAMED(KILL),
+      NAMED(PIPE), NAMED(QUIT), NAMED(SEGV),  NAMED(STOP), NAMED(SYS),
+      NAMED(TERM), NAMED(TRAP), NAMED(TSTP),  NAMED(TTIN), NAMED(TTOU),
+      NAMED(USR1), NAMED(USR2), NAMED(WINCH), NAMED(XCPU)};
+  return NameIn(names, signal);
+}
+#undef NAMED
+#endif
 
 CallObserver& Observer() {
   static CallObserver observer = [](const Call&) {};
@@ -59,6 +107,12 @@ std::string Quoted(const std::string& text) {
 std::string ErrnoName(int error) {
   const char* name = strerrorname_np(error);
   return name == nullptr ? fmt::format("errno {}", error) : name;
+}
+
+std::string SignalName(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name == nullptr ? fmt::format("signal {}", signal)
+                         : fmt::format("SIG{}", name);
 }
 
 CallError::CallError(Call call)

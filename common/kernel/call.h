@@ -15,12 +15,13 @@
 #include <utility>
 #include <variant>
 
-#include "common/kernel/libc.h"  // IWYU pragma: export
-
 namespace steps {
 
 /// The name of an errno: "ENOENT". 0 is "0".
 std::string ErrnoName(int error);
+
+/// The name of a signal: "SIGKILL", or "signal 64". signal(7).
+std::string SignalName(int signal);
 
 /// A line of a source file, from 1. The file is as the compiler was given it:
 /// "directory/name.cc".

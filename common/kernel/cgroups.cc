@@ -7,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -31,18 +31,6 @@ bool Lists(const std::string& list, const std::string& word, char comma = ',') {
   return (comma + list + comma).find(comma + word + comma) != std::string::npos;
 }
 
-// The membership in the hierarchy that has the controller: that of version 2
-// where none of version 1 has it.
-const Membership* FindMembership(const std::string& controller,
-                                 const std::vector<Membership>& memberships) {
-  const Membership* found = nullptr;
-  for (const Membership& membership : memberships) {
-    if (Lists(membership.controllers, controller)) return &membership;
-    if (membership.controllers.empty()) found = &membership;
-  }
-  return found;
-}
-
 // Where `mount` shows `cgroup`, if it does.
 std::optional<std::string> DirectoryOf(const std::string& cgroup,
                                        const Mount& mount) {
@@ -52,11 +40,6 @@ std::optional<std::string> DirectoryOf(const std::string& cgroup,
   // Seen from a cgroup namespace that it is not in.
   if (below.starts_with("/..")) return std::nullopt;
   return mount.point + (below == "/" ? "" : below);
-}
-
-// Version 2: whether the children of the cgroup in `directory` have it.
-bool ChildrenHave(const std::string& controller, const fs::path& directory) {
-  return Lists(ReadText(directory / "cgroup.subtree_control"), controller, ' ');
 }
 
 // The cgroups directly below.
@@ -149,56 +132,49 @@ void BecomeGuardian() {
 
 }  // namespace
 
-std::vector<Membership> MembershipsIn(const std::string& text) {
-  std::vector<Membership> memberships;
+Cgroups CgroupsIn(const std::string& text) {
+  Cgroups cgroups;
   std::istringstream lines(text);
   // "4:cpu,cpuacct:/a/b": a controller has no colon in its name, a cgroup may.
   for (std::string line; std::getline(lines, line);) {
     const std::size_t first = line.find(':') + 1;
     const std::size_t second = line.find(':', first);
-    memberships.push_back(
-        {line.substr(first, second - first), line.substr(second + 1)});
+    cgroups[line.substr(first, second - first)] = line.substr(second + 1);
   }
-  return memberships;
+  return cgroups;
 }
 
-std::vector<Membership> MembershipsOf(pid_t pid) {
-  return MembershipsIn(ReadFile(fmt::format("/proc/{}/cgroup", pid)));
-}
-
-std::string CgroupOf(pid_t pid, const std::string& controllers) {
-  for (Membership& membership : MembershipsOf(pid)) {
-    if (membership.controllers == controllers) return membership.cgroup;
-  }
-  throw std::out_of_range(
-      fmt::format("no hierarchy of cgroups with \"{}\"", controllers));
+Cgroups CgroupsOf(pid_t pid) {
+  return CgroupsIn(ReadFile(fmt::format("/proc/{}/cgroup", pid)));
 }
 
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller) {
-  return FindCgroupPlace(controller, MembershipsOf(getpid()), Mounts());
+  return FindCgroupPlace(controller, CgroupsOf(getpid()), Mounts());
 }
 
-std::optional<CgroupPlace> FindCgroupPlace(
-    const std::string& controller, const std::vector<Membership>& memberships,
-    const std::vector<Mount>& mounts) {
-  const Membership* own = FindMembership(controller, memberships);
-  if (own == nullptr) return std::nullopt;
-  const bool version_2 = own->controllers.empty();
+std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
+                                           const Cgroups& cgroups,
+                                           const std::vector<Mount>& mounts) {
+  auto own = std::ranges::find_if(
+      cgroups, [&](const auto& each) { return Lists(each.first, controller); });
+  // Of version 2 where none of version 1 has the controller.
+  if (own == cgroups.end()) own = cgroups.find("");
+  if (own == cgroups.end()) return std::nullopt;
+  const auto& [controllers, cgroup] = *own;
+  const bool version_2 = controllers.empty();
   for (const Mount& mount : mounts) {
     const bool shows =
         version_2 ? mount.type == "cgroup2"
                   : mount.type == "cgroup" && Lists(mount.options, controller);
-    if (!shows) continue;
-    const std::optional<std::string> home = DirectoryOf(own->cgroup, mount);
+    const auto home = shows ? DirectoryOf(cgroup, mount) : std::nullopt;
     if (!home) continue;
-    fs::path cgroup = own->cgroup;
     fs::path directory = *home;
-    while (version_2 && !ChildrenHave(controller, directory)) {
+    while (version_2 && !Lists(ReadText(directory / "cgroup.subtree_control"),
+                               controller, ' ')) {
       if (directory == mount.point) return std::nullopt;
-      cgroup = cgroup.parent_path();
       directory = directory.parent_path();
     }
-    return CgroupPlace{own->controllers, cgroup, directory, *home};
+    return CgroupPlace{controllers, directory, *home};
   }
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,29 +17,21 @@ namespace steps {
 /// With this begins the name of every cgroup that is made here.
 inline constexpr std::string_view kCgroupPrefix = "steps-";
 
-/// The cgroup that a process is in, in one hierarchy: a line of its
-/// /proc/PID/cgroup. cgroups(7).
-struct Membership {
-  std::string controllers;  // Of the hierarchy: "cpu,cpuacct". Version 2: "".
-  std::string cgroup;       // "/a/b"
-};
+/// The cgroups that a process is in, "/a/b", by the controllers of the
+/// hierarchy: "cpu,cpuacct"; of version 2, "". cgroups(7).
+using Cgroups = std::map<std::string, std::string>;
 
-/// The lines of a /proc/PID/cgroup.
-std::vector<Membership> MembershipsIn(const std::string& text);
+/// Those in the text of a /proc/PID/cgroup.
+Cgroups CgroupsIn(const std::string& text);
 
 /// Those of the process `pid`, as this one's cgroup namespace has them. Throws
 /// CallError.
-std::vector<Membership> MembershipsOf(pid_t pid);
-
-/// The cgroup of the process `pid` in the hierarchy with these `controllers`.
-/// Throws CallError, and std::out_of_range when there is no such hierarchy.
-std::string CgroupOf(pid_t pid, const std::string& controllers);
+Cgroups CgroupsOf(pid_t pid);
 
 /// Where a cgroup may be made.
 struct CgroupPlace {
-  std::string controllers;  // The hierarchy, as in Membership.
-  std::string cgroup;       // Below which one: "/user.slice".
-  std::string directory;    // In the file system: "/sys/fs/cgroup/user.slice".
+  std::string controllers;  // The hierarchy, as in Cgroups.
+  std::string directory;    // Below which one: "/sys/fs/cgroup/user.slice".
   std::string home;         // The directory of this process's cgroup.
 };
 
@@ -49,11 +42,10 @@ struct CgroupPlace {
 /// Throws CallError.
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller);
 
-/// The same on a machine with these mounts, for a process with these
-/// memberships.
-std::optional<CgroupPlace> FindCgroupPlace(
-    const std::string& controller, const std::vector<Membership>& memberships,
-    const std::vector<Mount>& mounts);
+/// The same on a machine with these mounts, for a process in these cgroups.
+std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
+                                           const Cgroups& cgroups,
+                                           const std::vector<Mount>& mounts);
 
 /// A cgroup of this run. A guardian, a process that outlives this one, makes it
 /// and removes it with all that is below it, however this process ends; a

@@ -12,14 +12,6 @@
 
 namespace steps {
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    Close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
 void Descriptor::Close() noexcept {
   const int fd = std::exchange(fd_, -1);
   if (fd != -1 && close(fd) == -1) perror("close");

@@ -1,6 +1,7 @@
 #include "common/kernel/mounts.h"
 
-#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <sstream>
@@ -92,5 +93,13 @@ void MountTmpfs(const char* point) {
   MustBe(count() == before + 1 && MountedOn(point).starts_with("tmpfs"),
          "there is no new tmpfs");
 }
+
+#if !__GLIBC_PREREQ(2, 36)
+int mount_setattr(int directory, const char* path, unsigned int flags,
+                  mount_attr* attr, std::size_t size) {
+  constexpr long kNumber = 442;  // On every architecture; since Linux 5.12.
+  return static_cast<int>(syscall(kNumber, directory, path, flags, attr, size));
+}
+#endif
 
 }  // namespace steps

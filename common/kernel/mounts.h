@@ -1,9 +1,18 @@
 #ifndef COMMON_KERNEL_MOUNTS_H_
 #define COMMON_KERNEL_MOUNTS_H_
 
+#include <features.h>
+#include <sys/mount.h>
+
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#ifndef __GLIBC_PREREQ
+#define __GLIBC_PREREQ(major, minor) 0
+#endif
 
 namespace steps {
 
@@ -43,6 +52,24 @@ void MakeMountsPrivate();
 /// Mounts a new tmpfs on `point`. Throws CallError, and std::runtime_error
 /// where none is there although mount(2) answered 0.
 void MountTmpfs(const char* point);
+
+// musl has no mount_setattr(2), nor has glibc before 2.36.
+#if !__GLIBC_PREREQ(2, 36)
+#ifndef MOUNT_ATTR_RDONLY
+#define MOUNT_ATTR_RDONLY 1
+#define MOUNT_ATTR_NOSUID 2
+#define MOUNT_ATTR_NODEV 4
+#define MOUNT_ATTR_NOEXEC 8
+#endif
+struct mount_attr {
+  std::uint64_t attr_set;
+  std::uint64_t attr_clr;
+  std::uint64_t propagation;
+  std::uint64_t userns_fd;
+};
+int mount_setattr(int directory, const char* path, unsigned int flags,
+                  mount_attr* attr, std::size_t size);
+#endif
 
 }  // namespace steps
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <csignal>
 #include <stdexcept>
 #include <vector>
 
@@ -76,6 +76,12 @@ std::map<int, NamespaceId> NamespacesOf(pid_t pid) {
   return ids;
 }
 
+int KnownFlags() {
+  int flags = 0;
+  for (const auto& [flag, id] : NamespacesOf(getpid())) flags |= flag;
+  return flags;
+}
+
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other) {
   int flags = 0;
@@ -83,13 +89,6 @@ int Difference(const std::map<int, NamespaceId>& one,
     if (other.at(flag) != id) flags |= flag;
   }
   return flags;
-}
-
-int Agreement(const std::map<int, NamespaceId>& one,
-              const std::map<int, NamespaceId>& other) {
-  int flags = 0;
-  for (const auto& [flag, id] : one) flags |= flag;
-  return flags & ~Difference(one, other);
 }
 
 std::string KindNames(int flags) {
@@ -101,28 +100,19 @@ std::string KindNames(int flags) {
 }
 
 std::string CloneFlags(int flags) {
-  std::string text;
-  const auto add = [&text](std::string_view name) {
-    if (!text.empty()) text += " | ";
-    text += name;
+  std::vector<std::string_view> names;
+  const auto take = [&](int flag, std::string_view name) {
+    if ((flags & flag) != flag) return;
+    names.push_back(name);
+    flags &= ~flag;
   };
-  // CLONE_NEWTIME is one of the bits of the signal that the child sends when it
-  // ends: beside others, clone(2) knows it as nothing else.
-  const int signal = (flags & CSIGNAL) == CLONE_NEWTIME ? 0 : flags & CSIGNAL;
-  flags &= ~signal;
-  for (const Kind& kind : kKinds) {
-    if ((flags & kind.flag) != 0) add(kind.flag_name);
-    flags &= ~kind.flag;
-  }
-  if ((flags & CLONE_FS) != 0) add("CLONE_FS");
-  if ((flags & CLONE_SYSVSEM) != 0) add("CLONE_SYSVSEM");
-  flags &= ~(CLONE_FS | CLONE_SYSVSEM);
-  if (signal != 0) {
-    const char* name = sigabbrev_np(signal);
-    add(name == nullptr ? fmt::to_string(signal) : fmt::format("SIG{}", name));
-  }
-  if (flags != 0 || text.empty()) add(fmt::format("{:#x}", flags));
-  return text;
+  for (const Kind& kind : kKinds) take(kind.flag, kind.flag_name);
+  take(CLONE_FS, "CLONE_FS");
+  take(CLONE_SYSVSEM, "CLONE_SYSVSEM");
+  take(SIGCHLD, "SIGCHLD");
+  const std::string rest = fmt::format("{:#x}", flags);
+  if (flags != 0 || names.empty()) names.push_back(rest);
+  return fmt::format("{}", fmt::join(names, " | "));
 }
 
 }  // namespace steps

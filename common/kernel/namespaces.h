@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <compare>
 #include <map>
 #include <string>
 #include <string_view>
@@ -39,7 +40,7 @@ struct NamespaceId {
   dev_t device;
   ino_t inode;
 
-  friend bool operator==(const NamespaceId&, const NamespaceId&) = default;
+  friend auto operator<=>(const NamespaceId&, const NamespaceId&) = default;
 };
 
 /// Which namespace of this kind the process `pid` is in. Throws CallError:
@@ -50,6 +51,9 @@ NamespaceId NamespaceOf(pid_t pid, const Kind& kind);
 /// The namespaces that the process `pid` is in, by the kind's flag; a kind that
 /// this kernel lacks is left out. Throws as NamespaceOf.
 std::map<int, NamespaceId> NamespacesOf(pid_t pid);
+
+/// The flags of the kinds that this kernel has. Throws CallError.
+int KnownFlags();
 
 /// The link of a process to its namespace of this kind: "/proc/1/ns/uts".
 std::string LinkOf(pid_t pid, const Kind& kind);
@@ -72,10 +76,6 @@ inline auto LinksOf(pid_t pid) {
 /// The flags of the kinds in which the two differ.
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other);
-
-/// The flags of the kinds in which the two are the same.
-int Agreement(const std::map<int, NamespaceId>& one,
-              const std::map<int, NamespaceId>& other);
 
 /// The names of the kinds that have these `flags`: "uts ipc", or "(none)".
 std::string KindNames(int flags);

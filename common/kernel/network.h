@@ -23,9 +23,6 @@ int OpenSocket(int domain, int type);
 /// An AF_UNIX one for datagrams. unix(7).
 int DatagramSocket();
 
-/// One for messages about interfaces. rtnetlink(7).
-int OpenRouteSocket();
-
 /// Gives the AF_INET socket `fd` an address. ip(7).
 int bind(int fd, const char* ip, int port);
 
@@ -54,14 +51,15 @@ int ioctl(int fd, unsigned long request, const char* name, int flags);
 int ioctl(int fd, unsigned long request, const char* name, const char* ip);
 
 /// RTM_NEWLINK, "veth": makes a pair, `name` here and `peer` in the network
-/// namespace of the process `pid`, by a socket of OpenRouteSocket(). Fails as
-/// the kernel answers: EOPNOTSUPP where it has no veth. veth(4).
+/// namespace of the process `pid`, by an AF_NETLINK socket. Fails as the kernel
+/// answers: EOPNOTSUPP where it has no veth. rtnetlink(7), veth(4).
 ssize_t send(int fd, int type, const char* kind, const char* name,
              const char* peer, pid_t pid);
 
-/// Waits, five seconds at most, until the interface `name` can send. Of a veth
-/// pair, the end that comes up first can only a moment after the other is up.
-/// Throws CallError: ENODEV when the interface is gone.
+/// Waits until the interface `name` can send, for news of any interface five
+/// seconds at most. Of a veth pair, the end that comes up first can only a
+/// moment after the other is up. Throws CallError: ENODEV when the interface is
+/// gone.
 void AwaitOperational(const std::string& name);
 
 }  // namespace steps

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -18,13 +19,6 @@
 #include "common/kernel/descriptor.h"
 
 namespace steps {
-
-bool Evidence::operator==(const Evidence& other) const {
-  return std::ranges::equal(
-      findings_, other.findings_, [](const Finding& one, const Finding& two) {
-        return one.label == two.label && one.value == two.value;
-      });
-}
 
 const std::string& Evidence::ValueOf(const std::string& label) const {
   const auto found = std::ranges::find(findings_, label, &Finding::label);
@@ -56,11 +50,8 @@ std::string ReadField(const std::string& path, const std::string& field) {
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(field + ":")) continue;
     std::istringstream words(line.substr(field.size() + 1));
-    std::string value;
-    for (std::string word; words >> word;) {
-      value += (value.empty() ? "" : " ") + word;
-    }
-    return value;
+    using Word = std::istream_iterator<std::string>;
+    return fmt::format("{}", fmt::join(Word(words), Word(), " "));
   }
   throw std::out_of_range(fmt::format("no field {} in {}", field, path));
 }
@@ -98,9 +89,8 @@ std::string RunTool(const std::vector<std::string>& argv) {
   int status = 0;
   Retry([&] { return waitpid(pid, &status, 0); });
   if (status != 0) {
-    const bool found = ToolSource(argv[0]) != "no " + argv[0] + "(1)";
     return fmt::format("({} {})", argv[0],
-                       found ? "failed" : "is not installed");
+                       IsOnPath(argv[0]) ? "failed" : "is not installed");
   }
   if (text.ends_with('\n')) text.pop_back();
   return text;
@@ -111,16 +101,18 @@ bool IsMissing(const std::string& output) {
                                      output.ends_with(" is not installed)"));
 }
 
-std::string ToolSource(const std::string& tool) {
+bool IsOnPath(const std::string& tool) {
   const char* path = getenv("PATH");
-  std::istringstream directories(path == nullptr ? "" : path);
+  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
     directory += "/" + tool;
-    if (access(directory.c_str(), X_OK) == 0) {
-      return tool + "(1)";
-    }
+    if (access(directory.c_str(), X_OK) == 0) return true;
   }
-  return "no " + tool + "(1)";
+  return false;
+}
+
+std::string ToolSource(const std::string& tool) {
+  return (IsOnPath(tool) ? "" : "no ") + tool + "(1)";
 }
 
 std::string TrimTable(const std::string& table, std::size_t columns) {

@@ -32,6 +32,8 @@ struct Finding {
   std::string label;   // "hostname"
   std::string value;   // It may have several lines.
   std::string source;  // "uname(2)"
+
+  bool operator==(const Finding&) const = default;
 };
 
 /// What one process saw at one moment, by probe: `before[kHostname]`.
@@ -44,7 +46,7 @@ class Evidence {
   }
 
   /// Whether both saw the same.
-  bool operator==(const Evidence& other) const;
+  bool operator==(const Evidence&) const = default;
 
   void Add(Finding finding) { findings_.push_back(std::move(finding)); }
 
@@ -91,11 +93,10 @@ inline auto LinkProbe(const char* label, const char* path) {
 
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/status";
-  return Probe{field, path, [pid, field] {
-                 return ReadField("/proc/" + std::to_string(pid) + "/status",
-                                  field);
-               }};
+  const auto path = [pid] {
+    return "/proc/" + std::to_string(pid) + "/status";
+  };
+  return Probe{field, path(), [=] { return ReadField(path(), field); }};
 }
 
 /// The output of a tool, without the last newline and with none of its
@@ -109,6 +110,9 @@ std::string TrimTable(const std::string& table, std::size_t columns);
 
 /// Whether `output` is what RunTool() gives where there is none.
 bool IsMissing(const std::string& output);
+
+/// Whether execvp(3) would find the tool.
+bool IsOnPath(const std::string& tool);
 
 /// A tool as a source: "hostname(1)", or "no hostname(1)" where it is not
 /// installed.

@@ -25,9 +25,9 @@
 namespace steps {
 namespace {
 
-// What crosses the socket: one of these letters, then bytes.
-constexpr char kRun = 'r';        // A function and its captures.
-constexpr char kValue = 'v';      // What it returned.
+// What a child sends: one of these letters, then bytes. It receives the address
+// of a function, and its captures.
+constexpr char kValue = 'v';      // What the function returned.
 constexpr char kTold = 'c';       // A call that it made.
 constexpr char kCallError = 'e';  // A call that failed, which ended it.
 constexpr char kError = 'x';      // The what() of any other exception.
@@ -45,10 +45,7 @@ bool ends_with_parent = true;
 std::function<void()> on_release = [] {};
 
 // The children that have an object, in the order in which they came.
-std::vector<std::pair<std::string, pid_t>>& Children() {
-  static std::vector<std::pair<std::string, pid_t>> children;
-  return children;
-}
+std::vector<std::pair<std::string, pid_t>> clones;
 
 // A call, but for its text. The file's name is a literal, which every child has
 // at the same address.
@@ -71,14 +68,12 @@ Call Unpack(const std::string& bytes) {
 }
 
 // False when nobody is there to read it.
-bool SendMessage(int socket, char kind, std::string_view bytes,
-                 int descriptor = -1) {
-  std::array<iovec, 2> parts = {
-      {{&kind, 1}, {const_cast<char*>(bytes.data()), bytes.size()}}};
+bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
+  iovec part = {bytes.data(), bytes.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
   msghdr message = {};
-  message.msg_iov = parts.data();
-  message.msg_iovlen = parts.size();
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
   if (descriptor >= 0) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
@@ -128,7 +123,7 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
 // Whether there is something to read, or an end, before the time is over.
 bool Await(int fd, Process::Patience patience) {
   pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
-  const int limit = patience ? static_cast<int>(patience->count()) : -1;
+  const auto limit = static_cast<int>(patience.count());
   return Check(Retry([&] { return poll(&ready, 1, limit); }), "poll()") == 1;
 }
 
@@ -169,9 +164,7 @@ std::string DescribeStatus(int status) {
   if (WIFEXITED(status)) {
     return fmt::format("exit status {}", WEXITSTATUS(status));
   }
-  const char* name = sigabbrev_np(WTERMSIG(status));
-  return name == nullptr ? fmt::format("killed by signal {}", WTERMSIG(status))
-                         : fmt::format("killed by SIG{}", name);
+  return fmt::format("killed by {}", SignalName(WTERMSIG(status)));
 }
 
 int ExitStatus(int status) {
@@ -225,12 +218,6 @@ Process::Process(std::string name, Observer* observer, pid_t pid,
       pid_(pid),
       socket_(std::move(socket)) {}
 
-Process::Process(Process&& other) noexcept
-    : name_(std::move(other.name_)),
-      observer_(other.observer_),
-      pid_(std::exchange(other.pid_, -1)),
-      socket_(std::move(other.socket_)) {}
-
 Process::~Process() {
   try {
     End();
@@ -241,8 +228,8 @@ Process::~Process() {
 }
 
 void Process::End() {
-  if (socket_.get() == -1) return;
-  std::erase(Children(), std::pair(name_, pid_));
+  if (socket_.get() == -1) return;  // It is this process, or has moved.
+  std::erase(clones, std::pair(name_, pid_));
   socket_.Close();        // Serve() reads the end of the stream, and ends.
   if (pid_ <= 0) return;  // There is none. To kill(2), -1 is everybody.
   // Not where it is the child of another process, or has been waited for.
@@ -259,7 +246,7 @@ void Process::End() {
 bool Process::IsChild() { return is_child; }
 
 const std::vector<std::pair<std::string, pid_t>>& Process::All() {
-  return Children();
+  return clones;
 }
 
 bool Process::Ends() const {
@@ -297,7 +284,7 @@ Process Process::Clone(const std::string& name, int flags) {
   if (child.Await(kPatience, &child.pid_).empty()) {
     throw ProcessError(child.DescribeEnd());
   }
-  Children().emplace_back(name, child.pid_);
+  clones.emplace_back(name, child.pid_);
   return child;
 }
 
@@ -315,6 +302,7 @@ void Process::MapRoot() {
 void Process::MustDiffer(Process& other, int flags) {
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
+    // Each reads its own, because not every process may be inspected.
     const auto link = [name = kind.proc_name.data()] {
       return ReadLink(fmt::format("/proc/self/ns/{}", name));
     };
@@ -337,8 +325,9 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
     throw std::logic_error("a child may not direct other processes");
   }
   if (socket_.get() == -1) return trampoline(captures.data());
-  const std::string request = std::string(BytesOf(trampoline)).append(captures);
-  bool alive = SendMessage(socket_.get(), kRun, request, descriptor);
+  const bool alive = SendMessage(
+      socket_.get(), std::string(BytesOf(trampoline)).append(captures),
+      descriptor);
   while (alive) {
     const std::string message = Await(patience);
     if (message.empty()) break;
@@ -364,7 +353,7 @@ std::string Process::Await(Patience patience, pid_t* sender) const {
     return ReceiveMessage(socket_.get(), sender);
   }
   throw ProcessError(fmt::format("{} has given no answer for {} s", name_,
-                                 patience->count() / 1000));
+                                 patience.count() / 1000));
 }
 
 std::string Process::DescribeEnd() const {
@@ -380,18 +369,17 @@ void Process::Serve(int socket) {
   try {
     KeepOnly(socket);
     ObserveCalls(
-        [](const Call& call) { SendMessage(kSocket, kTold, Pack(call)); });
+        [](const Call& call) { SendMessage(kSocket, kTold + Pack(call)); });
     MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
-    SendMessage(kSocket, kValue, "");
+    SendMessage(kSocket, {kValue});
     for (std::string request; !(request = ReceiveMessage(kSocket)).empty();) {
-      const std::string_view function = std::string_view(request).substr(1);
-      const auto trampoline = ValueOf<Trampoline>(function);
+      const auto trampoline = ValueOf<Trampoline>(request);
       try {
-        SendMessage(kSocket, kValue, trampoline(&function[sizeof trampoline]));
+        SendMessage(kSocket, kValue + trampoline(&request[sizeof trampoline]));
       } catch (const std::exception& error) {
         const std::optional<CallError> call = AsCallError(error);
-        SendMessage(kSocket, call ? kCallError : kError,
-                    call ? Pack(call->call()) : error.what());
+        SendMessage(kSocket, call ? kCallError + Pack(call->call())
+                                  : kError + std::string(error.what()));
       }
       // A change of credentials clears it.
       if (ends_with_parent) MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstring>
 #include <functional>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -66,8 +65,9 @@ class Observer {
 class Process {
  public:
   /// How long a process may take for an answer.
-  using Patience = std::optional<std::chrono::milliseconds>;
-  static constexpr std::chrono::milliseconds kPatience{10'000};
+  using Patience = std::chrono::milliseconds;
+  static constexpr Patience kPatience{10'000};
+  static constexpr Patience kForever{-1};
 
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
@@ -82,7 +82,7 @@ class Process {
   /// children do.
   static Process Quiet();
 
-  Process(Process&& other) noexcept;
+  Process(Process&&) = default;
   Process& operator=(Process&&) = delete;
   ~Process();
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <string_view>
 #include <vector>
@@ -26,33 +27,6 @@ constexpr std::uint64_t kFewNamespaces = 256;
 
 bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
-}
-
-// The kind of namespace that this kernel lacks, and without which `call` fails.
-const Kind* MissingKind(const Call& call, const Machine& machine) {
-  for (const Kind& kind : Kinds()) {
-    const bool needed =
-        (call.namespaces & kind.flag) != 0 ||
-        Has(call.text, fmt::format("/proc/self/ns/{}", kind.proc_name));
-    if (needed && !machine.kinds.contains(std::string(kind.name))) return &kind;
-  }
-  return nullptr;
-}
-
-// Of the kinds that `call` makes, the one of which the fewest are allowed.
-const Kind* ScarceKind(const Call& call, const Machine& machine) {
-  const Kind* scarce = nullptr;
-  std::uint64_t fewest = kFewNamespaces + 1;
-  for (const Kind& kind : Kinds()) {
-    const auto limit = machine.limits.find(LimitOf(kind));
-    if ((call.namespaces & kind.flag) == 0 || limit == machine.limits.end() ||
-        limit->second >= fewest) {
-      continue;
-    }
-    scarce = &kind;
-    fewest = limit->second;
-  }
-  return scarce;
 }
 
 // What is found out about the call itself, beside the traits of the machine.
@@ -253,49 +227,66 @@ std::string WithoutSudo(std::string remedy, const Machine& machine) {
            : root    ? "start it with all of root's capabilities"
                      : "run it where no_new_privs is not set: sudo";
   }
-  for (const std::string_view word : {"sudo, or ", "sudo "}) {
-    for (std::size_t at = 0; (at = remedy.find(word)) != std::string::npos;) {
-      remedy.erase(at, word.size());
-    }
-  }
+  remedy = std::regex_replace(remedy, std::regex("sudo(, or)? "), "");
   if (container) return "outside of the container: " + remedy;
   if (!root) return "as root: " + remedy;
   return machine.Is(kPrivileged) ? remedy
                                  : "with root's capabilities: " + remedy;
 }
 
-// Puts what the names in the table's words stand for in their place.
-std::string Fill(std::string text, const Machine& machine, const Kind* missing,
-                 const Kind* scarce) {
-  const auto fill = [&text](const std::string& name, const auto& value) {
-    const std::size_t at = text.find("{" + name + "}");
-    if (at == std::string::npos) return;
-    text.replace(at, name.size() + 2, fmt::to_string(value));
-  };
-  fill("profile", machine.apparmor);
-  fill("uid", machine.uid);
-  fill("real_uid", machine.real_uid);
-  if (missing != nullptr) {
-    fill("kind", missing->name);
-    fill("since", missing->since);
-  }
-  if (scarce != nullptr) {
-    const std::string name = LimitOf(*scarce);
-    const std::uint64_t limit = machine.limits.at(name);
-    fill("limit", fmt::format("user.{} is {}", name, limit));
-    fill("name", name);
-    fill("none", limit == 0
-                     ? fmt::format("no {} namespace", scarce->name)
-                     : fmt::format("no more {} namespaces", scarce->name));
+// What is known of a call that was refused: traits, and what the names in the
+// table's words stand for.
+struct Circumstances {
+  unsigned traits;
+  std::map<std::string, std::string> words;
+};
+
+Circumstances LookAt(const Call& call, const Machine& machine) {
+  unsigned traits = machine.traits;
+  std::map<std::string, std::string> words = {
+      {"profile", machine.apparmor},
+      {"uid", fmt::to_string(machine.uid)},
+      {"real_uid", fmt::to_string(machine.real_uid)}};
+  // Of the kinds that it makes, the one of which the fewest are allowed.
+  std::uint64_t fewest = kFewNamespaces + 1;
+  for (const Kind& kind : Kinds()) {
+    const bool makes = (call.namespaces & kind.flag) != 0;
+    const bool needs = makes || Has(call.text, fmt::format("/proc/self/ns/{}",
+                                                           kind.proc_name));
+    if (needs && !machine.kinds.contains(std::string(kind.name))) {
+      traits |= kMissingKind;
+      words["kind"] = kind.name;
+      words["since"] = kind.since;
+    }
+    const auto limit = machine.limits.find(LimitOf(kind));
+    if (makes && limit != machine.limits.end() && limit->second < fewest) {
+      traits |= kScarceKind;
+      fewest = limit->second;
+      words["name"] = limit->first;
+      words["limit"] = fmt::format("user.{} is {}", limit->first, fewest);
+      words["none"] = fewest == 0
+                          ? fmt::format("no {} namespace", kind.name)
+                          : fmt::format("no more {} namespaces", kind.name);
+    }
   }
   std::vector<std::string> processes;
   for (const auto& [name, value] : machine.limits) {
-    const std::string is = fmt::format("{} is {}", name, value);
-    fill(name, is);
-    if (name == "pids.max" || name == "ulimit -u") processes.push_back(is);
+    words[name] = fmt::format("{} is {}", name, value);
+    if (name == "pids.max" || name == "ulimit -u") {
+      processes.push_back(words[name]);
+    }
   }
   if (processes.empty()) processes.emplace_back("ulimit -u, or pids.max");
-  fill("processes", fmt::join(processes, ", "));
+  words["processes"] = fmt::format("{}", fmt::join(processes, ", "));
+  return {traits, words};
+}
+
+std::string Fill(std::string text,
+                 const std::map<std::string, std::string>& words) {
+  for (const auto& [name, value] : words) {
+    const std::size_t at = text.find("{" + name + "}");
+    if (at != std::string::npos) text.replace(at, name.size() + 2, value);
+  }
   return text;
 }
 
@@ -308,15 +299,11 @@ std::optional<Advice> Explain(const std::exception& exception,
   }
   const std::optional<CallError> error = AsCallError(exception);
   if (!error) return std::nullopt;
-  const Kind* missing = MissingKind(error->call(), machine);
-  const Kind* scarce = ScarceKind(error->call(), machine);
-  const unsigned traits = machine.traits |
-                          (missing != nullptr ? kMissingKind : 0) |
-                          (scarce != nullptr ? kScarceKind : 0);
+  const Circumstances found = LookAt(error->call(), machine);
   const std::string name = ErrnoName(error->error());
   const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
     return each.errors.find(name) != std::string_view::npos &&
-           (each.traits & ~traits) == 0 &&
+           (each.traits & ~found.traits) == 0 &&
            std::regex_search(error->call().text, std::regex(each.calls));
   });
   if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
@@ -326,8 +313,8 @@ std::optional<Advice> Explain(const std::exception& exception,
   } else if (machine.uid == 0 && row->to_root != nullptr) {
     remedy = row->to_root;
   }
-  return Advice{Fill(row->cause, machine, missing, scarce),
-                WithoutSudo(Fill(remedy, machine, missing, scarce), machine)};
+  return Advice{Fill(row->cause, found.words),
+                WithoutSudo(Fill(remedy, found.words), machine)};
 }
 
 void CheckProc() {

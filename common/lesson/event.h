@@ -78,24 +78,15 @@ struct Shown {
   Place place = {};
 };
 
-/// Facts outside, inside, and outside once more.
-struct Comparison {
-  struct Row {
-    std::string probe;
-    std::string before;
-    std::string inside;
-    std::string after;
-    std::string verdict;  // "private", "shared", or "changed" outside
-  };
-  std::vector<Row> rows;
-  std::string who = "inside";  // Whose the middle column is.
-};
-
 /// What is best seen in rows and columns.
 struct Table {
   std::vector<std::string> header;
   std::vector<std::vector<std::string>> rows;  // Each as long as the header.
 };
+
+/// A table of facts: the probe, what it gave outside before, inside, and
+/// outside after, and the verdict: "private", "shared", or "changed" outside.
+struct Comparison : Table {};
 
 /// A sentence that a learner can repeat, and whether it holds here.
 struct Claim {
@@ -118,7 +109,7 @@ struct Lore {
 
 /// The end of the lesson.
 struct Verdict {
-  std::string outcome;  // "holds", "contradicted", "failed" or "cannot run"
+  std::string outcome = "holds";  // "contradicted", "failed", "cannot run"
   int exit_status = 0;
   int held = 0;                  // How many claims hold,
   int contradicted = 0;          // do not,

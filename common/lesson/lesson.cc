@@ -1,7 +1,6 @@
 #include "common/lesson/lesson.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -26,12 +25,11 @@ std::vector<std::string> Mixed(const std::string& question,
 
 // The facts of one column that are no namespace's number.
 std::vector<Fact> FactsOf(const Comparison& comparison, pid_t pid,
-                          std::string Comparison::Row::*column) {
+                          std::size_t column) {
   std::vector<Fact> facts = {{"PID outside", fmt::to_string(pid)}};
-  for (const Comparison::Row& row : comparison.rows) {
-    const std::string& value = row.*column;
-    if (value.find(":[") == std::string::npos) {
-      facts.push_back({row.probe, value});
+  for (const std::vector<std::string>& row : comparison.rows) {
+    if (row[column].find(":[") == std::string::npos) {
+      facts.push_back({row[0], row[column]});
     }
   }
   return facts;
@@ -42,10 +40,7 @@ std::vector<Fact> FactsOf(const Comparison& comparison, pid_t pid,
 Lesson::Lesson(Tell tell, Machine machine)
     : tell_(std::move(tell)),
       machine_(std::move(machine)),
-      outside_(Process::Self("outside", this)),
-      pid_(getpid()) {
-  verdict_.outcome = "holds";
-}
+      outside_(Process::Self("outside", this)) {}
 
 void Lesson::Say(const Event& event) {
   if (Process::IsChild()) {
@@ -111,15 +106,15 @@ void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who) {
   Comparison comparison;
-  comparison.who = who;
+  comparison.header = {"", "outside before", who, "outside after", "verdict"};
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
-    const Finding& first = before.findings()[i];
-    Comparison::Row row = {first.label, first.value,
-                           inside.findings().at(i).value,
-                           after.findings().at(i).value, "private"};
-    if (row.inside == row.before) row.verdict = "shared";
-    if (row.after != row.before) row.verdict = "changed";
-    comparison.rows.push_back(std::move(row));
+    const auto& [probe, was, source] = before.findings()[i];
+    const std::string& there = inside.findings().at(i).value;
+    const std::string& is = after.findings().at(i).value;
+    comparison.rows.push_back({probe, was, there, is,
+                               is != was      ? "changed"
+                               : there == was ? "shared"
+                                              : "private"});
   }
   Say(comparison);
   comparison_ = std::move(comparison);
@@ -130,16 +125,17 @@ void Lesson::Show(Table table) { Say(std::move(table)); }
 void Lesson::Show(Drawing drawing) { Say(std::move(drawing)); }
 
 void Lesson::Draw(const std::map<int, NamespaceId>& home) {
-  using Row = Comparison::Row;
+  const pid_t own = outside_.pid();
+  enum Column { kBefore = 1, kInside, kAfter };
   Show(Drawing{"before",
-               {{"outside", home, FactsOf(comparison_, pid_, &Row::before)}}});
-  Drawing after = {"after",
-                   {{"outside", NamespacesOf(pid_),
-                     FactsOf(comparison_, pid_, &Row::after)}}};
+               {{"outside", home, FactsOf(comparison_, own, kBefore)}}});
+  Drawing after = {
+      "after",
+      {{"outside", NamespacesOf(own), FactsOf(comparison_, own, kAfter)}}};
   if (kept_) {
     const pid_t pid = kept_->pid();
     after.processes.push_back(
-        {"inside", NamespacesOf(pid), FactsOf(comparison_, pid, &Row::inside)});
+        {"inside", NamespacesOf(pid), FactsOf(comparison_, pid, kInside)});
   }
   Show(std::move(after));
 }

@@ -117,7 +117,6 @@ class Lesson : private Observer {
   Tell tell_;
   Machine machine_;
   Process outside_;
-  const pid_t pid_;
   int step_ = 0;
   std::vector<std::string> answers_ = {};  // To the question that is open.
   Comparison comparison_ = {};             // The last one.

@@ -96,7 +96,7 @@ std::optional<std::uint64_t> PidsMax(const std::string& root,
   std::optional<std::uint64_t> lowest;
   try {
     const auto place = FindCgroupPlace(
-        "pids", MembershipsIn(Contents(root + "/proc/self/cgroup")), mounts);
+        "pids", CgroupsIn(Contents(root + "/proc/self/cgroup")), mounts);
     if (!place) return lowest;
     std::string text;
     for (fs::path cgroup = place->home;

@@ -5,11 +5,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <regex>
 #include <string_view>
 
 #include "common/kernel/call.h"
@@ -20,7 +22,27 @@ namespace steps {
 namespace {
 
 constexpr std::string_view kVersion = "0.1.0";
-constexpr int kLongestPause = 3600;  // Seconds.
+
+struct Option {
+  const char* name;
+  const char* value;  // What stands for its value; "" for a flag.
+  const char* help;
+};
+
+constexpr auto kOptions = std::to_array<Option>(
+    {{"--step", "", "Stop before each step, until Enter is pressed"},
+     {"--auto", "SECONDS", "The same, and go on after SECONDS"},
+     {"--code", "", "Show the lines of source that run"},
+     {"--shell", "", "Start a shell inside when it is over"},
+     {"--json", "", "Print one JSON document instead"},
+     {"--markdown", "", "Print Markdown instead, for an article"},
+     {"--dot", "", "Draw what is shared instead, for Graphviz"},
+     {"--svg", "", "The same drawing as SVG, made by Graphviz"},
+     {"--save", "FILE", "Write the JSON to FILE as well"},
+     {"--cast", "FILE",
+      "Write a recording to FILE as well, for asciinema play"},
+     {"--color", "WHEN",
+      "auto (the default), always or never; NO_COLOR is respected"}});
 
 // stdin, stdout and stderr must be taken, or the next file that the program
 // opens would be one of them. Nothing can be shown on a stdout that is closed.
@@ -43,27 +65,16 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// CLI11 leaves blanks at the ends of lines from 2.6 on.
-std::string Help(const CLI::App& app) {
-  std::string text = app.help();
-  for (std::size_t at; (at = text.find(" \n")) != std::string::npos;) {
-    text.erase(at, 1);
-  }
-  return text;
+// What is wrong with a word that is to be a number of seconds. CLI::Number
+// takes "nan", too.
+std::string CheckSeconds(const std::string& word) {
+  static const std::regex seconds("[0-9]{1,4}([.][0-9]*)?");
+  return std::regex_match(word, seconds) ? "" : "takes seconds, such as 2.5";
 }
 
 }  // namespace
 
 int RunProgram(const std::string& name, const std::function<int()>& work) {
-  const auto report = [&name](const std::exception& error) {
-    Complain(fmt::format("{}: {}\n", name, error.what()));
-    return kFailed;
-  };
-  const auto misused = [&](const std::exception& error) {
-    report(error);
-    Complain(fmt::format("Try: bazel run //lessons:{} -- --help\n", name));
-    return kUsage;
-  };
   program_pid = getpid();
   std::signal(SIGINT, OnInterrupt);
   // The program's parent may have ignored it: then no child can be awaited.
@@ -77,18 +88,46 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
     MUST(prctl, PR_SET_NAME, name.c_str());
     return work();
   } catch (const CLI::ParseError& error) {
-    return misused(error);
-  } catch (const UsageError& error) {
-    return misused(error);
-  } catch (const OutputError& error) {
-    // The reader of a closed pipe has seen enough.
-    return error.error() == EPIPE ? kFailed : report(error);
+    Complain(fmt::format("{0}: {1}\nTry: bazel run //lessons:{0} -- --help\n",
+                         name, error.what()));
+    return kUsage;
   } catch (const std::exception& error) {
-    return report(error);
+    // The reader of a closed pipe has seen enough.
+    const auto* output = dynamic_cast<const OutputError*>(&error);
+    if (output == nullptr || output->error() != EPIPE) {
+      Complain(fmt::format("{}: {}\n", name, error.what()));
+    }
+    return kFailed;
   }
 }
 
-bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
+void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
+  for (const auto& [name, value, help] : kOptions) {
+    if (!names.empty() && std::ranges::count(names, name) == 0) continue;
+    if (*value == '\0') {
+      app.add_flag(name, help)->option_text(" ");
+    } else {
+      app.add_option(name, help)->option_text(value);
+    }
+  }
+  if (CLI::Option* option = app.get_option_no_throw("--auto")) {
+    option->check(CheckSeconds);
+  }
+  app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
+  // One form at a time, and nobody at the keyboard of any of these.
+  for (const char* form : {"--json", "--markdown", "--dot", "--svg"}) {
+    for (const char* other : {"--step", "--auto", "--shell", "--json",
+                              "--markdown", "--dot", "--svg"}) {
+      CLI::Option* one = app.get_option_no_throw(form);
+      CLI::Option* two = app.get_option_no_throw(other);
+      if (one != nullptr && two != nullptr && one != two) one->excludes(two);
+    }
+  }
+}
+
+std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
+                                              char** argv,
+                                              const std::string& name) {
   app.get_formatter()->column_width(20);
   // From CLI11 2.6 on, it would break the lines of these again.
   const auto keep_lines = [](auto& formatter) {
@@ -104,39 +143,26 @@ bool Parse(CLI::App& app, int argc, char** argv, const std::string& name) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    WriteOutput(STDOUT_FILENO, Help(app));
-    return false;
+    // CLI11 leaves blanks at the ends of lines from 2.6 on.
+    static const std::regex blanks(" +\n");
+    WriteOutput(STDOUT_FILENO, std::regex_replace(app.help(), blanks, "\n"));
+    return std::nullopt;
   } catch (const CLI::CallForVersion& version) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
-    return false;
+    return std::nullopt;
   }
-  return true;
+  std::vector<std::string> words = app.remaining();
+  // Only `bazel run` takes away the "--" between its options and the lesson's.
+  if (!words.empty() && words[0] == "--") words.erase(words.begin());
+  if (!words.empty() && words[0].starts_with("-")) {
+    throw UsageError("there is no option " + words[0]);
+  }
+  return words;
 }
 
-CLI::Option* AddAutoOption(CLI::App& app, std::string& seconds) {
-  return app.add_option("--auto", seconds, "The same, and go on after SECONDS")
-      ->option_text("SECONDS")
-      ->check([](const std::string& word) -> std::string {
-        double number = -1;
-        const char* end = word.data() + word.size();
-        const auto parsed = std::from_chars(word.data(), end, number);
-        // Not in reverse: "nan" is a number, and compares with none.
-        const bool valid =
-            parsed.ptr == end && number >= 0 && number <= kLongestPause;
-        return valid ? ""
-                     : fmt::format("takes seconds, 0 to {}", kLongestPause);
-      });
-}
-
-void AddColorOption(CLI::App& app, std::string& when) {
-  app.add_option("--color", when,
-                 "auto (the default), always or never; NO_COLOR is respected")
-      ->option_text("WHEN")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-}
-
-bool WantsColor(const std::string& when, int fd) {
-  if (when != "auto") return when == "always";
+bool WantsColor(const CLI::App& app, int fd) {
+  const auto when = app["--color"]->as<std::string>();
+  if (!when.empty() && when != "auto") return when == "always";
   const auto get = [](const char* variable) {
     const char* value = getenv(variable);
     return std::string_view(value == nullptr ? "" : value);

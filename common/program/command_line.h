@@ -3,8 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
-#include <stdexcept>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace steps {
 
@@ -15,31 +16,32 @@ constexpr int kCannotRun = 77;     // This machine does not allow it.
 constexpr int kInterrupted = 130;  // Ctrl-C.
 
 /// Something on the command line that the program cannot use.
-class UsageError : public std::runtime_error {
+class UsageError : public CLI::ParseError {
  public:
-  using std::runtime_error::runtime_error;
+  explicit UsageError(const std::string& what) : ParseError(what, kUsage) {}
 };
 
 /// The main() of the program `name`: gives the exit status of `work`, or that
-/// of what `work` throws, which it reports on stderr: CLI::ParseError and
-/// UsageError, OutputError (quietly where a pipe was closed), std::exception.
-/// Ctrl-C ends the program with kInterrupted.
+/// of what `work` throws, which it reports on stderr: CLI::ParseError,
+/// OutputError (quietly where a pipe was closed), std::exception. Ctrl-C ends
+/// the program with kInterrupted.
 int RunProgram(const std::string& name, const std::function<int()>& work);
 
+/// Adds to `app` those of a lesson's options that have these `names`, such as
+/// "--json"; without names, all. They are read from `app`.
+void AddOptions(CLI::App& app, const std::vector<std::string>& names = {});
+
 /// Reads the command line into the options of `app`, to which it adds --help
-/// and --version. False when it was one of these: its answer has been written.
-/// Throws CLI::ParseError and OutputError.
-bool Parse(CLI::App& app, int argc, char** argv, const std::string& name);
+/// and --version. Gives the words behind the options, or nothing when it was
+/// one of these two: its answer has been written. Throws CLI::ParseError and
+/// OutputError.
+std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
+                                              char** argv,
+                                              const std::string& name);
 
-/// Adds --auto to a command line: a number of seconds, from 0 to 3600.
-CLI::Option* AddAutoOption(CLI::App& app, std::string& seconds);
-
-/// Adds --color, which leaves "auto", "always" or "never" in `when`.
-void AddColorOption(CLI::App& app, std::string& when);
-
-/// Whether what is written to `fd` has colour: with "auto" on a terminal, but
-/// for TERM=dumb and NO_COLOR.
-bool WantsColor(const std::string& when, int fd);
+/// Whether what is written to `fd` has colour, by --color: with "auto" on a
+/// terminal, but for TERM=dumb and NO_COLOR.
+bool WantsColor(const CLI::App& app, int fd);
 
 }  // namespace steps
 

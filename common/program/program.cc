@@ -11,7 +11,6 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -31,24 +30,6 @@
 namespace steps {
 namespace {
 
-// What the reader asks of a lesson.
-struct Options {
-  bool shell = false;
-  bool step = false;
-  std::optional<std::chrono::milliseconds> pause = {};  // Of --auto.
-  bool code = false;
-  bool json = false;
-  bool markdown = false;
-  bool dot = false;
-  bool svg = false;
-  std::optional<std::string> save = {};
-  std::optional<std::string> cast = {};
-  bool color = false;
-  int fd = STDOUT_FILENO;               // Where the lesson shows itself.
-  bool serve = false;                   // Whether to do the lesson's task,
-  std::vector<std::string> words = {};  // and the words for it.
-};
-
 // What --help says above the options.
 std::string Header(const About& about, const std::optional<Task>& task) {
   std::string header =
@@ -65,140 +46,56 @@ std::string Header(const About& about, const std::optional<Task>& task) {
   return header;
 }
 
-// Reads the command line. Nothing when it only asked for help or the version.
-// Throws CLI::ParseError, UsageError and OutputError.
-std::optional<Options> ParseOptions(int argc, char** argv, const About& about,
-                                    const std::optional<Task>& task) {
-  CLI::App app(Header(about, task),
-               "bazel run //lessons:" + about.name + " --");
-  if (task) {
-    // What stands in brackets behind the name, in the line of the usage.
-    app.get_formatter()->label("OPTIONS",
-                               fmt::format("OPTIONS] [{}", task->words));
-  }
-  app.footer(fmt::format(
+std::string Footer(const std::optional<Task>& task) {
+  return fmt::format(
       "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
       "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
       task && task->runs_command
           ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
-          : ""));
-  Options options;
-  const auto flag = [&app](const std::string& name, bool& value,
-                           const std::string& help) {
-    return app.add_flag(name, value, help)->option_text(" ");
-  };
-  const auto file = [&app](const std::string& name,
-                           std::optional<std::string>& value,
-                           const std::string& help) {
-    return app.add_option(name, value, help)->option_text("FILE");
-  };
-  std::string seconds;
-  std::string color = "auto";
-  CLI::Option* step = flag("--step", options.step,
-                           "Stop before each step, until Enter is pressed");
-  CLI::Option* automatic = AddAutoOption(app, seconds);
-  CLI::Option* code =
-      flag("--code", options.code, "Show the lines of source that run");
-  CLI::Option* shell =
-      flag("--shell", options.shell, "Start a shell inside when it is over");
-  const std::vector<CLI::Option*> forms = {
-      flag("--json", options.json, "Print one JSON document instead"),
-      flag("--markdown", options.markdown,
-           "Print Markdown instead, for an article"),
-      flag("--dot", options.dot, "Draw what is shared instead, for Graphviz"),
-      flag("--svg", options.svg, "The same drawing as SVG, made by Graphviz")};
-  const std::vector<CLI::Option*> files = {
-      file("--save", options.save, "Write the JSON to FILE as well"),
-      file("--cast", options.cast,
-           "Write a recording to FILE as well, for asciinema play")};
-  if (task && task->option) {
-    app.add_option(task->option->name, *task->option->value, task->option->help)
-        ->option_text(task->option->value_name);
-  }
-  AddColorOption(app, color);
-  // One form at a time, and nobody at the keyboard of any of these.
-  std::vector<CLI::Option*> others = {step, automatic, shell};
-  for (CLI::Option* form : forms) {
-    for (CLI::Option* other : others) form->excludes(other);
-    others.push_back(form);
-  }
-  // The first word ends the options: what follows may be another program's.
-  app.prefix_command(task.has_value());
-  if (!Parse(app, argc, argv, about.name)) return std::nullopt;
-
-  if (*automatic) {
-    options.pause =
-        std::chrono::milliseconds(static_cast<int>(std::stod(seconds) * 1000));
-    options.step = true;
-  }
-  options.words = app.remaining();
-  // Only `bazel run` takes away the "--" between its options and the lesson's.
-  if (!options.words.empty() && options.words.front() == "--") {
-    options.words.erase(options.words.begin());
-  }
-  if (!options.words.empty() && options.words.front().starts_with("-")) {
-    throw UsageError("there is no option " + options.words.front());
-  }
-  options.serve =
-      !options.words.empty() || (task && task->option && *task->option->value);
-  if (options.serve) {
-    std::vector<CLI::Option*> unfit = {step, automatic, code, shell};
-    if (task->runs_command) {
-      // stdout is the command's alone, and so is how it ends.
-      options.fd = STDERR_FILENO;
-      unfit.insert(unfit.end(), forms.begin(), forms.end());
-      unfit.insert(unfit.end(), files.begin(), files.end());
-    }
-    for (const CLI::Option* option : unfit) {
-      if (!*option) continue;
-      throw UsageError(fmt::format(
-          "{} takes no {}", option->get_name(),
-          options.words.empty() ? task->option->name : task->words));
-    }
-  }
-  if (*step && !*automatic &&
-      (isatty(STDIN_FILENO) == 0 || isatty(options.fd) == 0)) {
-    throw UsageError(
-        "--step is for a terminal: keys, and a screen. Without: --auto "
-        "SECONDS");
-  }
-  options.color = WantsColor(color, options.fd);
-  return options;
+          : "");
 }
 
-// One run of the lesson. Throws OutputError, and UsageError where a file cannot
-// be written.
+// Throws UsageError for an option that does not go with the task.
+void CheckOptions(const CLI::App& app, const Task& task, bool has_words) {
+  std::vector<const char*> unfit = {"--step", "--auto", "--code", "--shell"};
+  if (task.runs_command) {
+    // stdout is the command's alone, and so is how it ends.
+    unfit.insert(unfit.end(), {"--json", "--markdown", "--dot", "--svg",
+                               "--save", "--cast"});
+  }
+  for (const char* option : unfit) {
+    if (app.count(option) == 0) continue;
+    throw UsageError(fmt::format("{} takes no {}", option,
+                                 has_words ? task.words : task.option->name));
+  }
+}
+
+// One run of the lesson, which shows itself on `fd`. Throws OutputError, and
+// UsageError where the options cannot be followed.
 class Run {
  public:
-  Run(const About& about, const Options& options)
+  Run(const About& about, const CLI::App& app, int fd)
       : about_(about),
-        options_(options),
-        lesson_([this](const Event& event) { Show(event); }, machine_) {
-    Save("--save", options.save, MakeJsonRenderer);
-    Save("--cast", options.cast, MakeCastRenderer);
-    renderers_.push_back(MakeShown());
+        app_(app),
+        lesson_([this](const Event& event) { ShowWithCode(event); }, machine_) {
+    shows_.push_back(MakeShow(fd));
+    Save("--save", MakeJsonRenderer());
+    Save("--cast", MakeCastRenderer());
   }
 
   int Teach(const std::function<void(Lesson&)>& teach) {
     return Guard([&] {
-      try {
-        CheckProc();
-        home_ = NamespacesOf(getpid());
-      } catch (const std::exception&) {
-        Open(false);
-        throw;
-      }
-      Open(true);
+      Begin(true);
       teach(lesson_);
-      if (options_.dot || options_.svg) lesson_.Draw(home_);
-      Render(lesson_.verdict());
-      if (options_.shell) {
+      if (Has("--dot") || Has("--svg")) lesson_.Draw(home_);
+      ShowAll(lesson_.verdict());
+      if (Has("--shell")) {
         // If it is PID 1, it adopts what the shell leaves: the kernel reaps
         // the children of a process that ignores SIGCHLD.
         lesson_.kept().value().Run([] { std::signal(SIGCHLD, SIG_IGN); });
         ShellIn(lesson_.kept()->pid());
       } else {
-        Render(Hint{
+        ShowAll(Hint{
             "Look around inside:",
             {fmt::format("bazel run //lessons:{} -- --shell", about_.name)}});
       }
@@ -206,17 +103,19 @@ class Run {
     });
   }
 
-  int Serve(const Task& task) {
+  int Serve(const Task& task, const std::vector<std::string>& words) {
     return Guard([&] {
-      Open(false);
+      Begin(false);
       CheckProc();
-      const int status = task.run(lesson_, options_.words);
-      Render(lesson_.verdict());
+      const int status = task.run(lesson_, words);
+      ShowAll(lesson_.verdict());
       return status;
     });
   }
 
  private:
+  bool Has(const char* option) const { return app_.count(option) > 0; }
+
   // The exit status that `work` gives, or that of what it throws.
   int Guard(const std::function<int()>& work) {
     try {
@@ -228,58 +127,64 @@ class Run {
     } catch (const Quit&) {
       return kInterrupted;
     } catch (const Contradiction&) {
-      Render(lesson_.verdict());
+      ShowAll(lesson_.verdict());
       return kFailed;
     } catch (const std::exception& error) {
-      return Fail(error.what(), Explain(error, machine_));
+      const std::optional<Advice> advice = Explain(error, machine_);
+      const Verdict verdict = {.outcome = advice ? "cannot run" : "failed",
+                               .exit_status = advice ? kCannotRun : kFailed,
+                               .error = error.what(),
+                               .advice = advice};
+      ShowAll(verdict);
+      Complain(Report(about_.name, verdict));
+      return verdict.exit_status;
     }
-  }
-
-  int Fail(const std::string& error, std::optional<Advice> advice) {
-    Verdict verdict;
-    verdict.outcome = advice ? "cannot run" : "failed";
-    verdict.exit_status = advice ? kCannotRun : kFailed;
-    verdict.error = error;
-    verdict.advice = std::move(advice);
-    Render(verdict);
-    Complain(Report(about_.name, verdict));
-    return verdict.exit_status;
   }
 
   // A document beside what is shown.
-  void Save(std::string_view option, const std::optional<std::string>& path,
-            std::unique_ptr<Renderer> (*make)(Write)) {
-    if (!path) return;
+  void Save(const char* option, Renderer renderer) {
+    if (!Has(option)) return;
     try {
-      files_.push_back(steps::Open(*path, O_WRONLY | O_CREAT | O_TRUNC, 0666));
+      files_.push_back(Open(app_[option]->as<std::string>(),
+                            O_WRONLY | O_CREAT | O_TRUNC, 0666));
     } catch (const CallError& error) {
       throw UsageError(fmt::format("{}: {}", option, error.what()));
     }
-    renderers_.push_back(make(To(files_.back().get())));
+    shows_.push_back(To(files_.back().get(), std::move(renderer)));
   }
 
-  std::unique_ptr<Renderer> MakeShown() {
-    const Write write = To(options_.fd);
-    if (options_.json) return MakeJsonRenderer(write);
-    if (options_.dot) return MakeDotRenderer(write);
-    if (options_.svg) return MakeSvgRenderer(write);
-    if (options_.markdown) return MakeMarkdownRenderer(write);
-    if (!options_.step) return MakeTextRenderer(write, options_.color);
-    return std::make_unique<Stepper>(
-        options_.fd,
-        Stepper::Options{.color = options_.color,
-                         .pause = options_.pause,
-                         .has_inside = [] { return Inside().has_value(); },
-                         .run_shell = [this] { ShellIn(Inside().value()); }});
+  Show MakeShow(int fd) {
+    if (Has("--json")) return To(fd, MakeJsonRenderer());
+    if (Has("--dot")) return To(fd, MakeDotRenderer());
+    if (Has("--svg")) return To(fd, MakeSvgRenderer());
+    if (Has("--markdown")) return To(fd, MakeMarkdownRenderer());
+    const bool color = WantsColor(app_, fd);
+    if (!Has("--step") && !Has("--auto")) {
+      return To(fd, MakeTextRenderer(color));
+    }
+    Stepper::Options options = {
+        .color = color,
+        .pause = std::nullopt,
+        .has_inside = [] { return Inside().has_value(); },
+        .run_shell = [this] { ShellIn(Inside().value()); }};
+    if (Has("--auto")) {
+      options.pause = std::chrono::milliseconds(
+          static_cast<int>(app_["--auto"]->as<double>() * 1000));
+    } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
+      throw UsageError(
+          "--step is for a terminal: keys, and a screen. Without: --auto "
+          "SECONDS");
+    }
+    return Stepper(fd, std::move(options));
   }
 
-  void Render(const Event& event) {
-    for (const auto& renderer : renderers_) renderer->Render(event);
+  void ShowAll(const Event& event) {
+    for (const Show& show : shows_) show(event);
   }
 
   // Shows an event, and above it the lines of source that led to it.
-  void Show(Event event) {
-    if (options_.code) {
+  void ShowWithCode(Event event) {
+    if (Has("--code")) {
       Code code;
       if (auto* step = std::get_if<Step>(&event)) {
         step->code = listing_.Step(step->place);
@@ -288,31 +193,35 @@ class Run {
       } else if (const auto* shown = std::get_if<Shown>(&event)) {
         code = listing_.Lead(shown->place);
       }
-      if (!code.lines.empty()) Render(code);
+      if (!code.lines.empty()) ShowAll(code);
     }
-    Render(event);
+    ShowAll(event);
   }
 
-  // Says where the lesson runs and as whom. May make a user namespace for what
-  // it needs.
-  void Open(bool may_enter) {
+  // Says where the lesson runs and as whom. To teach, it may make a user
+  // namespace for what it needs.
+  void Begin(bool teaches) {
+    const bool is_able = HasCapabilities(about_.needs);
     Opening opening = {about_.name,
                        about_.title,
                        about_.man_page,
                        Uname().release,
                        uid_,
-                       machine_.Is(kPrivileged) ? "root" : "none"};
+                       is_able && machine_.Is(kPrivileged) ? "root" : "none"};
     std::exception_ptr refusal;
-    if (may_enter && !HasCapabilities(about_.needs)) {
-      try {
+    try {
+      if (teaches) {
+        CheckProc();
+        home_ = NamespacesOf(getpid());
+      }
+      if (teaches && !is_able) {
         EnterUserNamespaceAsRoot();
         opening.privilege = "user namespace";
-      } catch (const CallError&) {
-        opening.privilege = "none";
-        refusal = std::current_exception();
       }
+    } catch (const std::exception&) {
+      refusal = std::current_exception();
     }
-    Render(opening);
+    ShowAll(opening);
     if (refusal) std::rethrow_exception(refusal);
   }
 
@@ -335,22 +244,22 @@ class Run {
 
   void ShellIn(pid_t pid) {
     const std::map<int, NamespaceId> there = NamespacesOf(pid);
-    Render(
+    ShowAll(
         Hint{"A shell inside: `exit` ends it, and all that it started.", {}});
-    Render(Hint{fmt::format("In a second terminal, as {}:",
-                            uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
-                SecondTerminal(about_.name, pid, Difference(home_, there))});
+    ShowAll(Hint{fmt::format("In a second terminal, as {}:",
+                             uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
+                 SecondTerminal(about_.name, pid, Difference(home_, there))});
     RunShell(pid, Difference(NamespacesOf(getpid()), there),
              fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
   }
 
   const About& about_;
-  const Options& options_;
+  const CLI::App& app_;
   const uid_t uid_ = geteuid();
   const Machine machine_ = Machine::Look();
   std::map<int, NamespaceId> home_;  // Where the reader is.
   std::vector<Descriptor> files_;
-  std::vector<std::unique_ptr<Renderer>> renderers_;
+  std::vector<Show> shows_;
   Listing listing_;
   Lesson lesson_;
 };
@@ -360,11 +269,28 @@ class Run {
 int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
               int argc, char** argv, const std::optional<Task>& task) {
   return RunProgram(about.name, [&] {
-    const std::optional<Options> options =
-        ParseOptions(argc, argv, about, task);
-    if (!options) return EXIT_SUCCESS;
-    Run run(about, *options);
-    return options->serve ? run.Serve(*task) : run.Teach(teach);
+    CLI::App app(Header(about, task),
+                 "bazel run //lessons:" + about.name + " --");
+    app.footer(Footer(task));
+    AddOptions(app);
+    if (task) {
+      // What stands in brackets behind the name, in the line of the usage.
+      app.get_formatter()->label("OPTIONS", "OPTIONS] [" + task->words);
+      // The first word ends the options: what follows may be another program's.
+      app.prefix_command();
+    }
+    if (task && task->option) {
+      const auto& [name, value_name, help, value] = *task->option;
+      app.add_option(name, *value, help)->option_text(value_name);
+    }
+    const auto words = Parse(app, argc, argv, about.name);
+    if (!words) return EXIT_SUCCESS;
+    if (words->empty() && !(task && task->option && *task->option->value)) {
+      return Run(about, app, STDOUT_FILENO).Teach(teach);
+    }
+    CheckOptions(app, *task, !words->empty());
+    const int fd = task->runs_command ? STDERR_FILENO : STDOUT_FILENO;
+    return Run(about, app, fd).Serve(*task, *words);
   });
 }
 

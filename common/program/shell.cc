@@ -230,7 +230,7 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
   Process keeper = Process::Quiet().Clone("the keeper of the shell", 0);
   try {
     keeper.Run([pid, flags, &prompt] { KeepShell(pid, flags, prompt); },
-               std::nullopt);
+               Process::kForever);
   } catch (...) {
     KillDescendants(spared);
     throw;

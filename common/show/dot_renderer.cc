@@ -73,13 +73,12 @@ std::string Header(const Drawing& drawing, const Members& members) {
   if (members.size() == all) {
     return all == 2 ? "shared by both" : "shared by all";
   }
-  std::vector<std::string> names;
+  std::string names;
   for (const std::size_t member : members) {
-    names.push_back(Escape(drawing.processes[member].name));
+    names += names.empty() ? "" : ",<BR/>";
+    names += Escape(drawing.processes[member].name);
   }
-  return members.size() == 1
-             ? names.front() + " alone"
-             : fmt::format("shared by {}", fmt::join(names, ",<BR/>"));
+  return members.size() == 1 ? names + " alone" : "shared by " + names;
 }
 
 std::string ToSvg(std::string_view graph) {
@@ -92,12 +91,11 @@ std::string ToSvg(std::string_view graph) {
   return svg + "\n";
 }
 
-class DotRenderer : public Renderer {
+class DotRenderer {
  public:
-  DotRenderer(Write write, bool as_svg)
-      : write_(std::move(write)), as_svg_(as_svg) {}
+  explicit DotRenderer(bool as_svg) : as_svg_(as_svg) {}
 
-  void Render(const Event& event) override {
+  std::string operator()(const Event& event) {
     if (const auto* opening = std::get_if<Opening>(&event)) {
       title_ = opening->title;
       // Where it fails, it fails before the lesson has run.
@@ -105,13 +103,12 @@ class DotRenderer : public Renderer {
     } else if (const auto* drawing = std::get_if<Drawing>(&event)) {
       Draw(*drawing);
     } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
-      if (verdict->error.empty()) write_(as_svg_ ? ToSvg(Graph()) : Graph());
+      if (verdict->error.empty()) return as_svg_ ? ToSvg(Graph()) : Graph();
     }
+    return "";
   }
 
  private:
-  using Id = std::pair<dev_t, ino_t>;  // Of a namespace.
-
   void Draw(const Drawing& drawing) {
     const std::string id = fmt::format("drawing{}", ++drawings_);
     body_ += fmt::format("  subgraph cluster_{} {{\n    label=<<B>{}</B>>\n",
@@ -149,25 +146,23 @@ class DotRenderer : public Renderer {
   // A row for each namespace, together with those that have the same members.
   std::map<Members, std::string> RowsByMembers(const Drawing& drawing) {
     std::map<Members, std::string> rows;
-    std::set<Id> drawn = drawn_;
+    const std::set<NamespaceId> before = drawn_;
     for (const Kind& kind : Kinds()) {
-      std::map<Id, Members> members_of;
+      std::map<NamespaceId, Members> members_of;
       for (std::size_t i = 0; i < drawing.processes.size(); ++i) {
         const auto& namespaces = drawing.processes[i].namespaces;
         const auto found = namespaces.find(kind.flag);
-        if (found == namespaces.end()) continue;
-        members_of[{found->second.device, found->second.inode}].push_back(i);
+        if (found != namespaces.end()) members_of[found->second].push_back(i);
       }
       for (const auto& [id, members] : members_of) {
-        std::string inode = fmt::to_string(id.second);
-        if (!drawn_.empty() && !drawn_.contains(id)) {
+        std::string inode = fmt::to_string(id.inode);
+        if (!before.empty() && !before.contains(id)) {
           inode = fmt::format("<B>{} new</B>", inode);
         }
         rows[members] += Row(kind.name, inode);
-        drawn.insert(id);
+        drawn_.insert(id);
       }
     }
-    drawn_ = std::move(drawn);
     return rows;
   }
 
@@ -183,23 +178,18 @@ class DotRenderer : public Renderer {
         Escape(title_), kFont, body_);
   }
 
-  Write write_;
   bool as_svg_;
   std::string title_;
   std::string body_;
   int drawings_ = 0;
   std::vector<std::string> boxes_;  // Of the last drawing.
-  std::set<Id> drawn_;              // In all of them.
+  std::set<NamespaceId> drawn_;     // In all of them.
 };
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeDotRenderer(Write write) {
-  return std::make_unique<DotRenderer>(std::move(write), false);
-}
+Renderer MakeDotRenderer() { return DotRenderer(false); }
 
-std::unique_ptr<Renderer> MakeSvgRenderer(Write write) {
-  return std::make_unique<DotRenderer>(std::move(write), true);
-}
+Renderer MakeSvgRenderer() { return DotRenderer(true); }
 
 }  // namespace steps

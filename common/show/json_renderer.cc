@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "common/kernel/call.h"
 #include "common/show/renderer.h"
@@ -11,12 +12,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-class JsonRenderer : public Renderer {
+class JsonRenderer {
  public:
-  explicit JsonRenderer(Write write) : write_(std::move(write)) {}
-
-  void Render(const Event& event) override {
+  std::string operator()(const Event& event) {
     std::visit([this](const auto& one) { Add(one); }, event);
+    if (!std::holds_alternative<Verdict>(event)) return "";
+    return document_.dump(2, ' ', false,
+                          ordered_json::error_handler_t::replace) +
+           "\n";
   }
 
  private:
@@ -72,12 +75,12 @@ class JsonRenderer : public Renderer {
   }
 
   void Add(const Comparison& comparison) {
-    for (const Comparison::Row& row : comparison.rows) {
-      document_["comparison"].push_back({{"probe", row.probe},
-                                         {"outside_before", row.before},
-                                         {"inside", row.inside},
-                                         {"outside_after", row.after},
-                                         {"verdict", row.verdict}});
+    for (const std::vector<std::string>& row : comparison.rows) {
+      document_["comparison"].push_back({{"probe", row[0]},
+                                         {"outside_before", row[1]},
+                                         {"inside", row[2]},
+                                         {"outside_after", row[3]},
+                                         {"verdict", row[4]}});
     }
   }
 
@@ -107,16 +110,12 @@ class JsonRenderer : public Renderer {
       document_["cause"] = verdict.advice->cause;
       document_["remedy"] = verdict.advice->remedy;
     }
-    write_(
-        document_.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
-        "\n");
   }
 
   // The rest is for people.
   template <typename Other>
   void Add(const Other&) {}
 
-  Write write_;
   int step_ = 0;
   int event_ = 0;  // Calls and evidence are counted together.
   ordered_json document_;
@@ -124,8 +123,6 @@ class JsonRenderer : public Renderer {
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeJsonRenderer(Write write) {
-  return std::make_unique<JsonRenderer>(std::move(write));
-}
+Renderer MakeJsonRenderer() { return JsonRenderer(); }
 
 }  // namespace steps

@@ -1,11 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <memory>
 #include <regex>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -39,12 +36,7 @@ std::string Row(const std::vector<std::string>& cells) {
   return row + "\n";
 }
 
-// An event in Markdown, behind an empty line. What has no form there is empty.
-template <typename Other>
-std::string Markdown(const Other&) {
-  return "";
-}
-
+// An event in Markdown, behind an empty line.
 std::string Markdown(const Opening& opening) {
   return fmt::format("# {}\n\n{}. {}\n", Prose(opening.title),
                      Prose(opening.man_page), Prose(Setting(opening)));
@@ -66,10 +58,6 @@ std::string Markdown(const Table& table) {
   text += "\n";
   for (const std::vector<std::string>& row : table.rows) text += Row(row);
   return text;
-}
-
-std::string Markdown(const Comparison& comparison) {
-  return Markdown(TableOf(comparison));
 }
 
 std::string Markdown(const Item& item) {
@@ -98,29 +86,26 @@ std::string Markdown(const Hint& hint) {
          fmt::format("\n```sh\n{}\n```\n", fmt::join(hint.commands, "\n"));
 }
 
-class MarkdownRenderer : public Renderer {
+class MarkdownRenderer {
  public:
-  explicit MarkdownRenderer(Write write)
-      : write_(std::move(write)),
-        text_(MakeTextRenderer(
-            [this](std::string_view text) { on_terminal_ = text; }, false)) {}
-
-  void Render(const Event& event) override {
+  std::string operator()(const Event& event) {
     const auto* step = std::get_if<Step>(&event);
     if (step != nullptr && !step->code.lines.empty()) {
       Step heading = *step;
       heading.code.lines.clear();
-      Render(heading);
-      Render(step->code);
-      return;
+      const std::string text = (*this)(heading);
+      return text + (*this)(step->code);
     }
-    on_terminal_.clear();
-    text_->Render(event);
-    std::string text =
-        std::visit([](const auto& one) { return Markdown(one); }, event);
+    std::string text = std::visit(
+        [](const auto& one) -> std::string {
+          if constexpr (requires { Markdown(one); }) return Markdown(one);
+          return "";
+        },
+        event);
     // The rest is shown as on a terminal, neighbours in one block.
-    const bool in_block = text.empty() && !on_terminal_.empty();
-    if (in_block) text = on_terminal_;
+    const std::string on_terminal = text_(event);
+    const bool in_block = text.empty() && !on_terminal.empty();
+    if (in_block) text = on_terminal;
     if (in_block && !in_block_) {
       if (text.starts_with('\n')) text.erase(0, 1);
       text.insert(0, "\n```text\n");
@@ -128,20 +113,16 @@ class MarkdownRenderer : public Renderer {
       text.insert(0, "```\n");
     }
     in_block_ = in_block;
-    write_(text);
+    return text;
   }
 
  private:
-  Write write_;
-  std::unique_ptr<Renderer> text_;
-  std::string on_terminal_;  // The last event, as `text_` writes it.
+  Renderer text_ = MakeTextRenderer(false);
   bool in_block_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeMarkdownRenderer(Write write) {
-  return std::make_unique<MarkdownRenderer>(std::move(write));
-}
+Renderer MakeMarkdownRenderer() { return MarkdownRenderer(); }
 
 }  // namespace steps

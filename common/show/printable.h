@@ -24,7 +24,7 @@ std::string_view Head(std::string_view text, std::size_t width);
 /// "begin…end".
 std::string Shorten(std::string_view text, std::size_t width);
 
-/// The lines of `text`, each with its newline, if it has one.
+/// The lines of `text`, without their newlines.
 std::vector<std::string_view> Lines(std::string_view text);
 
 }  // namespace steps

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <utility>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -11,8 +11,7 @@
 namespace steps {
 
 OutputError::OutputError(int error)
-    : std::runtime_error(fmt::format("cannot write the output: {} ({})",
-                                     strerror(error), ErrnoName(error))),
+    : std::runtime_error(CallError(error, "cannot write the output").what()),
       error_(error) {}
 
 void WriteOutput(int fd, std::string_view text) {
@@ -23,8 +22,10 @@ void WriteOutput(int fd, std::string_view text) {
   }
 }
 
-Write To(int fd) {
-  return [fd](std::string_view text) { WriteOutput(fd, text); };
+Show To(int fd, Renderer renderer) {
+  return [fd, renderer = std::move(renderer)](const Event& event) {
+    WriteOutput(fd, renderer(event));
+  };
 }
 
 std::string Setting(const Opening& opening) {
@@ -35,16 +36,6 @@ std::string Setting(const Opening& opening) {
     as += ", root in a new user namespace";
   }
   return fmt::format("Linux {}, {}.", opening.kernel, as);
-}
-
-Table TableOf(const Comparison& comparison) {
-  Table table = {
-      {"", "outside before", comparison.who, "outside after", "verdict"}, {}};
-  for (const Comparison::Row& row : comparison.rows) {
-    table.rows.push_back(
-        {row.probe, row.before, row.inside, row.after, row.verdict});
-  }
-  return table;
 }
 
 Item ItemOf(const Claim& claim) {

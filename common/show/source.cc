@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <regex>
 #include <string_view>
 
 #include "common/show/printable.h"
@@ -49,10 +50,8 @@ bool Speaks(const std::string& line) {
 }
 
 bool EndsStep(const std::string& line) {
-  const std::string statement = line.substr(IndentOf(line));
-  return line == "}" || statement.starts_with("lesson.Step(") ||
-         statement.starts_with("lesson.Predict(") ||
-         statement.starts_with("lesson.Compare(");
+  static const std::regex end("}| *lesson\\.(Step|Predict|Compare)\\(.*");
+  return std::regex_match(line, end);
 }
 
 }  // namespace
@@ -60,10 +59,7 @@ bool EndsStep(const std::string& line) {
 EmbeddedSource::EmbeddedSource(const std::string& path, std::string_view text) {
   Source& source = Sources()[path];
   source = {""};
-  for (std::string_view line : Lines(text)) {
-    if (line.ends_with('\n')) line.remove_suffix(1);
-    source.emplace_back(line);
-  }
+  for (const std::string_view line : Lines(text)) source.emplace_back(line);
 }
 
 Code Listing::Step(const Place& place) {

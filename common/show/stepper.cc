@@ -54,46 +54,33 @@ std::string ReadLine() {
 Stepper::Stepper(int fd, Options options)
     : fd_(fd),
       options_(std::move(options)),
-      text_(MakeTextRenderer([this](std::string_view text) { Page(text); },
-                             options_.color)) {}
+      text_(MakeTextRenderer(options_.color)) {}
 
-void Stepper::Render(const Event& event) {
-  if (const auto* answer = std::get_if<Answer>(&event)) {
-    Answer own = *answer;
-    own.picked = picked_;
-    text_->Render(own);
-    return;
+void Stepper::operator()(const Event& event) {
+  Event shown = event;
+  if (auto* answer = std::get_if<Answer>(&shown)) answer->picked = picked_;
+  const std::string text = text_(shown);
+  const std::vector<std::string_view> lines = Lines(text);
+  // The last row is for the keys.
+  const std::size_t rows = SizeOf(fd_).ws_row - 1;
+  if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
+  for (const std::string_view line : lines) {
+    if (used_ == rows) Pause("more");
+    WriteOutput(fd_, fmt::format("{}\n", line));
+    ++used_;
   }
-  text_->Render(event);
-  const auto* question = std::get_if<Question>(&event);
-  if (question != nullptr) {
-    picked_ = Pause("go on", static_cast<int>(question->answers.size()));
+  if (const auto* question = std::get_if<Question>(&event)) {
+    picked_ = Pause("go on", question->answers.size());
   } else if (std::holds_alternative<Step>(event)) {
     Pause("run this step");
   } else {
     return;
   }
-  used_ = block_;  // What stands above may leave the screen, this not yet.
+  // What stands above may leave the screen, this not yet.
+  used_ = std::min(lines.size(), rows);
 }
 
-void Stepper::Page(std::string_view text) {
-  const std::vector<std::string_view> lines = Lines(text);
-  // The last row is for the keys.
-  const std::size_t rows = SizeOf(fd_).ws_row - 1;
-  if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
-  block_ = 0;
-  for (const std::string_view line : lines) {
-    if (used_ == rows) {
-      Pause("more");
-      block_ = 0;
-    }
-    WriteOutput(fd_, line);
-    ++block_;
-    ++used_;
-  }
-}
-
-std::optional<int> Stepper::Pause(const std::string& what, int answers) {
+std::optional<int> Stepper::Pause(std::string_view what, std::size_t answers) {
   used_ = 0;
   while (true) {
     const bool has_inside = options_.has_inside();
@@ -104,8 +91,9 @@ std::optional<int> Stepper::Pause(const std::string& what, int answers) {
     if (line.empty()) return std::nullopt;
     if (line == "q") throw Quit();
     if (line == "s" && has_inside) options_.run_shell();
-    const int digit = line[0] - '0';
-    if (line.size() == 1 && digit >= 1 && digit <= answers) return digit;
+    for (std::size_t answer = 1; answer <= answers; ++answer) {
+      if (line == fmt::to_string(answer)) return answer;
+    }
   }
 }
 
@@ -123,10 +111,10 @@ std::string Stepper::Ask(const std::string& keys) const {
                                     : fmt::format("[{}]", prompt));
   }
   const bool has_line = is_ahead || HasLine(options_.pause);
-  std::string line = has_line ? ReadLine() : "";
+  const std::string line = has_line ? ReadLine() : "";
   const bool is_whole = line.ends_with('\n');
-  // The echo of Enter has moved the cursor down.
   if (!is_ahead && CanErase()) {
+    // The echo of Enter has moved the cursor down.
     WriteOutput(fd_, is_whole ? "\x1b[A\r\x1b[K" : "\r\x1b[K");
   } else if (!is_ahead && !is_whole) {
     WriteOutput(fd_, "\n");

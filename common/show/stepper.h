@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,9 +17,8 @@ class Quit {};
 
 /// Shows a lesson as text, and stops before each step, after each question and
 /// when the screen is full, until the reader presses Enter. The terminal keeps
-/// its settings: what is typed before Enter is a line as always. Render throws
-/// Quit, OutputError, CallError and what the shell throws.
-class Stepper : public Renderer {
+/// its settings: what is typed before Enter is a line as always.
+class Stepper {
  public:
   struct Options {
     bool color = false;
@@ -33,15 +31,14 @@ class Stepper : public Renderer {
   /// Writes to the descriptor `fd`.
   Stepper(int fd, Options options);
 
-  void Render(const Event& event) override;
+  /// Shows an event. Throws Quit, OutputError, CallError and what the shell
+  /// throws.
+  void operator()(const Event& event);
 
  private:
-  // Writes `text`, not more of it at once than fits the screen.
-  void Page(std::string_view text);
-
   // Waits for the reader to go on: with Enter, or with the number of an answer,
   // which it gives. `what` says what Enter does.
-  std::optional<int> Pause(const std::string& what, int answers = 0);
+  std::optional<int> Pause(std::string_view what, std::size_t answers = 0);
 
   // The line that is typed at this prompt: empty when the pause is over before,
   // "q" when nothing more can come.
@@ -49,9 +46,8 @@ class Stepper : public Renderer {
 
   int fd_;
   Options options_;
-  std::unique_ptr<Renderer> text_;
-  std::size_t block_ = 0;  // How many rows the last event has taken,
-  std::size_t used_ = 0;   // and all of them since the reader went on.
+  Renderer text_;
+  std::size_t used_ = 0;  // How many rows there are since the reader went on.
   std::optional<int> picked_;
 };
 

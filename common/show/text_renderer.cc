@@ -68,12 +68,11 @@ std::string Found(const Answer& answer) {
              : fmt::format("not {}, but {}", *answer.picked, text);
 }
 
-class TextRenderer : public Renderer {
+class TextRenderer {
  public:
-  TextRenderer(Write write, bool color)
-      : write_(std::move(write)), color_(color) {}
+  explicit TextRenderer(bool color) : color_(color) {}
 
-  void Render(const Event& event) override {
+  std::string operator()(const Event& event) {
     if (!std::holds_alternative<Called>(event) &&
         !std::holds_alternative<Shown>(event)) {
       process_.clear();
@@ -83,7 +82,7 @@ class TextRenderer : public Renderer {
     // A table ends with an empty line, and a step begins with one: the same.
     if (after_empty_line_ && text.starts_with('\n')) text.erase(0, 1);
     after_empty_line_ = text.ends_with("\n\n");
-    if (!text.empty()) write_(text);
+    return text;
   }
 
  private:
@@ -201,8 +200,7 @@ class TextRenderer : public Renderer {
       return label + Paint(look, value) + source;
     }
     std::string text = label + source;
-    for (std::string_view line : Lines(finding.value)) {
-      if (line.ends_with('\n')) line.remove_suffix(1);
+    for (const std::string_view line : Lines(finding.value)) {
       text += line.empty()
                   ? "\n"
                   : Hang(std::string(kBehind, ' '), kBehind, line, look);
@@ -212,23 +210,17 @@ class TextRenderer : public Renderer {
 
   using Row = std::vector<std::string>;
 
-  std::string Text(const Comparison& comparison) const {
-    return Grid(TableOf(comparison), [](const Row& row, std::size_t column) {
-      if (row.back() == "private") {
-        return column == 2 ? kInside : column == 4 ? kGood : "";
-      }
-      return row.back() == "changed" && column >= 3 ? kBad : "";
-    });
-  }
-
-  std::string Text(const Table& table) const {
-    return Grid(table, [](const Row&, std::size_t) { return ""; });
+  // What differs inside, and what has changed outside.
+  static std::string_view LookOf(const Row& row, std::size_t column) {
+    if (row.back() == "private") {
+      return column == 2 ? kInside : column == 4 ? kGood : "";
+    }
+    return row.back() == "changed" && column >= 3 ? kBad : "";
   }
 
   // Columns as wide as their cells; where a line would be too long, the margin
   // gives way first, then the widest are cut.
-  template <typename Look>
-  std::string Grid(const Table& table, Look look) const {
+  std::string Text(const Table& table) const {
     std::vector<Row> rows = {table.header};
     rows.insert(rows.end(), table.rows.begin(), table.rows.end());
     std::vector<std::size_t> widths(table.header.size());
@@ -252,7 +244,7 @@ class TextRenderer : public Renderer {
       for (std::size_t column = 0; column < row.size(); ++column) {
         const std::string cell = Shorten(row[column], widths[column]);
         text += std::string(blanks, ' ') +
-                Paint(&row == &rows.front() ? kDim : look(row, column), cell);
+                Paint(&row == &rows.front() ? kDim : LookOf(row, column), cell);
         blanks = widths[column] - Width(cell) + kGap;
       }
       text += "\n";
@@ -295,7 +287,6 @@ class TextRenderer : public Renderer {
 
   static std::string Text(const Drawing&) { return ""; }
 
-  Write write_;
   bool color_;
   bool after_empty_line_ = false;
   std::string file_;     // Of the code that this step has shown last.
@@ -304,8 +295,6 @@ class TextRenderer : public Renderer {
 
 }  // namespace
 
-std::unique_ptr<Renderer> MakeTextRenderer(Write write, bool color) {
-  return std::make_unique<TextRenderer>(std::move(write), color);
-}
+Renderer MakeTextRenderer(bool color) { return TextRenderer(color); }
 
 }  // namespace steps

@@ -77,21 +77,13 @@ std::optional<Options> ReadOptions(int argc, char** argv) {
       ->option_text("DIR")
       ->excludes(exercise)
       ->check(CLI::ExistingDirectory);
-  app.add_flag("--json", options.json, "Print one JSON document instead")
-      ->option_text(" ");
-  std::string color = "auto";
-  AddColorOption(app, color);
+  AddOptions(app, {"--json", "--color"});
   app.prefix_command();
-  if (!Parse(app, argc, argv, "check")) return std::nullopt;
-  options.color = WantsColor(color, STDOUT_FILENO);
-  options.words = app.remaining();
-  if (!options.words.empty() && options.words.front() == "--") {
-    options.words.erase(options.words.begin());
-  }
-  if (!options.words.empty() && options.words.front().starts_with("-")) {
-    throw UsageError(
-        fmt::format("there is no option {}", options.words.front()));
-  }
+  const auto words = Parse(app, argc, argv, "check");
+  if (!words) return std::nullopt;
+  options.json = app.count("--json") > 0;
+  options.color = WantsColor(app, STDOUT_FILENO);
+  options.words = *words;
   if (options.words.empty() == options.all.empty()) {
     throw UsageError("takes either a program or --all DIR");
   }
@@ -179,7 +171,7 @@ std::string FindProgram(const fs::path& directory, const std::string& name) {
 }
 
 int CheckAll(const Options& options, const Machine& machine) {
-  const auto renderer = MakeTextRenderer(To(STDOUT_FILENO), options.color);
+  const Show show = To(STDOUT_FILENO, MakeTextRenderer(options.color));
   ordered_json results = ordered_json::array();
   std::size_t done = 0;
   for (const Exercise& exercise : Exercises()) {
@@ -200,10 +192,9 @@ int CheckAll(const Options& options, const Machine& machine) {
     if (options.json) {
       results.push_back(Document(report));
     } else {
-      renderer->Render(
-          Item{report.Done() ? "done" : "not yet", report.Done(),
-               fmt::format("{:<10} {}", exercise.name,
-                           report.Done() ? exercise.title : report.why)});
+      show(Item{report.Done() ? "done" : "not yet", report.Done(),
+                fmt::format("{:<10} {}", exercise.name,
+                            report.Done() ? exercise.title : report.why)});
     }
   }
   const int status = done == Exercises().size() ? EXIT_SUCCESS : kFailed;

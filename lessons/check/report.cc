@@ -133,7 +133,7 @@ std::vector<std::string> LastLines(const std::string& output) {
   return all;
 }
 
-void ShowEvidence(const Assessment& report, Renderer& renderer) {
+void ShowEvidence(const Assessment& report, const Show& show) {
   Table table = {{"namespace", "", "evidence", "inside", "host"}, {}};
   std::string kind;
   for (const Row& row : RowsOf(report.xray)) {
@@ -145,9 +145,8 @@ void ShowEvidence(const Assessment& report, Renderer& renderer) {
                                        : "shared",
                           row.what, row.inside, row.host});
   }
-  renderer.Render(
-      Step{1, "What it isolates in its throwaway host", MomentOf(report)});
-  if (!table.rows.empty()) renderer.Render(table);
+  show(Step{1, "What it isolates in its throwaway host", MomentOf(report)});
+  if (!table.rows.empty()) show(table);
   const Moment moment = report.xray.observation.moment;
   if (moment == Moment::kAtRest && report.xray.inside &&
       report.xray.Most()->isolated != 0) {
@@ -156,20 +155,20 @@ void ShowEvidence(const Assessment& report, Renderer& renderer) {
   for (const std::string& line : LastLines(
            report.xray.compile_error.empty() ? report.xray.observation.output
                                              : report.xray.compile_error)) {
-    renderer.Render(Item{"wrote", std::nullopt, line});
+    show(Item{"wrote", std::nullopt, line});
   }
 }
 
-void ShowMistakes(const std::vector<Mistake>& mistakes, Renderer& renderer) {
+void ShowMistakes(const std::vector<Mistake>& mistakes, const Show& show) {
   if (mistakes.empty()) return;
-  renderer.Render(Step{2, "Mistakes", ""});
+  show(Step{2, "Mistakes", ""});
   for (const Mistake& mistake : mistakes) {
-    renderer.Render(Item{"mistake", false, mistake.text});
-    renderer.Render(Item{"mend", std::nullopt, mistake.mend});
+    show(Item{"mistake", false, mistake.text});
+    show(Item{"mend", std::nullopt, mistake.mend});
     if (mistake.lesson.empty()) continue;
-    renderer.Render(Item{"manual", std::nullopt, mistake.man});
-    renderer.Render(Item{"lesson", std::nullopt,
-                         "bazel run //lessons:" + mistake.lesson});
+    show(Item{"manual", std::nullopt, mistake.man});
+    show(Item{"lesson", std::nullopt,
+              "bazel run //lessons:" + mistake.lesson});
   }
 }
 
@@ -182,22 +181,20 @@ bool Assessment::Done() const {
 void ShowText(const Assessment& report, bool color) {
   utsname names = {};
   MUST(uname, &names);
-  const auto renderer = MakeTextRenderer(To(STDOUT_FILENO), color);
-  renderer->Render(
-      Opening{"check", "check: what your program isolates", "namespaces(7)",
-              names.release, geteuid(),
-              Machine::Look().Is(kPrivileged) ? "root" : "user namespace"});
-  ShowEvidence(report, *renderer);
-  ShowMistakes(report.mistakes, *renderer);
+  const Show show = To(STDOUT_FILENO, MakeTextRenderer(color));
+  show(Opening{"check", "check: what your program isolates", "namespaces(7)",
+               names.release, geteuid(),
+               Machine::Look().Is(kPrivileged) ? "root" : "user namespace"});
+  ShowEvidence(report, show);
+  ShowMistakes(report.mistakes, show);
   std::string end;
   if (report.exercise != nullptr) {
-    renderer->Render(
-        Step{report.mistakes.empty() ? 2 : 3,
-             fmt::format("Exercise {}: {}", report.exercise->name,
-                         report.exercise->title),
-             ""});
-    renderer->Render(report.Done() ? Item{"done", true, "The kernel agrees."}
-                                   : Item{"not yet", false, report.why});
+    show(Step{report.mistakes.empty() ? 2 : 3,
+              fmt::format("Exercise {}: {}", report.exercise->name,
+                          report.exercise->title),
+              ""});
+    show(report.Done() ? Item{"done", true, "The kernel agrees."}
+                       : Item{"not yet", false, report.why});
   } else {
     WriteOutput(STDOUT_FILENO,
                 report.mistakes.empty()

@@ -66,9 +66,7 @@ Inside Examine(pid_t pid, const std::map<int, NamespaceId>& host,
   inside.uid_map = MapOf(proc + "uid_map", host_id);
   inside.gid_map = MapOf(proc + "gid_map", host_id);
   inside.capabilities = CountBits(status("CapEff"));
-  for (const Membership& membership : MembershipsOf(pid)) {
-    if (membership.controllers.empty()) inside.cgroup = membership.cgroup;
-  }
+  inside.cgroup = CgroupsOf(pid)[""];  // Of version 2.
   if (inside.namespaces.contains(CLONE_NEWTIME)) {
     inside.offsets = OneLine(ReadFile(proc + "timens_offsets"));
   }

@@ -73,13 +73,10 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   inside.MustDiffer(outside, flags);
   limits.Enter(inside);
   inside.Run([] { CALL(unshare, CLONE_NEWCGROUP); });
-  const auto own = NamespacesOf(outside.pid());
-  int others = CLONE_NEWUSER;
-  for (const auto& [flag, id] : own) others |= flag;
   lesson.Claim(
       "In a container all namespaces are new, but for the user namespace.",
-      Difference(own, NamespacesOf(inside.pid())) ==
-          (others & ~CLONE_NEWUSER));
+      Difference(NamespacesOf(outside.pid()), NamespacesOf(inside.pid())) ==
+          (KnownFlags() & ~CLONE_NEWUSER));
 
   lesson.Step("A name and a root: lessons uts, mount, chroot",
               "The host's /usr lies below an overlay: what is written goes "

@@ -45,7 +45,7 @@ void PassOnSignal(pid_t command) {
   int signal = SIGCHLD;
   while (signal == SIGCHLD) signal = NextSignal(true);
   Call call = {
-      .text = fmt::format("kill({}, SIG{})", command, sigabbrev_np(signal)),
+      .text = fmt::format("kill({}, {})", command, SignalName(signal)),
       .result = kill(command, signal)};
   if (call.result == -1) call.error = errno;
   TellCall(call);

@@ -64,7 +64,7 @@ void Serve(int listener, pid_t parent) {
 }  // namespace
 
 void ServeOnLink(pid_t container) {
-  const Descriptor route(OpenRouteSocket());
+  const Descriptor route(OpenSocket(AF_NETLINK, SOCK_RAW));
   CALL(send, route.get(), RTM_NEWLINK, "veth", "veth0", "eth0", container);
   BringUp("veth0", kGateway);
   const Descriptor listener = Listen(kGateway);

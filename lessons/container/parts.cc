@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <sstream>
 
@@ -33,9 +32,7 @@ std::string States() {
 }  // namespace
 
 int ContainerFlags() {
-  int flags = 0;
-  for (const auto& [flag, id] : NamespacesOf(getpid())) flags |= flag;
-  return flags & ~(CLONE_NEWUSER | CLONE_NEWCGROUP);
+  return KnownFlags() & ~(CLONE_NEWUSER | CLONE_NEWCGROUP);
 }
 
 Table Parts(Process& outside, Process& inside, const char* image,

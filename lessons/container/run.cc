@@ -176,7 +176,7 @@ int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
   inside.Run([has = order.has_terminal] { BeginSession(has); });
   relay.Begin(inside.pid());
   return inside.Run([order = &order] { return BeInit(*order); },
-                    std::nullopt);
+                    Process::kForever);
 }
 
 int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,

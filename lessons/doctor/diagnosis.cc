@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -54,9 +53,9 @@ class Causes {
   std::vector<Advice> all_;
 };
 
-void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
+void ShowTrials(const Diagnosis& diagnosis, const Show& show,
                 Causes& causes) {
-  renderer.Render(Step{
+  show(Step{
       1, "Operations that lessons need, each tried here",
       diagnosis.in_container
           ? "This is a container: what started it decides what it may do."
@@ -64,39 +63,36 @@ void ShowTrials(const Diagnosis& diagnosis, Renderer& renderer,
   std::map<std::string, std::vector<std::string>> not_tried;
   for (const Trial& trial : diagnosis.trials) {
     if (trial.result == "works") {
-      renderer.Render(Item{"works", true, trial.operation});
+      show(Item{"works", true, trial.operation});
     } else if (trial.result == "refused") {
       const std::string what =
           trial.call.empty()
               ? trial.error
               : fmt::format("{} {}", trial.call, trial.errno_name);
-      renderer.Render(Item{"refused", false,
-                           fmt::format("{}: {}, {}", trial.operation, what,
-                                       causes.Name(*trial.advice))});
+      show(Item{"refused", false,
+                fmt::format("{}: {}, {}", trial.operation, what,
+                            causes.Name(*trial.advice))});
     } else if (trial.result == "failed") {
-      renderer.Render(
-          Item{"FAILS", false,
-               fmt::format("{}: {}", trial.operation, trial.error)});
+      show(Item{"FAILS", false,
+                fmt::format("{}: {}", trial.operation, trial.error)});
     } else {
       not_tried[trial.needs].push_back(trial.operation);
     }
   }
   for (const auto& [needs, operations] : not_tried) {
-    renderer.Render(Item{"skipped", std::nullopt,
-                         fmt::format("not tried without {}: {}", needs,
-                                     fmt::join(operations, ", "))});
+    show(Item{"skipped", std::nullopt,
+              fmt::format("not tried without {}: {}", needs,
+                          fmt::join(operations, ", "))});
   }
 }
 
-void ShowTools(const Diagnosis& diagnosis, Renderer& renderer) {
-  renderer.Render(
-      Step{2, "Tools that lessons show; they can do without", ""});
+void ShowTools(const Diagnosis& diagnosis, const Show& show) {
+  show(Step{2, "Tools that lessons show; they can do without", ""});
   for (const ToolOnPath& tool : diagnosis.tools) {
-    renderer.Render(tool.found
-                        ? Item{"found", true, tool.name}
-                        : Item{"missing", std::nullopt,
-                               fmt::format("{}: in Debian's package {}",
-                                           tool.name, tool.package)});
+    show(tool.found ? Item{"found", true, tool.name}
+                    : Item{"missing", std::nullopt,
+                           fmt::format("{}: in Debian's package {}",
+                                       tool.name, tool.package)});
   }
 }
 
@@ -122,16 +118,14 @@ Item ItemOf(const LessonVisit& each, Causes& causes) {
   return {"runs", true, text};
 }
 
-void ShowCauses(const Causes& causes, Renderer& renderer) {
+void ShowCauses(const Causes& causes, const Show& show) {
   if (causes.all().empty()) return;
-  renderer.Render(
-      Step{4, "What stands in the way, and the least that helps", ""});
+  show(Step{4, "What stands in the way, and the least that helps", ""});
   int number = 0;
   for (const Advice& advice : causes.all()) {
-    renderer.Render(
-        Item{fmt::format("cause {}", ++number), std::nullopt, advice.cause});
+    show(Item{fmt::format("cause {}", ++number), std::nullopt, advice.cause});
     if (!advice.remedy.empty()) {
-      renderer.Render(Item{"remedy", std::nullopt, advice.remedy});
+      show(Item{"remedy", std::nullopt, advice.remedy});
     }
   }
 }
@@ -187,20 +181,18 @@ int ExitStatus(const Diagnosis& diagnosis) {
 }
 
 void ShowText(const Diagnosis& diagnosis, bool color) {
-  const std::unique_ptr<Renderer> renderer =
-      MakeTextRenderer(To(STDOUT_FILENO), color);
+  const Show show = To(STDOUT_FILENO, MakeTextRenderer(color));
   Causes causes;
-  renderer->Render(diagnosis.opening);
-  ShowTrials(diagnosis, *renderer, causes);
-  ShowTools(diagnosis, *renderer);
-  renderer->Render(
-      Step{3, "Lessons, each run here: which of its claims hold", ""});
+  show(diagnosis.opening);
+  ShowTrials(diagnosis, show, causes);
+  ShowTools(diagnosis, show);
+  show(Step{3, "Lessons, each run here: which of its claims hold", ""});
   int run = 0;
   for (const LessonVisit& each : diagnosis.lessons) {
-    renderer->Render(ItemOf(each, causes));
+    show(ItemOf(each, causes));
     if (each.visit.exit_status == EXIT_SUCCESS) ++run;
   }
-  ShowCauses(causes, *renderer);
+  ShowCauses(causes, show);
   WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
                                          run, diagnosis.lessons.size()));
 }

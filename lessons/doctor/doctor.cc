@@ -32,7 +32,6 @@
 #include <cstdlib>
 #include <functional>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,8 +100,8 @@ void BringUpLoopback() {
 }
 
 void MakeVethPair() {
-  MUST(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
-       getpid());
+  MUST(send, OpenSocket(AF_NETLINK, SOCK_RAW), RTM_NEWLINK, "veth", "outer",
+       "inner", getpid());
 }
 
 void SetClocks(Process& process) {
@@ -303,17 +302,6 @@ std::vector<Trial> TryAll(const Machine& machine) {
   return trials;
 }
 
-// Whether execvp(3) would find it.
-bool IsOnPath(const std::string& tool) {
-  const char* path = getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    directory.append("/").append(tool);
-    if (access(directory.c_str(), X_OK) == 0) return true;
-  }
-  return false;
-}
-
 // Those whose output lessons show.
 std::vector<ToolOnPath> FindTools() {
   std::vector<ToolOnPath> tools = {{"grep", "grep", false},
@@ -390,13 +378,10 @@ int main(int argc, char** argv) {
         "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
         "usage,\n"
         "77 this machine does not allow one, 130 interrupted.");
-    bool json = false;
-    app.add_flag("--json", json, "Print one JSON document instead")
-        ->option_text(" ");
-    std::string color = "auto";
-    steps::AddColorOption(app, color);
+    steps::AddOptions(app, {"--json", "--color"});
     return steps::Parse(app, argc, argv, "doctor")
-               ? steps::Doctor(json, steps::WantsColor(color, STDOUT_FILENO))
+               ? steps::Doctor(app.count("--json") > 0,
+                               steps::WantsColor(app, STDOUT_FILENO))
                : EXIT_SUCCESS;
   });
 }

@@ -16,7 +16,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -53,39 +52,24 @@ bool ParseOptions(int argc, char** argv, Options& options) {
   app.footer(
       "Exit status: 0 no lesson failed, 1 one did, 2 wrong usage,\n"
       "77 this machine allows none of them, 130 interrupted.");
-  const auto flag = [&app](const std::string& name, bool& value,
-                           const std::string& help) {
-    return app.add_flag(name, value, help)->option_text(" ");
-  };
   app.add_option("--lesson", options.lessons, "Only these")
       ->option_text("NAME...")
       ->check(CLI::IsMember(options.lessons));
-  bool step = false;
-  CLI::Option* by_step =
-      flag("--step", step, "Stop before each step, until Enter is pressed");
-  std::string seconds;
-  CLI::Option* automatic = AddAutoOption(app, seconds);
-  bool code = false;
-  flag("--code", code, "Show the lines of source that run");
-  flag("--json", options.json, "Print one JSON document instead")
-      ->excludes(by_step)
-      ->excludes(automatic);
-  flag("--markdown", options.markdown, "Print Markdown instead")
-      ->excludes("--json")
-      ->excludes(by_step)
-      ->excludes(automatic);
-  std::string color = "auto";
-  AddColorOption(app, color);
+  AddOptions(
+      app, {"--step", "--auto", "--code", "--json", "--markdown", "--color"});
   if (!Parse(app, argc, argv, "tour")) return false;
 
-  options.color = WantsColor(color, STDOUT_FILENO);
+  options.json = app.count("--json") > 0;
+  options.markdown = app.count("--markdown") > 0;
+  options.color = WantsColor(app, STDOUT_FILENO);
   options.handed_on = {options.color ? "--color=always" : "--color=never"};
-  if (step) options.handed_on.emplace_back("--step");
-  if (*automatic) {
-    options.handed_on.insert(options.handed_on.end(), {"--auto", seconds});
+  for (const char* option : {"--step", "--code", "--markdown"}) {
+    if (app.count(option) > 0) options.handed_on.emplace_back(option);
   }
-  if (code) options.handed_on.emplace_back("--code");
-  if (options.markdown) options.handed_on.emplace_back("--markdown");
+  if (app.count("--auto") > 0) {
+    options.handed_on.insert(options.handed_on.end(),
+                             {"--auto", app["--auto"]->as<std::string>()});
+  }
   return true;
 }
 
@@ -118,18 +102,17 @@ class Tally {
   // The table, a line for each cause that kept lessons from running, and
   // one for the whole.
   void Show(const Options& options) const {
-    const std::unique_ptr<Renderer> renderer =
-        options.markdown ? MakeMarkdownRenderer(To(STDOUT_FILENO))
-                         : MakeTextRenderer(To(STDOUT_FILENO), options.color);
-    renderer->Render(table_);
+    const steps::Show show =
+        To(STDOUT_FILENO, options.markdown ? MakeMarkdownRenderer()
+                                           : MakeTextRenderer(options.color));
+    show(table_);
     for (const auto& [cause, lessons] : refused_by_) {
       const bool all = lessons.size() > 1 && lessons.size() == count();
-      renderer->Render(
-          Item{"refused", false,
-               fmt::format(
-                   "{}: {}",
-                   all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
-                   cause)});
+      show(Item{"refused", false,
+                fmt::format(
+                    "{}: {}",
+                    all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
+                    cause)});
     }
     WriteOutput(
         STDOUT_FILENO,

@@ -11,7 +11,6 @@
 #include <csignal>
 #include <filesystem>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -37,35 +36,26 @@ constexpr const char* kVersion1Cgroups =
 std::optional<CgroupPlace> Find(const std::string& controller,
                                 const std::string& cgroups,
                                 const std::string& mountinfo) {
-  return FindCgroupPlace(controller, MembershipsIn(cgroups),
-                         MountsIn(mountinfo));
+  return FindCgroupPlace(controller, CgroupsIn(cgroups), MountsIn(mountinfo));
 }
 
-TEST(MembershipsIn, GivesControllersAndCgroup) {
-  const auto memberships = MembershipsIn(
-      "4:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/user.slice/a:b c\n");
-  ASSERT_EQ(memberships.size(), 3U);
-  EXPECT_EQ(memberships[0].controllers, "cpu,cpuacct");
-  EXPECT_EQ(memberships[0].cgroup, "/a");
-  EXPECT_EQ(memberships[1].controllers, "name=systemd");
-  EXPECT_EQ(memberships[2].controllers, "");
-  EXPECT_EQ(memberships[2].cgroup, "/user.slice/a:b c");
+TEST(CgroupsIn, GivesEachByItsControllers) {
+  EXPECT_THAT(CgroupsIn("4:cpu,cpuacct:/a\n1:name=systemd:/x\n"
+                        "0::/user.slice/a:b c\n"),
+              testing::ElementsAre(testing::Pair("", "/user.slice/a:b c"),
+                                   testing::Pair("cpu,cpuacct", "/a"),
+                                   testing::Pair("name=systemd", "/x")));
 }
 
-TEST(CgroupOf, IsWhatTheKernelSays) {
-  for (const Membership& membership :
-       MembershipsIn(ReadFile("/proc/self/cgroup"))) {
-    EXPECT_EQ(CgroupOf(getpid(), membership.controllers), membership.cgroup);
-  }
-  EXPECT_THROW(CgroupOf(getpid(), "nonsense"), std::out_of_range);
-  EXPECT_THROW(CgroupOf(-1, ""), CallError);
+TEST(CgroupsOf, AreWhatTheKernelSays) {
+  EXPECT_EQ(CgroupsOf(getpid()), CgroupsIn(ReadFile("/proc/self/cgroup")));
+  EXPECT_THROW(CgroupsOf(-1), CallError);
 }
 
 TEST(FindCgroupPlace, IsItsOwnCgroupInVersion1) {
   const auto pids = Find("pids", kVersion1Cgroups, kVersion1Mounts);
   ASSERT_TRUE(pids);
   EXPECT_EQ(pids->controllers, "pids");
-  EXPECT_EQ(pids->cgroup, "/user.slice/x");
   EXPECT_EQ(pids->directory, "/sys/fs/cgroup/pids/user.slice/x");
   EXPECT_EQ(pids->home, pids->directory);
 
@@ -129,13 +119,11 @@ TEST_F(Version2, PlaceIsTheNearestWhoseChildrenHaveTheController) {
   const auto pids = Find("pids", session_, Mount());
   ASSERT_TRUE(pids);
   EXPECT_EQ(pids->controllers, "");
-  EXPECT_EQ(pids->cgroup, "/user.slice/user-1.slice");
   EXPECT_EQ(pids->directory, top_ + "/user.slice/user-1.slice");
   EXPECT_EQ(pids->home, top_ + "/user.slice/user-1.slice/session-2.scope");
 
   const auto cpu = Find("cpu", session_, Mount());
   ASSERT_TRUE(cpu);
-  EXPECT_EQ(cpu->cgroup, "/");
   EXPECT_EQ(cpu->directory, top_);
 
   // That is its own where a manager has delegated it so.
@@ -160,8 +148,7 @@ TEST(Cgroup, IsRemovedWithTheProcessesInItMovedHome) {
            std::to_string(member.pid()));
   EXPECT_TRUE(cgroup.Remove());
   EXPECT_FALSE(fs::exists(cgroup.path()));
-  EXPECT_EQ(CgroupOf(member.pid(), place->controllers),
-            CgroupOf(getpid(), place->controllers));
+  EXPECT_EQ(CgroupsOf(member.pid()), CgroupsOf(getpid()));
 }
 
 // Kills what made a cgroup, and its guardian with it or not.

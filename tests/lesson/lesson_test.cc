@@ -118,10 +118,10 @@ TEST_F(LessonTest, ComparesARowForEachProbe) {
   inside.Add({"PID", "2", ""});
   inside.Add({"namespace", "uts:[1]", ""});
   lesson_.Compare(before, inside, before);
-  EXPECT_EQ(Last<Comparison>().rows[0].verdict, "private");
-  EXPECT_EQ(Last<Comparison>().rows[1].verdict, "shared");
+  EXPECT_EQ(Last<Comparison>().rows[0].back(), "private");
+  EXPECT_EQ(Last<Comparison>().rows[1].back(), "shared");
   lesson_.Compare(before, inside, inside);
-  EXPECT_EQ(Last<Comparison>().rows[0].verdict, "changed");
+  EXPECT_EQ(Last<Comparison>().rows[0].back(), "changed");
 }
 
 TEST_F(LessonTest, IsToldByItsOwnProcessOnly) {

@@ -98,7 +98,7 @@ void AskTheirs(const std::string& probe, std::vector<std::string> options,
         return DescribeStatus(result.status) + "\n" + result.output +
                result.errors;
       },
-      std::nullopt);
+      Process::kForever);
   if (!shown.starts_with("exit status 0\n")) {
     GTEST_SKIP() << "podman cannot run: " << shown;
   }
@@ -133,13 +133,13 @@ class ContainerBesidePodman : public testing::Test {
 std::list<Cgroup> MakeCgroups() {
   std::list<Cgroup> cgroups;
   for (const auto& [controllers, cgroup] :
-       MembershipsIn(ReadFile("/proc/self/cgroup"))) {
+       CgroupsIn(ReadFile("/proc/self/cgroup"))) {
     const std::string first = controllers.substr(0, controllers.find(','));
     const std::string below = cgroup == "/" ? "" : cgroup;
     std::string home = "/sys/fs/cgroup/unified" + below;
     if (const auto place = FindCgroupPlace(first)) home = place->home;
     const std::string root = home.substr(0, home.size() - below.size());
-    cgroups.emplace_back(CgroupPlace{controllers, "/", root, home});
+    cgroups.emplace_back(CgroupPlace{controllers, root, home});
   }
   return cgroups;
 }

@@ -96,8 +96,8 @@ TEST_P(NetTest, RunsWhereThereAreSuchInterfacesAndThePortIsTaken) {
   const json run = RunJson([] {
     EnterUserNamespaceAsRoot();
     MUST(unshare, CLONE_NEWNET);
-    MUST(send, OpenRouteSocket(), RTM_NEWLINK, "veth", "outer", "inner",
-         getpid());
+    MUST(send, OpenSocket(AF_NETLINK, SOCK_RAW), RTM_NEWLINK, "veth", "outer",
+         "inner", getpid());
     const int fd = MUST(dup, OpenSocket(AF_INET, SOCK_STREAM));
     MUST(bind, fd, "0.0.0.0", 8080);
     MUST(listen, fd, 1);

@@ -3,9 +3,7 @@
 #include <sched.h>
 
 #include <map>
-#include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/show/renderer.h"
@@ -27,22 +25,20 @@ const Opening kOpening = {
     "uts", "UTS namespace: a title", "uts_namespaces(7)", "6.1.0", 1000,
     "root"};
 
-// What the renderer writes for `events`.
-std::string Written(std::unique_ptr<Renderer> (*make)(Write),
-                    const std::vector<Event>& events) {
-  std::string written;
-  const std::unique_ptr<Renderer> renderer =
-      make([&](std::string_view text) { written += text; });
-  for (const Event& event : events) renderer->Render(event);
-  return written;
+// What the renderer makes of `events`.
+std::string Rendered(const Renderer& renderer,
+                     const std::vector<Event>& events) {
+  std::string text;
+  for (const Event& event : events) text += renderer(event);
+  return text;
 }
 
 std::string Dot(const std::vector<Event>& events) {
-  return Written(MakeDotRenderer, events);
+  return Rendered(MakeDotRenderer(), events);
 }
 
 std::string Svg(const std::vector<Event>& events) {
-  return Written(MakeSvgRenderer, events);
+  return Rendered(MakeSvgRenderer(), events);
 }
 
 Drawing OfOne(const std::vector<Fact>& facts) {

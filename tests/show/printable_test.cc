@@ -51,9 +51,9 @@ TEST(Printable, CutsBetweenCharacters) {
   EXPECT_EQ(Shorten("漢字漢字漢字", 8), "漢字…字");
 }
 
-TEST(Lines, KeepTheirNewlines) {
-  EXPECT_THAT(Lines("a\n\nb"), ElementsAre("a\n", "\n", "b"));
-  EXPECT_THAT(Lines("a\n"), ElementsAre("a\n"));
+TEST(Lines, StandWithoutTheirNewlines) {
+  EXPECT_THAT(Lines("a\n\nb"), ElementsAre("a", "", "b"));
+  EXPECT_THAT(Lines("a\n"), ElementsAre("a"));
   EXPECT_THAT(Lines(""), IsEmpty());
 }
 

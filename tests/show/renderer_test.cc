@@ -39,28 +39,30 @@ Event Saw(const std::string& process, const std::vector<Finding>& findings) {
   return Shown{process, evidence};
 }
 
-// What a renderer writes for `events`.
-template <typename MakeRenderer>
-std::string Written(MakeRenderer make, const std::vector<Event>& events) {
-  const Descriptor file(memfd_create("output", MFD_CLOEXEC));
-  const std::unique_ptr<Renderer> renderer = make(file.get());
-  for (const Event& event : events) renderer->Render(event);
-  lseek(file.get(), 0, SEEK_SET);
-  return ReadAll(file.get());
+// The comparison with these rows.
+Comparison Compared(std::vector<std::vector<std::string>> rows) {
+  return {{{"", "outside before", "inside", "outside after", "verdict"},
+           std::move(rows)}};
+}
+
+// What `renderer` makes of `events`.
+std::string Rendered(const Renderer& renderer,
+                     const std::vector<Event>& events) {
+  std::string text;
+  for (const Event& event : events) text += renderer(event);
+  return text;
 }
 
 std::string Text(const std::vector<Event>& events, bool color = false) {
-  return Written([&](int fd) { return MakeTextRenderer(To(fd), color); },
-                 events);
+  return Rendered(MakeTextRenderer(color), events);
 }
 
 nlohmann::json Json(const std::vector<Event>& events) {
-  return nlohmann::json::parse(
-      Written([](int fd) { return MakeJsonRenderer(To(fd)); }, events));
+  return nlohmann::json::parse(Rendered(MakeJsonRenderer(), events));
 }
 
 std::string Markdown(const std::vector<Event>& events) {
-  return Written([](int fd) { return MakeMarkdownRenderer(To(fd)); }, events);
+  return Rendered(MakeMarkdownRenderer(), events);
 }
 
 // What is to be written for these events.
@@ -72,8 +74,7 @@ struct Case {
 
 // The lines of a recording: its header, and its events.
 std::vector<nlohmann::json> Cast(const std::vector<Event>& events) {
-  std::istringstream lines(
-      Written([](int fd) { return MakeCastRenderer(To(fd)); }, events));
+  std::istringstream lines(Rendered(MakeCastRenderer(), events));
   std::vector<nlohmann::json> cast;
   for (std::string line; std::getline(lines, line);) {
     cast.push_back(nlohmann::json::parse(line));
@@ -93,8 +94,7 @@ std::string Played(const std::vector<nlohmann::json>& cast) {
 // The widest line, in columns.
 std::size_t WidthOf(const std::string& text) {
   std::size_t widest = 0;
-  for (std::string_view line : Lines(text)) {
-    if (line.ends_with('\n')) line.remove_suffix(1);
+  for (const std::string_view line : Lines(text)) {
     widest = std::max(widest, Width(line));
   }
   return widest;
@@ -158,7 +158,7 @@ TEST(TextRenderer, LaysOutEachEvent) {
             "     inside   queues          $ ipcs -q\n"
             "              a\n\n              b\n"},
            {"a comparison is a table",
-            {Comparison{{{"hostname", "vm", "new", "vm", "private"}}}},
+            {Compared({{"hostname", "vm", "new", "vm", "private"}})},
             "\n"
             "            outside before  inside  outside after  verdict\n"
             "  hostname  vm              new     vm             private\n\n"},
@@ -215,7 +215,7 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
                       {"hostname", std::string(300, 'x'), "$ hostname"},
                       {"hostname", "é" + std::string(299, 'x'), "uname(2)"},
                       {"hostname", "漢" + std::string(299, 'x'), "uname(2)"}}),
-       Comparison{{{"a very long probe", host, host, host, "private"}}},
+       Compared({{"a very long probe", host, host, host, "private"}}),
        Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
        Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
   EXPECT_LE(WidthOf(text), 80U);
@@ -225,7 +225,7 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
 TEST(TextRenderer, ShowsControlCharactersInsteadOfObeyingThem) {
   const std::string text =
       Text({Saw("inside", {{"hostname", "a\x1b[31m\x07", "uname(2)"}}),
-            Comparison{{{"hostname", "\x1b", "\x1b", "\r", "shared"}}},
+            Compared({{"hostname", "\x1b", "\x1b", "\r", "shared"}}),
             Did("inside", "sethostname(\"\x1b\", 1)", 0, 0)});
   EXPECT_THAT(text, AllOf(HasSubstr("a\\x1b[31m\\x07"), HasSubstr("\\x0d"),
                           Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
@@ -253,7 +253,7 @@ TEST(TextRenderer, AddsColorAndNothingElse) {
       Item{"refused", false, ""},
       Item{"skipped", {}, ""},
       Saw("inside", {{"hostname", "a", "uname(2)"}}),
-      Comparison{{{"hostname", "a", "b", "a", "private"}}}};
+      Compared({{"hostname", "a", "b", "a", "private"}})};
   std::string colored = Text(events, true);
   EXPECT_THAT(colored,
               AllOf(HasSubstr("\x1b[32mholds"), HasSubstr("\x1b[1;31mrefused"),
@@ -267,9 +267,9 @@ TEST(TextRenderer, AddsColorAndNothingElse) {
 
 TEST(TextRenderer, MarksTheCellsThatDiffer) {
   const std::string text =
-      Text({Comparison{{{"hostname", "a", "b", "a", "private"},
-                        {"release", "6.1", "6.1", "6.1", "shared"},
-                        {"load", "1", "1", "2", "changed"}}}},
+      Text({Compared({{"hostname", "a", "b", "a", "private"},
+                      {"release", "6.1", "6.1", "6.1", "shared"},
+                      {"load", "1", "1", "2", "changed"}})},
            true);
   EXPECT_THAT(text, AllOf(HasSubstr("\x1b[1;36mb\x1b[0m"),
                           HasSubstr("\x1b[1;31m2\x1b[0m")));
@@ -284,7 +284,7 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
       {kOpening, Step{1, "Outside", ""}, Note{"A sentence."},
        Saw("outside", {{"hostname", "vm", "uname(2)"}}), Step{2, "Inside", ""},
        Did("inside", "sethostname(\"a\", 1)", -1, EPERM),
-       Comparison{{{"hostname", "vm", "a", "vm", "private"}}},
+       Compared({{"hostname", "vm", "a", "vm", "private"}}),
        Table{{"kind", "flag"}, {{"mount", "CLONE_NEWNS"}}},
        Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."},
        Claim{"Yes.", true, ""}, Claim{"No.", false, ""},
@@ -382,7 +382,7 @@ TEST(MarkdownRenderer, LaysOutEachEvent) {
             "```\n"
             "\n**1 of 1 claims hold.**\n"},
            {"tables are whole",
-            {Comparison{{{"hostname", "vm", wide, "vm", "private"}}},
+            {Compared({{"hostname", "vm", wide, "vm", "private"}}),
              Table{{"kind", "flag"}, {{"a|b", "CLONE_NEWNS"}, {"", "-"}}}},
             "\n|  | outside before | inside | outside after | verdict |\n"
             "|---|---|---|---|---|\n"
@@ -487,21 +487,32 @@ TEST(CastRenderer, ShowsTheErrorThatEndedALesson) {
                         "  remedy  the remedy\r\n"));
 }
 
-TEST(Renderer, FailsWhenTheOutputIsFull) {
+TEST(Show, FailsWhenTheOutputIsFull) {
   const Descriptor full = Open("/dev/full", O_WRONLY);
+  const auto show = [&](const Renderer& renderer) {
+    To(full.get(), renderer)(kOpening);
+  };
   try {
-    MakeTextRenderer(To(full.get()), false)->Render(kOpening);
+    show(MakeTextRenderer(false));
     FAIL();
   } catch (const OutputError& error) {
     EXPECT_EQ(error.error(), ENOSPC);
     EXPECT_THAT(error.what(), HasSubstr("No space left on device"));
   }
-  EXPECT_THROW(MakeMarkdownRenderer(To(full.get()))->Render(kOpening),
-               OutputError);
-  EXPECT_THROW(MakeCastRenderer(To(full.get()))->Render(kOpening), OutputError);
-  const std::unique_ptr<Renderer> json = MakeJsonRenderer(To(full.get()));
-  json->Render(kOpening);
-  EXPECT_THROW(json->Render(Verdict{}), OutputError);
+  EXPECT_THROW(show(MakeMarkdownRenderer()), OutputError);
+  EXPECT_THROW(show(MakeCastRenderer()), OutputError);
+  const Show json = To(full.get(), MakeJsonRenderer());
+  json(kOpening);
+  EXPECT_THROW(json(Verdict{}), OutputError);
+}
+
+TEST(Show, WritesWhatTheRendererMakesOfAnEvent) {
+  const Descriptor file(memfd_create("output", MFD_CLOEXEC));
+  const Show show = To(file.get(), MakeTextRenderer(false));
+  show(Note{"One."});
+  show(Note{"Two."});
+  lseek(file.get(), 0, SEEK_SET);
+  EXPECT_EQ(ReadAll(file.get()), "     One.\n     Two.\n");
 }
 
 }  // namespace

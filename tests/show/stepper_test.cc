@@ -45,7 +45,7 @@ Command Show(const std::vector<Event>& events, bool has_inside = false,
          .has_inside = [=] { return has_inside; },
          .run_shell = [] { WriteOutput(STDOUT_FILENO, "the shell\n"); }});
     try {
-      for (const Event& event : events) stepper.Render(event);
+      for (const Event& event : events) stepper(event);
     } catch (const Quit&) {
       return 9;
     }
