@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
@@ -21,10 +22,9 @@
 #include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
-#include "tests/support/lesson_run.h"
+#include "tests/support/lessons.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
-#include "tests/support/seccomp.h"
 
 namespace steps {
 namespace {
@@ -189,75 +189,87 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
   }
 }
 
-TEST_P(CheckTest, ExitsWithTwoWhereItIsMisused) {
-  for (const Words& words : std::vector<Words>{{},
-                                               {"--nonsense"},
-                                               {"--exercise", "uts"},
-                                               {"--exercise", "nonsense", "sh"},
-                                               {"--all", "/nonexistent"},
-                                               {"--all", "/tmp", "sh"},
-                                               {"/nonexistent"},
-                                               {"/etc/passwd"}}) {
-    const Result result = Run(words);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2")
-        << testing::PrintToString(words);
+void CoverPartOfProc() {
+  EnterUserNamespaceAsRoot();
+  MUST(unshare, CLONE_NEWNS);
+  MakeMountsPrivate();
+  MountTmpfs("/proc/tty");
+}
+
+// A run that is misused, refused, or has a full disk.
+struct Unfit {
+  Words words;
+  int status;
+  std::string says;
+  std::function<void()> before = [] {};
+};
+
+TEST_P(CheckTest, SaysWhyItCannotRun) {
+  const std::string help = "Try: bazel run //lessons:check -- --help\n";
+  const std::string full = "No space left on device";
+  const auto fill = [] {
+    MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
+  };
+  // Root there may be root of the machine, and is not trusted.
+  const auto nobody = [](const std::string& cause) {
+    return as_nobody() ? cause : "Root may not become another user here";
+  };
+  for (const auto& [words, status, says, before] : std::vector<Unfit>{
+           {{}, 2, help},
+           {{"--nonsense"}, 2, help},
+           {{"--exercise", "uts"}, 2, help},
+           {{"--exercise", "nonsense", "sh"}, 2, help},
+           {{"--all", "/nonexistent"}, 2, help},
+           {{"--all", "/tmp", "sh"}, 2, help},
+           {{"/nonexistent"}, 2, help},
+           {{"/etc/passwd"}, 2, help},
+           {{"cat"}, 1, full, fill},
+           {{"--json", "cat"}, 1, full, fill},
+           {{"sh"},
+            77,
+            nobody("user.max_uts_namespaces is 0"),
+            [] { ForbidNamespaces(CLONE_NEWUTS); }},
+           {{"sh"},
+            77,
+            "user.max_user_namespaces is 0",
+            [] { ForbidNamespaces(CLONE_NEWUSER); }},
+           {{"sh"},
+            77,
+            "seccomp",
+            [] {
+              FilterCalls({{SYS_mount, EPERM}});
+            }},
+           {{"sh"}, 77, nobody("/proc is masked"), CoverPartOfProc},
+           {{"sh"}, 77, "/proc belongs to another PID namespace", CoverProc}}) {
+    SCOPED_TRACE(testing::PrintToString(words) + says);
+    const Result result = Run(words, before);
+    EXPECT_EQ(ExitStatus(result.status), status);
     EXPECT_THAT(result.output, IsEmpty());
-    EXPECT_THAT(result.errors,
-                HasSubstr("bazel run //lessons:check -- --help"));
+    EXPECT_THAT(result.errors, AllOf(HasSubstr("check: "), HasSubstr(says)));
+    if (status != 77) continue;
+    EXPECT_THAT(result.errors, HasSubstr("\n  remedy: "));
+    EXPECT_THAT(json::parse(Run({"--json", "sh"}, before).output)["cause"]
+                    .get<std::string>(),
+                HasSubstr(says));
   }
+}
+
+TEST_P(CheckTest, HelpsWithinEightyColumns) {
   const Result help = Run({"--help"});
   EXPECT_EQ(DescribeStatus(help.status), "exit status 0");
   ExpectFits80Columns(help.output);
 }
 
-TEST_P(CheckTest, NamesTheCauseWhereTheMachineRefuses) {
-  // Whoever is root there may be root of the machine, and is not trusted.
-  const auto nobody = [](const std::string& cause) {
-    return as_nobody() ? cause : "Root may not become another user here";
-  };
-  const std::vector<std::pair<std::function<void()>, std::string>> cases = {
-      {[] { ForbidNamespaces(CLONE_NEWUTS); },
-       nobody("user.max_uts_namespaces is 0")},
-      {[] { ForbidNamespaces(CLONE_NEWUSER); },
-       "user.max_user_namespaces is 0"},
-      {[] {
-         FilterCalls({{SYS_mount, EPERM}});
-       },
-       "seccomp"},
-      {[] {
-         EnterUserNamespaceAsRoot();
-         MUST(unshare, CLONE_NEWNS);
-         MakeMountsPrivate();
-         MountTmpfs("/proc/tty");
-       },
-       nobody("/proc is masked")},
-      {CoverProc, "/proc belongs to another PID namespace"}};
-  for (const auto& [before, cause] : cases) {
-    const Result result = Run({"sh"}, before);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 77") << cause;
-    EXPECT_THAT(result.errors, AllOf(HasSubstr("check: "), HasSubstr(cause),
-                                     HasSubstr("\n  remedy: ")));
-    const Result document = Run({"--json", "sh"}, before);
-    EXPECT_THAT(json::parse(document.output)["cause"].get<std::string>(),
-                HasSubstr(cause));
-  }
-}
-
-TEST_P(CheckTest, LocksTheReadersFiles) {
-  const std::string touch = "touch /usr/x; ";
-  const json document =
-      XRay(touch + "mount -o remount,bind,rw /usr 2>&- && echo remounted; " +
-           touch + "umount /usr 2>&- && echo unmounted; cat");
-  const auto refused = AllOf(HasSubstr("touch"), HasSubstr("Read-only"));
-  EXPECT_THAT(document["output"], ElementsAre(refused, refused));
-}
-
-TEST_P(CheckTest, LocksItsOwnProcesses) {
+TEST_P(CheckTest, LocksTheReadersFilesAndItsOwnProcesses) {
   const json document = XRay(
+      "touch /usr/x; mount -o remount,bind,rw /usr 2>&- && echo remounted; "
+      "touch /usr/x; umount /usr 2>&- && echo unmounted; "
       "cat /proc/1/environ 2>&- && echo environment; "
       "ls /proc/1/fd/ 2>&- && echo descriptors; "
       "echo >/proc/1/mem && echo memory; readlink /proc/1/exe; cat");
-  EXPECT_THAT(document["output"], ElementsAre(HasSubstr("cannot create")));
+  const auto refused = AllOf(HasSubstr("touch"), HasSubstr("Read-only"));
+  EXPECT_THAT(document["output"],
+              ElementsAre(refused, refused, HasSubstr("cannot create")));
 }
 
 TEST_P(CheckTest, IsLookedAtWhenItIsAtRestAndNotBefore) {
@@ -289,16 +301,6 @@ TEST_P(CheckTest, PrintsWhatItsPageShows) {
     EXPECT_THAT(timeless(result.output), HasSubstr(timeless((*each)[3])));
   }
   EXPECT_EQ(blocks, 3);
-}
-
-TEST_P(CheckTest, ReportsAFullDisk) {
-  for (const Words& words : std::vector<Words>{{"cat"}, {"--json", "cat"}}) {
-    const Result result = Run(words, [] {
-      MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-    });
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
-  }
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/process.h"
-#include "tests/support/lesson_run.h"
+#include "tests/support/lessons.h"
 #include "tests/support/program.h"
 
 namespace steps {
@@ -25,8 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
-
-using Replacements = std::vector<std::pair<std::string, std::string>>;
 
 const std::string kExercises = "lessons/exercises/";
 const std::string kPrivate =
@@ -102,186 +100,97 @@ TEST_P(ExercisesTest, EveryStarterIsToldOfItsHole) {
 // A solution with something wrong in it.
 struct Wrong {
   std::string exercise;
-  std::string name;
-  Replacements replacements;
   std::string says;
+  std::string from;
+  std::string to;
+  std::string also_from = "";
+  std::string also_to = "";
   bool by_root = false;  // An ordinary user's host hides it: docs/check.md.
 };
 
 const std::vector<Wrong> kWrong = {
     {"uts",
-     "renamed before clone",
-     {{"  const int flags", "  sethostname(\"vm\", 2);\n  const int flags"}},
      "in a new UTS namespace, but the hostname was changed before it was. The "
-     "host is renamed, too: vm was host."},
-    {"uts",
-     "not renamed",
-     {{"sethostname(\"container_001\", 13)", "getpid()"}},
-     "still has the host's name"},
-    {"uts",
-     "not awaited",
-     {{"waitpid(child, nullptr, 0);", ""}},
-     "nobody waits for it"},
-    {"uts",
-     "no shell",
-     {{"execlp(\"sh\", \"sh\", nullptr)", "_exit(0)"}},
-     "ended (exit status 0) before it waited for anything"},
-    {"setns",
-     "the child joins",
-     {{"if (setns(link, CLONE_NEWUTS) == -1)",
-       "const pid_t child = fork();\n  if (child == 0) _exit(setns(link, "
-       "CLONE_NEWUTS));\n  if (child == -1)"}},
-     "a child that joins does not take its parent along"},
-    {"setns",
-     "a new one of the same name",
-     {{"setns(link, CLONE_NEWUTS)",
-       "unshare(CLONE_NEWUTS) == -1 || sethostname(\"container_001\", 13)"}},
-     "A new namespace with the same name is another one"},
-    {"setns",
-     "another kind",
-     {{"CLONE_NEWUTS", "CLONE_NEWNET"}},
-     "It wrote \"setns: Invalid argument\"."},
-    {"ipc",
-     "made before clone",
-     {{"  const int flags", "  msgget(IPC_PRIVATE, 0600);\n  const int flags"}},
-     "in a new IPC namespace, but the object was made before"},
-    {"ipc",
-     "another kind",
-     {{"CLONE_NEWIPC", "CLONE_NEWNS"}},
-     "made without CLONE_NEWIPC"},
-    {"ipc",
-     "no queue",
-     {{"msgget(IPC_PRIVATE, 0600)", "getpid()"}},
-     "There is no queue inside"},
-    {"pid",
-     "unshare without fork",
-     {{"clone(Child, stack + sizeof stack, flags, nullptr)",
-       "unshare(flags & ~SIGCHLD) == -1 ? -1 : Child(nullptr)"}},
-     "kept its own PID"},
-    {"pid",
-     "another kind",
-     {{"CLONE_NEWPID", "CLONE_NEWNS"}},
-     "No process is in a new PID namespace."},
-    {"proc",
-     "one mount is private",
-     {{"MS_REC | MS_PRIVATE", "MS_PRIVATE"}},
-     "on the host, too: proc on /proc."},
-    {"proc",
-     "the host's mounts are private",
-     {{"  const int flags", "  " + kPrivate + ";\n  const int flags"}},
-     "was shared and is private now"},
-    {"proc",
-     "no mount namespace",
-     {{" | CLONE_NEWNS", ""}},
-     "on the host, too: proc on /proc."},
-    {"proc",
-     "no proc",
-     {{"mount(\"proc\", \"/proc\", \"proc\", 0, nullptr)", "getpid()"}},
-     "/proc is still the host's"},
-    {"mount",
-     "private",
-     {{"MS_SLAVE", "MS_PRIVATE"}},
-     "MS_PRIVATE cuts both ways"},
-    {"mount",
-     "one slave",
-     {{"MS_REC | MS_SLAVE", "MS_SLAVE"}},
-     "without MS_REC, only one mount is changed"},
-    {"mount",
-     "shared",
-     {{"MS_SLAVE", "MS_SHARED"}},
-     "on the host, too: tmpfs on /mnt."},
-    {"unshare",
-     "no fork",
-     {{"const pid_t child = fork()", "const pid_t child = 0"}},
-     "kept its own PID"},
-    {"unshare",
-     "moves no UTS namespace",
-     {{"CLONE_NEWUTS | ", ""}},
-     "unshare(2) moves its caller, clone(2) only the child"},
-    {"unshare",
-     "the child again",
-     {{"if (child == 0) {", "if (child == 0) {\n    unshare(CLONE_NEWPID);"}},
-     "kept its own PID"},
-    {"init",
-     "waits for the shell",
-     {{"wait(nullptr);", "waitpid(shell, nullptr, 0);"}},
-     "Nobody reaps"},
-    {"init",
-     "waits once",
-     {{"while (ended != shell && ended != -1);",
-       "while (false);\n  waitpid(shell, nullptr, 0);"}},
-     "Nobody reaps"},
-    {"user",
-     "setgroups is allowed",
-     {{"Write(\"/proc/self/setgroups\", \"deny\");", ""}},
-     "It wrote \"gid_map: Operation not permitted\".",
-     true},
-    {"user",
-     "asks for the IDs inside",
-     {{"  char uid_map[32];", "  unshare(CLONE_NEWUSER);\n  char uid_map[32];"},
-      {"if (unshare(CLONE_NEWUSER) == -1)", "if (false)"}},
-     "map: Operation not permitted\"."},
-    {"user",
-     "outside before inside",
-     {{"\"0 %u 1\", getuid()", "\"%u 0 1\", getuid()"}},
-     "It wrote \"uid_map: Operation not permitted\"."},
-    {"user",
-     "no gid map",
-     {{"Write(\"/proc/self/gid_map\", gid_map);", "(void)gid_map;"}},
-     "a uid map and no gid map"},
-    {"net",
-     "another kind",
-     {{"CLONE_NEWNET", "CLONE_NEWNS"}},
-     "No process is in a new network namespace."},
-    {"net",
-     "both ends on the host",
-     {{" netns %d", ""}},
-     "It wrote \"Cannot find device\"."},
-    {"net",
-     "the host's end is down",
-     {{"if (system(\"ip link set outside up\") != 0) return 1;", ""}},
-     "On the host, no end of a veth pair is up."},
-    {"pivot_root",
-     "the old root stays",
-     {{"umount2(\".\", MNT_DETACH)", "getpid()"}},
-     "The old root is still mounted, on /"},
-    {"pivot_root",
-     "shared",
-     {{kPrivate, "getpid()"}},
-     "on the host, too: tmpfs on /mnt"},
-    {"pivot_root",
-     "no mount namespace",
-     {{"CLONE_NEWNS | ", ""}},
-     "on the host, too"},
-    {"container",
-     "no proc",
-     {{"mount(\"proc\", \"proc\", \"proc\", 0, nullptr)", "getpid()"}},
-     "there is no /proc"},
-    {"container",
-     "chroot",
-     {{"syscall(SYS_pivot_root, \".\", \".\")", "chroot(\".\")"},
-      {"umount2(\".\", MNT_DETACH)", "getpid()"}},
-     "The root was changed by chroot(2)"},
-    {"container",
-     "lo is down",
-     {{"system(\"ip link set lo up\")", "getppid()"}},
-     "lo is down"},
-    {"container",
-     "no IPC namespace",
-     {{"CLONE_NEWIPC | ", ""}},
-     "The container has no IPC namespace of its own."}};
+     "host is renamed, too: vm was host.",
+     "  const int flags", "  sethostname(\"vm\", 2);\n  const int flags"},
+    {"uts", "still has the host's name", "sethostname(\"container_001\", 13)",
+     "getpid()"},
+    {"uts", "nobody waits for it", "waitpid(child, nullptr, 0);", ""},
+    {"uts", "ended (exit status 0) before it waited for anything",
+     "execlp(\"sh\", \"sh\", nullptr)", "_exit(0)"},
+    {"setns", "a child that joins does not take its parent along",
+     "if (setns(link, CLONE_NEWUTS) == -1)",
+     "const pid_t child = fork();\n  if (child == 0) _exit(setns(link, "
+     "CLONE_NEWUTS));\n  if (child == -1)"},
+    {"setns", "A new namespace with the same name is another one",
+     "setns(link, CLONE_NEWUTS)",
+     "unshare(CLONE_NEWUTS) == -1 || sethostname(\"container_001\", 13)"},
+    {"setns", "It wrote \"setns: Invalid argument\".", "CLONE_NEWUTS",
+     "CLONE_NEWNET"},
+    {"ipc", "in a new IPC namespace, but the object was made before",
+     "  const int flags", "  msgget(IPC_PRIVATE, 0600);\n  const int flags"},
+    {"ipc", "There is no queue inside", "msgget(IPC_PRIVATE, 0600)",
+     "getpid()"},
+    {"pid", "kept its own PID",
+     "clone(Child, stack + sizeof stack, flags, nullptr)",
+     "unshare(flags & ~SIGCHLD) == -1 ? -1 : Child(nullptr)"},
+    {"proc", "on the host, too: proc on /proc.", "MS_REC | MS_PRIVATE",
+     "MS_PRIVATE"},
+    {"proc", "was shared and is private now", "  const int flags",
+     "  " + kPrivate + ";\n  const int flags"},
+    {"proc", "on the host, too: proc on /proc.", " | CLONE_NEWNS", ""},
+    {"proc", "/proc is still the host's",
+     "mount(\"proc\", \"/proc\", \"proc\", 0, nullptr)", "getpid()"},
+    {"mount", "MS_PRIVATE cuts both ways", "MS_SLAVE", "MS_PRIVATE"},
+    {"mount", "without MS_REC, only one mount is changed", "MS_REC | MS_SLAVE",
+     "MS_SLAVE"},
+    {"mount", "on the host, too: tmpfs on /mnt.", "MS_SLAVE", "MS_SHARED"},
+    {"unshare", "kept its own PID", "const pid_t child = fork()",
+     "const pid_t child = 0"},
+    {"unshare", "unshare(2) moves its caller, clone(2) only the child",
+     "CLONE_NEWUTS | ", ""},
+    {"unshare", "kept its own PID", "if (child == 0) {",
+     "if (child == 0) {\n    unshare(CLONE_NEWPID);"},
+    {"init", "Nobody reaps", "while (ended != shell && ended != -1);",
+     "while (false);\n  waitpid(shell, nullptr, 0);"},
+    {"user", "It wrote \"gid_map: Operation not permitted\".",
+     "Write(\"/proc/self/setgroups\", \"deny\");", "", "", "", true},
+    {"user", "map: Operation not permitted\".", "  char uid_map[32];",
+     "  unshare(CLONE_NEWUSER);\n  char uid_map[32];",
+     "if (unshare(CLONE_NEWUSER) == -1)", "if (false)"},
+    {"user", "It wrote \"uid_map: Operation not permitted\".",
+     "\"0 %u 1\", getuid()", "\"%u 0 1\", getuid()"},
+    {"user", "a uid map and no gid map",
+     "Write(\"/proc/self/gid_map\", gid_map);", "(void)gid_map;"},
+    {"net", "No process is in a new network namespace.", "CLONE_NEWNET",
+     "CLONE_NEWNS"},
+    {"net", "It wrote \"Cannot find device\".", " netns %d", ""},
+    {"net", "On the host, no end of a veth pair is up.",
+     "if (system(\"ip link set outside up\") != 0) return 1;", ""},
+    {"pivot_root", "The old root is still mounted, on /",
+     "umount2(\".\", MNT_DETACH)", "getpid()"},
+    {"pivot_root", "on the host, too: tmpfs on /mnt", kPrivate, "getpid()"},
+    {"pivot_root", "on the host, too", "CLONE_NEWNS | ", ""},
+    {"container", "there is no /proc",
+     "mount(\"proc\", \"proc\", \"proc\", 0, nullptr)", "getpid()"},
+    {"container", "The root was changed by chroot(2)",
+     "syscall(SYS_pivot_root, \".\", \".\")", "chroot(\".\")",
+     "umount2(\".\", MNT_DETACH)", "getpid()"},
+    {"container", "lo is down", "system(\"ip link set lo up\")", "getppid()"},
+};
 
 TEST_P(ExercisesTest, EveryWrongProgramIsToldOfItsMistake) {
-  for (const auto& [exercise, name, replacements, says, by_root] : kWrong) {
-    if (by_root && as_nobody()) continue;
-    std::string source = ReadFile(Solution(exercise));
-    for (const auto& [from, to] : replacements) {
+  for (const Wrong& wrong : kWrong) {
+    if (wrong.by_root && as_nobody()) continue;
+    std::string source = ReadFile(Solution(wrong.exercise));
+    for (const auto& [from, to] :
+         {std::pair(wrong.from, wrong.to), {wrong.also_from, wrong.also_to}}) {
       const std::size_t place = source.find(from);
-      ASSERT_NE(place, std::string::npos) << exercise << ": " << from;
+      ASSERT_NE(place, std::string::npos) << wrong.exercise << ": " << from;
       source.replace(place, from.size(), to);
     }
-    EXPECT_THAT(Why(exercise, source), HasSubstr(says))
-        << exercise << ": " << name;
+    EXPECT_THAT(Why(wrong.exercise, source), HasSubstr(wrong.says))
+        << wrong.from;
   }
 }
 

@@ -16,7 +16,7 @@
 
 #include "common/kernel/process.h"
 #include "tests/support/host_state.h"
-#include "tests/support/lesson_folder.h"
+#include "tests/support/lessons.h"
 #include "tests/support/program.h"
 
 namespace steps {

@@ -1,11 +1,11 @@
 #include "common/kernel/descriptor.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -14,43 +14,28 @@
 namespace steps {
 namespace {
 
+using testing::AllOf;
+using testing::EndsWith;
+using testing::StartsWith;
+using testing::ThrowsMessage;
+
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) != -1; }
 
-TEST(Descriptor, ClosesWhatItOwns) {
+TEST(Descriptor, ClosesWhatItOwnsOnce) {
   int fd = -1;
   {
-    const Descriptor descriptor = Open("/dev/null", O_RDONLY);
-    fd = descriptor.get();
+    Descriptor from = Open("/dev/null", O_RDONLY);
+    fd = from.get();
+    EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    Descriptor to = std::move(from);
+    EXPECT_EQ(from.get(), -1);  // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(to.get(), fd);
+    to = Open("/dev/null", O_RDONLY);
+    EXPECT_FALSE(IsOpen(fd));
+    fd = to.get();
     EXPECT_TRUE(IsOpen(fd));
   }
   EXPECT_FALSE(IsOpen(fd));
-}
-
-TEST(Descriptor, MovesAndClosesOnce) {
-  Descriptor from = Open("/dev/null", O_RDONLY);
-  const int fd = from.get();
-  Descriptor to = std::move(from);
-  EXPECT_EQ(from.get(), -1);  // NOLINT(bugprone-use-after-move)
-  EXPECT_EQ(to.get(), fd);
-  to = Open("/dev/null", O_RDONLY);
-  EXPECT_FALSE(IsOpen(fd));
-  to.Close();
-  to.Close();
-}
-
-TEST(Descriptor, IsClosedByExec) {
-  const Descriptor descriptor = Open("/dev/null", O_RDONLY);
-  EXPECT_EQ(fcntl(descriptor.get(), F_GETFD), FD_CLOEXEC);
-}
-
-TEST(Open, NamesThePathThatItCannotOpen) {
-  try {
-    Open("/nonexistent/file", O_RDONLY);
-    FAIL();
-  } catch (const CallError& error) {
-    EXPECT_EQ(error.call().name(), "open");
-    EXPECT_EQ(error.error(), ENOENT);
-  }
 }
 
 TEST(WriteAll, WritesMoreThanOneCallTakes) {
@@ -61,17 +46,16 @@ TEST(WriteAll, WritesMoreThanOneCallTakes) {
   EXPECT_EQ(ReadAll(file.get()), text);
 }
 
-TEST(WriteAll, FailsOnAFullDisk) {
-  const Descriptor full = Open("/dev/full", O_WRONLY);
-  try {
-    WriteAll(full.get(), "x");
-    FAIL();
-  } catch (const CallError& error) {
-    EXPECT_EQ(error.error(), ENOSPC);
-  }
+TEST(Files, FailWithTheCallAndItsErrno) {
+  EXPECT_THAT(
+      [] { Open("/nonexistent/file", O_RDONLY); },
+      ThrowsMessage<CallError>(AllOf(StartsWith("open(\"/nonexistent/file\""),
+                                     EndsWith("(ENOENT)"))));
+  EXPECT_THAT([] { WriteAll(Open("/dev/full", O_WRONLY).get(), "x"); },
+              ThrowsMessage<CallError>(EndsWith("(ENOSPC)")));
+  EXPECT_THAT([] { ReadFile("/"); },
+              ThrowsMessage<CallError>(EndsWith("(EISDIR)")));
 }
-
-TEST(ReadFile, FailsOnADirectory) { EXPECT_THROW(ReadFile("/"), CallError); }
 
 }  // namespace
 }  // namespace steps

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -19,13 +20,19 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
-#include "tests/support/seccomp.h"
+#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::Field;
 using testing::HasSubstr;
+using testing::Not;
+using testing::Property;
+using testing::Throws;
+using testing::ThrowsMessage;
 
 // What processes have told, a line each.
 class Record : public Observer {
@@ -48,88 +55,107 @@ const Probe kSelf{"self", "getpid(2)", [] { return std::to_string(getpid()); }};
 const Probe kParent{"parent", "getppid(2)",
                     [] { return std::to_string(getppid()); }};
 
-std::string MessageOf(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
-}
-
 class ProcessTest : public testing::Test {
  protected:
   Record record_;
   Process outside_ = Process::Self("outside", &record_);
+  Process child_ = outside_.Clone("child", 0);
 };
 
 TEST_F(ProcessTest, RunsFunctionsElsewhereAndGivesTheirResults) {
   struct Pair {
     int one, two;
   };
-  Process child = outside_.Clone("child", 0);
-  EXPECT_EQ(child.Run([] { return getpid(); }), child.pid());
-  EXPECT_EQ(child.Run([] { return getppid(); }), getpid());
-  EXPECT_EQ(child.Run([two = 2] { return Pair{1, two}; }).two, 2);
-  EXPECT_EQ(child.Run([] { return std::string(100'000, 'x'); }).size(),
+  EXPECT_EQ(child_.Run([] { return getpid(); }), child_.pid());
+  EXPECT_EQ(child_.Run([two = 2] { return Pair{1, two}; }).two, 2);
+  EXPECT_EQ(child_.Run([] { return std::string(100'000, 'x'); }).size(),
             100'000U);
   static int value = 1;
-  child.Run([] { value = 2; });
+  child_.Run([] { value = 2; });
   EXPECT_EQ(value, 1);
-  EXPECT_EQ(child.Run([] { return value; }), 2);
+  EXPECT_EQ(child_.Run([] { return value; }), 2);
+  Process grandchild = child_.Clone("grandchild", 0);
+  EXPECT_EQ(grandchild.Run([] { return getppid(); }), child_.pid());
+  EXPECT_EQ(grandchild.Run([] { return getpid(); }), grandchild.pid());
 }
 
 TEST_F(ProcessTest, TellsOfCallsAndEvidenceInTheirOrder) {
-  Process child = outside_.Clone("child", 0);
   record_.lines.clear();
-  child.Run([] { CALL(getppid); });
+  child_.Run([] { CALL(getppid); });
   CALL(kill, getpid(), 0);
-  child.Run([] { TRY(kill, -1, 4711); });
-  const Evidence evidence = child.Ask(kSelf, kParent);
+  child_.Run([] { TRY(kill, -1, 4711); });
+  const Evidence evidence = child_.Ask(kSelf, kParent);
   const std::string self = std::to_string(getpid());
   EXPECT_EQ(evidence[kParent], self);
   EXPECT_THAT(record_.lines,
               ElementsAre("child: getppid() = " + self,
                           "outside: kill(" + self + ", 0) = 0",
                           "child: kill(-1, 4711) = EINVAL",
-                          "child: self " + std::to_string(child.pid()),
+                          "child: self " + std::to_string(child_.pid()),
                           "child: parent " + self));
 }
 
-TEST_F(ProcessTest, PassesOnTheCallThatFailed) {
-  Process child = outside_.Clone("child", 0);
-  try {
-    child.Run([] { CALL(open, "/nonexistent", O_RDONLY); });
-    FAIL();
-  } catch (const CallError& error) {
-    EXPECT_EQ(error.error(), ENOENT);
-    EXPECT_EQ(error.call().text, "open(\"/nonexistent\", O_RDONLY)");
-    EXPECT_THAT(error.call().place.file, HasSubstr("process_test.cc"));
+TEST_F(ProcessTest, PassesOnTheCallThatFailedAndLivesOn) {
+  EXPECT_THAT(
+      [&] { child_.Run([] { CALL(open, "/nonexistent", O_RDONLY); }); },
+      Throws<CallError>(AllOf(
+          Property(&CallError::error, ENOENT),
+          Property(&CallError::call,
+                   AllOf(Field(&Call::text, "open(\"/nonexistent\", O_RDONLY)"),
+                         Field(&Call::place,
+                               Field(&Place::file,
+                                     HasSubstr("process_test.cc"))))))));
+  EXPECT_THROW(child_.Run([] { throw std::bad_alloc(); }), CallError);
+  EXPECT_EQ(child_.Run([] { return 1; }), 1);
+}
+
+TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
+  static Process* const outside = &outside_;
+  struct Case {
+    const char* message;
+    void (*function)();
+  };
+  for (const Case& each : std::vector<Case>{
+           {"child: no luck", [] { throw std::runtime_error("no luck"); }},
+           {"child: a child may not direct other processes",
+            [] { outside->Ask(kSelf); }},
+           {"child has given no answer for 1 s", [] { pause(); }},
+           {"child ended early: exit status 3", [] { _exit(3); }},
+           {"child ended early: killed by SIGKILL", [] { raise(SIGKILL); }}}) {
+    Process child = outside_.Clone("child", 0);
+    EXPECT_THAT(
+        [&] {
+          child.Run([run = each.function] { run(); },
+                    std::chrono::milliseconds(1000));
+        },
+        ThrowsMessage<std::exception>(HasSubstr(each.message)));
   }
-  EXPECT_THROW(child.Run([] { throw std::bad_alloc(); }), CallError);
-  EXPECT_EQ(child.Run([] { return 1; }), 1);  // It lives on.
+  kill(child_.pid(), SIGKILL);
+  EXPECT_THAT(
+      [&] { child_.Run([] {}); },
+      ThrowsMessage<ProcessError>("child ended early: killed by SIGKILL"));
 }
 
-TEST_F(ProcessTest, PassesOnAnyOtherError) {
-  Process child = outside_.Clone("child", 0);
-  EXPECT_EQ(MessageOf([&] {
-              child.Run([] { throw std::runtime_error("no luck"); });
-            }),
-            "child: no luck");
-}
-
-TEST_F(ProcessTest, NestsAsTheLessonDirects) {
-  Process child = outside_.Clone("child", 0);
-  Process grandchild = child.Clone("grandchild", 0);
-  EXPECT_EQ(grandchild.Run([] { return getppid(); }), child.pid());
-  EXPECT_EQ(grandchild.Run([] { return getpid(); }), grandchild.pid());
+TEST_F(ProcessTest, IsInTheNamespacesOfItsFlags) {
+  const auto home = NamespacesOf(getpid());
+  for (const Kind& kind : Kinds()) {
+    if (!home.contains(kind.flag)) continue;
+    InChild([&] {
+      EnterUserNamespaceAsRoot();
+      Process child = Process::Quiet().Clone("child", kind.flag);
+      EXPECT_EQ(Difference(NamespacesOf(getpid()), NamespacesOf(child.pid())),
+                kind.flag);
+    });
+  }
+  EXPECT_THAT([&] { outside_.Clone("child", CLONE_NEWNS | CLONE_FS); },
+              ThrowsMessage<CallError>("clone(CLONE_NEWNS | CLONE_FS | "
+                                       "SIGCHLD): Invalid argument (EINVAL)"));
 }
 
 TEST_F(ProcessTest, HasItsPidAsTheLessonHasIt) {
-  InChild([&] {
+  InChild([] {
     EnterUserNamespaceAsRoot();
-    Process outside = Process::Self("outside", nullptr);
-    Process first = outside.Clone("first", CLONE_NEWPID);
+    Process first = Process::Quiet().Clone("first", CLONE_NEWPID);
     Process second = first.Clone("second", CLONE_NEWPID);
     EXPECT_EQ(first.Run([] { return getpid(); }), 1);
     EXPECT_EQ(second.Run([] { return getppid(); }), 0);
@@ -139,104 +165,49 @@ TEST_F(ProcessTest, HasItsPidAsTheLessonHasIt) {
   });
 }
 
-TEST_F(ProcessTest, IsInTheNamespacesOfItsFlags) {
-  const auto home = NamespacesOf(getpid());
-  for (const Kind& kind : Kinds()) {
-    if (!home.contains(kind.flag)) continue;
-    InChild([&] {
-      EnterUserNamespaceAsRoot();
-      Process outside = Process::Self("outside", nullptr);
-      Process child = outside.Clone("child", kind.flag);
-      EXPECT_EQ(Difference(NamespacesOf(getpid()), NamespacesOf(child.pid())),
-                kind.flag);
-    });
-  }
-}
-
-TEST_F(ProcessTest, SaysThatACloneWasRefused) {
-  const auto clone = [&] {
-    Process child = outside_.Clone("child", CLONE_NEWNS | CLONE_FS);
-  };
-  EXPECT_EQ(MessageOf(clone),
-            "clone(CLONE_NEWNS | CLONE_FS | SIGCHLD): Invalid argument "
-            "(EINVAL)");
-}
-
 TEST_F(ProcessTest, StandsInOnlyWhereEverythingIsNew) {
-  Process child = outside_.Clone("child", 0);
-  EXPECT_THAT(MessageOf([&] { child.MustDiffer(outside_, CLONE_NEWUTS); }),
-              HasSubstr("child is in no uts namespace of its own"));
+  EXPECT_THAT([&] { child_.MustDiffer(outside_, CLONE_NEWUTS); },
+              ThrowsMessage<std::exception>(
+                  HasSubstr("child is in no uts namespace of its own")));
   InChild([] {
     EnterUserNamespaceAsRoot();
-    Process outside = Process::Self("outside", nullptr);
+    MUST(unshare, CLONE_NEWNS);
+    MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
+    Process outside = Process::Quiet();
     Process host = outside.StandIn("host", CLONE_NEWUTS | CLONE_NEWNS);
-    EXPECT_EQ(host.Run([] {
-      return ReadFile("/proc/self/mountinfo").find("shared:");
-    }),
-              std::string::npos);
+    EXPECT_THAT(host.Run([] { return ReadFile("/proc/self/mountinfo"); }),
+                Not(HasSubstr("shared:")));
   });
 }
 
-TEST_F(ProcessTest, EndsWithItsObject) {
+TEST_F(ProcessTest, EndsWithItsObjectAndKeepsNoDescriptorButItsSocket) {
   pid_t pid = -1;
   {
-    Process child = outside_.Clone("child", 0);
-    pid = child.pid();
+    const Descriptor leaked(open("/dev/null", O_RDONLY));
+    Process younger = outside_.Clone("younger", 0);
+    pid = younger.pid();
     EXPECT_EQ(kill(pid, 0), 0);
+    const auto count = [] {
+      std::size_t fds = 0;
+      for (int fd = 3; fd < 1000; ++fd) fds += fcntl(fd, F_GETFD) != -1 ? 1 : 0;
+      return fds;
+    };
+    EXPECT_EQ(younger.Run(count), 1U);
+    EXPECT_THROW(younger.Run([] { pause(); }, std::chrono::milliseconds(1)),
+                 ProcessError);
   }
   EXPECT_EQ(kill(pid, 0), -1);
 }
 
-TEST_F(ProcessTest, KeepsNoDescriptorButItsSocket) {
-  Process elder = outside_.Clone("elder", 0);
-  const Descriptor leaked(open("/dev/null", O_RDONLY));
-  Process younger = outside_.Clone("younger", 0);
-  const auto count = [] {
-    std::size_t fds = 0;
-    for (int fd = 3; fd < 1000; ++fd) fds += fcntl(fd, F_GETFD) != -1 ? 1 : 0;
-    return fds;
-  };
-  EXPECT_EQ(younger.Run(count), 1U);
-}
-
-TEST_F(ProcessTest, SaysWhatKilledIt) {
-  Process child = outside_.Clone("child", 0);
-  kill(child.pid(), SIGKILL);
-  EXPECT_EQ(MessageOf([&] { child.Run([] {}); }),
-            "child ended early: killed by SIGKILL");
-  Process other = outside_.Clone("other", 0);
-  EXPECT_EQ(MessageOf([&] { other.Run([] { _exit(3); }); }),
-            "other ended early: exit status 3");
-  Process third = outside_.Clone("third", 0);
-  EXPECT_EQ(MessageOf([&] { third.Run([] { raise(SIGKILL); }); }),
-            "third ended early: killed by SIGKILL");
-}
-
-TEST_F(ProcessTest, IsNamedWhenItDoesNotAnswer) {
-  Process child = outside_.Clone("child", 0);
-  EXPECT_EQ(MessageOf([&] {
-              child.Run([] { pause(); }, std::chrono::milliseconds(1000));
-            }),
-            "child has given no answer for 1 s");
-}
-
-TEST_F(ProcessTest, DirectsNobodyElse) {
-  Process child = outside_.Clone("child", 0);
-  Process* outside = &outside_;
-  EXPECT_THAT(MessageOf([&] { child.Run([=] { outside->Ask(kSelf); }); }),
-              HasSubstr("a child may not direct other processes"));
-}
-
 TEST_F(ProcessTest, MayOutliveItsParent) {
-  Process child = outside_.Clone("child", 0);
-  Process orphan = child.Clone("orphan", 0);
-  Process other = child.Clone("other", 0);
+  Process orphan = child_.Clone("orphan", 0);
+  Process other = child_.Clone("other", 0);
   orphan.Run(OutliveParent);
-  kill(child.pid(), SIGKILL);
-  waitpid(child.pid(), nullptr, 0);
-  EXPECT_NE(orphan.Run([] { return getppid(); }), child.pid());
-  EXPECT_THAT(MessageOf([&] { other.Run([] {}); }),
-              HasSubstr("other ended early"));
+  kill(child_.pid(), SIGKILL);
+  waitpid(child_.pid(), nullptr, 0);
+  EXPECT_NE(orphan.Run([] { return getppid(); }), child_.pid());
+  EXPECT_THAT([&] { other.Run([] {}); },
+              ThrowsMessage<ProcessError>(HasSubstr("other ended early")));
 }
 
 // In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.

@@ -2,40 +2,22 @@
 // helps.
 
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <chrono>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "common/kernel/process.h"
-#include "tests/support/lesson_folder.h"
+#include "tests/support/lessons.h"
 #include "tests/support/podman.h"
-#include "tests/support/program.h"
 
 namespace steps {
 namespace {
 
-using nlohmann::json;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Pair;
-
-using Words = std::vector<std::string>;
 
 // Runs the doctor, a lesson, and the doctor with the remedies, and gives their
 // documents in an array, or says why not.
 std::string RunInPodman(const LessonFolder& folder) {
-  for (const char* tool : {"podman", "crun"}) {
-    if (RunTool({tool, "--version"}).empty()) {
-      return fmt::format("{} is not installed", tool);
-    }
-  }
   const Podman podman;
   std::string documents;
   const Words remedies = {"--security-opt=seccomp=unconfined",
@@ -68,7 +50,7 @@ std::map<std::string, std::string> Refused(const json& doctor) {
 }
 
 TEST(DoctorInPodman, NamesItsFilterAndItsMaskAndTheRemediesHelp) {
-  if (!IsRoot()) GTEST_SKIP() << "only root can be root";
+  if (const std::string why = WhyNoPodman(); !why.empty()) GTEST_SKIP() << why;
   const LessonFolder folder;
   Process machine = StartForPodman();
   const std::string output = machine.Run(

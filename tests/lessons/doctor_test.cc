@@ -1,42 +1,24 @@
 // What the doctor says of a machine that refuses something is true, and is what
 // a lesson says there.
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include <nlohmann/json.hpp>
-#include <set>
+#include <cerrno>
+#include <cstdlib>
+#include <map>
 #include <sstream>
-#include <string>
-#include <vector>
 
+#include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
-#include "tests/support/lesson_folder.h"
-#include "tests/support/lesson_run.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
 #include "tests/support/refusals.h"
-#include "tests/support/seccomp.h"
-#include "tests/support/terminal.h"
 
 namespace steps {
 namespace {
-
-using nlohmann::json;
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-
-using Before = std::function<void()>;
-using Words = std::vector<std::string>;
 
 #ifdef __SANITIZE_ADDRESS__
 constexpr bool kSanitized = true;
@@ -74,8 +56,8 @@ json Find(const json& list, const std::string& name) {
 
 // The operations that had this result, but for the one that is refused to any
 // user to whom no cgroup is delegated.
-std::vector<std::string> With(const json& doctor, const std::string& result) {
-  std::vector<std::string> names;
+Words With(const json& doctor, const std::string& result) {
+  Words names;
   for (const json& each : doctor["operations"]) {
     if (each["operation"] == "a cgroup made") continue;
     if (each["result"] == result) names.push_back(each["operation"]);
@@ -83,46 +65,18 @@ std::vector<std::string> With(const json& doctor, const std::string& result) {
   return names;
 }
 
-class DoctorTest : public testing::TestWithParam<bool> {
+class DoctorTest : public LessonFolderTest {
  protected:
-  void SetUp() override {
-    if (!as_nobody() && !IsRoot()) GTEST_SKIP() << "only root can be root";
-  }
-
-  static bool as_nobody() { return GetParam(); }
-
-  Command Program(const std::string& name, const Words& arguments,
-                  const Before& before) const {
-    return {.program = folder_.Program(name),
-            .arguments = arguments,
-            .as_nobody = as_nobody(),
-            .before = before};
-  }
-
-  Result Doctor(const Words& arguments = {}, const Before& before = {}) const {
-    return RunCommand(Program("doctor", arguments, before));
-  }
-
-  // Its document, which must end with this status and fit its schema.
-  json DoctorJson(int exit_status, const Before& before = {}) const {
-    const Result result = Doctor({"--json"}, before);
-    EXPECT_EQ(ExitStatus(result.status), exit_status)
-        << result.errors << result.output;
-    EXPECT_THAT(result.errors, IsEmpty());
-    json document = json::parse(result.output);
-    EXPECT_EQ(SchemaErrors(document, "doctor.schema.json"), "");
-    EXPECT_EQ(document["exit_status"], exit_status);
-    return document;
-  }
-
+  // The document of a lesson that runs beside it.
   json LessonJson(const std::string& lesson, const Before& before) const {
-    return json::parse(RunCommand(Program(lesson, {"--json"}, before)).output);
+    Command command = Lesson({"--json"}, before);
+    command.program = folder_.Program(lesson);
+    return json::parse(RunCommand(command).output);
   }
-
-  const LessonFolder folder_;
 };
 
-INSTANTIATE_TEST_SUITE_P(As, DoctorTest, testing::Bool(), UserName);
+INSTANTIATE_TEST_SUITE_P(Is, DoctorTest, ValuesIn(ForBothUsers({"doctor"})),
+                         LessonName);
 
 void ForbidAndGiveUp() {
   ForbidUserNamespaces();
@@ -187,7 +141,7 @@ TEST_P(DoctorTest, NamesTheCauseInTheWordsOfTheLesson) {
   for (const Case& each : cases) {
     if (!each.applies) continue;
     SCOPED_TRACE(each.words + ": " + each.operation);
-    const json doctor = DoctorJson(77, each.before);
+    const json doctor = RunJson(each.before, 77);
     const json tried = Find(doctor["operations"], each.operation);
     EXPECT_EQ(tried["result"], "refused");
     EXPECT_THAT(tried.value("cause", ""), HasSubstr(each.words));
@@ -198,15 +152,15 @@ TEST_P(DoctorTest, NamesTheCauseInTheWordsOfTheLesson) {
       EXPECT_EQ(said.value("cause", ""), tried.value("cause", "?"));
       EXPECT_EQ(said.value("remedy", ""), tried.value("remedy", "?"));
     }
-    const std::string screen = Doctor({}, each.before).output;
+    const std::string screen = Run({}, each.before, 77).output;
     ExpectSaidOnce(screen, tried.value("cause", ""));
     EXPECT_THAT(OnOneLine(screen), HasSubstr(tried.value("remedy", "?")));
   }
 }
 
 TEST_P(DoctorTest, FindsThatEverythingWorksHere) {
-  const json doctor = DoctorJson(0);
-  const std::string screen = Doctor().output;
+  const json doctor = RunJson();
+  const std::string screen = Run().output;
   ExpectFits80Columns(screen);
   for (const char* result : {"refused", "failed", "not tried"}) {
     EXPECT_THAT(With(doctor, result), IsEmpty());
@@ -256,19 +210,19 @@ TEST_P(DoctorTest, KnowsEveryToolThatALessonShowsAndItsPackage) {
   }
   const auto hide = [] { setenv("PATH", "/nonexistent", 1); };
   std::set<std::string> known;
-  const json doctor = DoctorJson(0, hide);
+  const json doctor = RunJson(hide);
   for (const json& tool : doctor["tools"]) {
     EXPECT_EQ(tool["found"], false);
     known.insert(tool["name"]);
   }
   EXPECT_EQ(known, shown);
-  EXPECT_THAT(Doctor({}, hide).output,
+  EXPECT_THAT(Run({}, hide).output,
               HasSubstr("\n     missing  ps: in Debian's package procps\n"));
-  EXPECT_THAT(Doctor().output, HasSubstr("\n     found    ps\n"));
+  EXPECT_THAT(Run().output, HasSubstr("\n     found    ps\n"));
 }
 
 TEST_P(DoctorTest, DoesNotTryWhatCannotBegin) {
-  const json doctor = DoctorJson(77, ForbidAndGiveUp);
+  const json doctor = RunJson(ForbidAndGiveUp, 77);
   EXPECT_EQ(doctor["privilege"], "none");
   EXPECT_THAT(With(doctor, "refused"), ElementsAre(kRoot));
   EXPECT_THAT(With(doctor, "works"), ElementsAre(kProc));
@@ -277,13 +231,13 @@ TEST_P(DoctorTest, DoesNotTryWhatCannotBegin) {
     EXPECT_EQ(each["needs"], kRoot);
   }
   EXPECT_THAT(
-      OnOneLine(Doctor({}, ForbidAndGiveUp).output),
+      OnOneLine(Run({}, ForbidAndGiveUp, 77).output),
       AllOf(HasSubstr("skipped not tried without root in a user namespace: a "
                       "new mount namespace, a new uts namespace, "),
             HasSubstr(fmt::format(" 0 of {} lessons run here. ",
                                   LessonNames().size()))));
 
-  const json mounts = DoctorJson(77, Forbid(CLONE_NEWNS));
+  const json mounts = RunJson(Forbid(CLONE_NEWNS), 77);
   for (const auto& [operation, needs] :
        std::vector<std::pair<std::string, std::string>>{
            {"mounts made private", NewNamespace(CLONE_NEWNS)},
@@ -310,23 +264,22 @@ TEST_P(DoctorTest, NamesAFilterThatRefusesOneCall) {
                          {SYS_mount, EPERM, "mounts made private"},
                          {SYS_pidfd_open, ENOSYS, "setns(2) with a pidfd"}}) {
     const std::map<int, int> errors = {{call, error}};
-    const json doctor = DoctorJson(77, [&] { FilterCalls(errors); });
+    const json doctor = RunJson([&] { FilterCalls(errors); }, 77);
     EXPECT_THAT(With(doctor, "refused"), ElementsAre(operation));
     EXPECT_THAT(Find(doctor["operations"], operation).value("cause", ""),
                 HasSubstr("seccomp"));
     EXPECT_THAT(With(doctor, "failed"), IsEmpty());
   }
   if (as_nobody()) return;
-  const json doctor = DoctorJson(77, FilterAsDocker);
+  const json doctor = RunJson(FilterAsDocker, 77);
   EXPECT_THAT(With(doctor, "works"), ElementsAre(kProc, "chroot(2)"));
   // What takes more than CAP_SYS_ADMIN is then done as an ordinary user does
   // it.
-  const Result dropped = Doctor({"--json"}, DropCapabilities);
-  EXPECT_THAT(With(json::parse(dropped.output), "refused"), IsEmpty());
+  EXPECT_THAT(With(RunJson(DropCapabilities, 77), "refused"), IsEmpty());
 }
 
 TEST_P(DoctorTest, NamesAMaskedProc) {
-  const json doctor = DoctorJson(0, MaskProc);
+  const json doctor = RunJson(MaskProc);
   EXPECT_THAT(With(doctor, "refused"), ElementsAre("a new proc mounted"));
   const json refused = Find(doctor["operations"], "a new proc mounted");
   EXPECT_THAT(refused.value("cause", ""), HasSubstr("/proc is masked"));
@@ -338,18 +291,17 @@ TEST_P(DoctorTest, NamesAMaskedProc) {
               HasSubstr(reason));
   EXPECT_THAT(LessonJson("mount", MaskProc)["claims"].dump(),
               HasSubstr(reason));
-  ExpectSaidOnce(Doctor({}, MaskProc).output, "/proc is masked");
+  ExpectSaidOnce(Run({}, MaskProc).output, "/proc is masked");
 }
 
 TEST_P(DoctorTest, FailsWhereALessonDoes) {
   folder_.FakeAll("exit 77\n");
   folder_.Fake("pid", "echo wrong; echo worse >&2; kill -SEGV $$\n");
   folder_.Remove("mount");
-  const json doctor = DoctorJson(1);
+  const json doctor = RunJson({}, 1);
   EXPECT_EQ(Find(doctor["lessons"], "pid")["exit_status"], 139);
   EXPECT_EQ(Find(doctor["lessons"], "mount")["exit_status"], 1);
-  const Result result = Doctor();
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  const Result result = Run({}, {}, 1);
   EXPECT_THAT(result.output,
               AllOf(HasSubstr("\n     FAILS    pid       failed with 139\n"),
                     HasSubstr("\n     FAILS    mount     failed with 1: execv"),
@@ -359,26 +311,22 @@ TEST_P(DoctorTest, FailsWhereALessonDoes) {
 
 TEST_P(DoctorTest, HasTheCommandLineOfALesson) {
   folder_.FakeAll("exit 77\n");
-  Terminal terminal(Program("doctor", {}, [] { setenv("TERM", "xterm", 1); }));
+  Terminal terminal(Lesson({}, [] { setenv("TERM", "xterm", 1); }));
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 77");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("\x1b[32mworks"), HasSubstr("\x1b[1;31mref")));
-  EXPECT_THAT(Doctor().output, Not(HasSubstr("\x1b")));
-  EXPECT_THAT(Doctor({"--color=always"}).output, HasSubstr("\x1b["));
+  EXPECT_THAT(Run({}, {}, 77).output, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(Run({"--color=always"}, {}, 77).output, HasSubstr("\x1b["));
   for (const char* wrong : {"uts", "--nonsense", "--color=blue"}) {
-    const Result result = Doctor({wrong});
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2") << wrong;
+    const Result result = Run({wrong}, {}, 2);
     EXPECT_THAT(result.output, IsEmpty());
     EXPECT_THAT(result.errors,
                 HasSubstr("bazel run //lessons:doctor -- --help"));
   }
-  ExpectFits80Columns(Doctor({"--help"}).output);
+  ExpectFits80Columns(Run({"--help"}).output);
   for (const char* form : {"--color=never", "--json"}) {
-    const Result result = Doctor({form}, [] {
-      MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-    });
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-    EXPECT_THAT(result.errors, HasSubstr("No space left on device"));
+    EXPECT_THAT(Run({form}, FillStdout, 1).errors,
+                HasSubstr("No space left on device"));
   }
 }
 

@@ -1,33 +1,22 @@
 // The host is as it was: after a lesson that ended by itself, after Ctrl-C, and
 // after SIGKILL at random moments.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <random>
-#include <set>
-#include <string>
-#include <vector>
 
 #include "common/kernel/process.h"
 #include "tests/support/host_state.h"
-#include "tests/support/lesson_folder.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
 
 namespace steps {
 namespace {
 
 using std::chrono::nanoseconds;
-using testing::AnyOf;
-using testing::IsEmpty;
 
 // How often each lesson is struck: `make soak` asks for more.
 int Times() {
@@ -38,21 +27,10 @@ int Times() {
 // What runs the lessons, each of which is struck by itself, more often.
 const std::set<std::string> kVisitors = {"doctor", "tour"};
 
-std::vector<LessonAndUser> LessonsVisitorsAndUsers() {
-  std::vector<LessonAndUser> all = LessonsAndUsers();
-  for (const std::string& visitor : kVisitors) {
-    all.emplace_back(visitor, false);
-    all.emplace_back(visitor, true);
-  }
-  return all;
-}
-
-class HostTest : public testing::TestWithParam<LessonAndUser> {
+class HostTest : public LessonFolderTest {
  protected:
   void SetUp() override {
-    if (!command_.as_nobody && !IsRoot()) {
-      GTEST_SKIP() << "only root can be root";
-    }
+    LessonFolderTest::SetUp();
     RecordProperty("seed", std::to_string(seed_));
   }
 
@@ -65,58 +43,55 @@ class HostTest : public testing::TestWithParam<LessonAndUser> {
   // How long the lesson takes here and now.
   nanoseconds Duration() {
     const auto start = std::chrono::steady_clock::now();
-    const Result result = RunCommand(command_);
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+    Run();
     return std::chrono::steady_clock::now() - start;
+  }
+
+  std::size_t Random(std::size_t count) {
+    return std::uniform_int_distribution<std::size_t>(0, count - 1)(random_);
   }
 
   // Lets a random part of `longest` go by: the moment at which to strike.
   void Wait(nanoseconds longest) {
-    const nanoseconds::rep random =
-        std::uniform_int_distribution<nanoseconds::rep>(
-            0, longest.count())(random_);
+    const auto random = static_cast<long>(
+        Random(static_cast<std::size_t>(longest.count()) + 1));
     const timespec time = {.tv_sec = random / 1'000'000'000,
                            .tv_nsec = random % 1'000'000'000};
     ppoll(nullptr, 0, &time, nullptr);
   }
 
-  // The lesson or one of its children, whatever is there now.
-  pid_t Victim() {
+  // Kills the lesson or one of its children, whatever is there now.
+  void Strike() {
     const std::vector<pid_t> all = Descendants();
-    if (all.empty()) return -1;
-    return all[std::uniform_int_distribution<std::size_t>(
-        0, all.size() - 1)(random_)];
+    if (!all.empty()) kill(all[Random(all.size())], SIGKILL);
   }
 
-  const LessonFolder folder_;
-  Command command_ = {.program = folder_.Program(GetParam().first),
-                      .as_nobody = GetParam().second};
   const int times_ =
-      kVisitors.contains(GetParam().first) ? std::min(Times(), 10) : Times();
+      kVisitors.contains(lesson()) ? std::min(Times(), 10) : Times();
   const HostState before_ = LookAtHost();
   const unsigned seed_ = std::random_device()();
   std::mt19937 random_{seed_};
 };
 
-INSTANTIATE_TEST_SUITE_P(After, HostTest,
-                         testing::ValuesIn(LessonsVisitorsAndUsers()),
-                         LessonName);
-
-// Only a lesson has one.
+// Only a lesson has a shell.
 class ShellHostTest : public HostTest {};
 
+INSTANTIATE_TEST_SUITE_P(After, HostTest, ValuesIn(ForBothUsers(LessonNames())),
+                         LessonName);
+INSTANTIATE_TEST_SUITE_P(AfterRunning, HostTest,
+                         ValuesIn(ForBothUsers(kVisitors)), LessonName);
 INSTANTIATE_TEST_SUITE_P(After, ShellHostTest,
-                         testing::ValuesIn(LessonsAndUsers()), LessonName);
+                         ValuesIn(ForBothUsers(LessonNames())), LessonName);
 
 TEST_P(HostTest, IsUnchangedAfterANormalEnd) {
-  Duration();
+  Run();
   ExpectUnchanged();
 }
 
 TEST_P(HostTest, IsUnchangedAfterCtrlC) {
   const nanoseconds duration = Duration();
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
-    Terminal terminal(command_);
+    Terminal terminal(Lesson());
     Wait(duration);
     terminal.Type("\x03");
     // The first: it came before main(). The last: it came too late.
@@ -126,33 +101,31 @@ TEST_P(HostTest, IsUnchangedAfterCtrlC) {
   }
 }
 
+// The second status: it was a child. The last: it was late.
+const auto kStruck =
+    AnyOf("killed by SIGKILL", "exit status 1", "exit status 0");
+
 TEST_P(HostTest, IsUnchangedAfterSigkill) {
   const nanoseconds duration = Duration();
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
-    Program lesson(command_);
+    Program program(Lesson());
     Wait(duration);
-    const pid_t victim = Victim();
-    if (victim > 0) kill(victim, SIGKILL);
-    // The second: it was a child. The last: it was late.
-    EXPECT_THAT(DescribeStatus(lesson.Await().status),
-                AnyOf("killed by SIGKILL", "exit status 1", "exit status 0"));
+    Strike();
+    EXPECT_THAT(DescribeStatus(program.Await().status), kStruck);
     ExpectUnchanged();
   }
 }
 
 TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
   const nanoseconds duration = Duration();
-  command_.arguments = {"--shell"};
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
-    Terminal terminal(command_);
+    Terminal terminal(Lesson({"--shell"}));
     terminal.Type("sleep 1000 & setsid sleep 1000 &\n");
     Wait(2 * duration);
-    const pid_t victim = Victim();
-    if (victim > 0) kill(victim, SIGKILL);
+    Strike();
     // Where that was one of the jobs, the shell lives on.
     terminal.Type("exit\n");
-    EXPECT_THAT(DescribeStatus(terminal.Await()),
-                AnyOf("killed by SIGKILL", "exit status 1", "exit status 0"));
+    EXPECT_THAT(DescribeStatus(terminal.Await()), kStruck);
     ExpectUnchanged();
   }
 }

@@ -1,7 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,7 +7,6 @@
 #include <csignal>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,51 +14,36 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/graph.h"
-#include "tests/support/lesson_run.h"
-#include "tests/support/program.h"
+#include "tests/support/lessons.h"
 #include "tests/support/refusals.h"
-#include "tests/support/terminal.h"
 
 namespace steps {
 namespace {
 
-using namespace std::string_literals;
-using nlohmann::json;
 using testing::_;
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::MatchesRegex;
-using testing::SizeIs;
-using testing::StartsWith;
 
 class InspectTest : public LessonTest {
  protected:
-  InspectTest() : LessonTest("inspect") {}
+  Result Run(const Words& words = {}, const Before& before = {}) const {
+    return RunCommand(Lesson(words, before));
+  }
 
-  // A run with --json and these words, which must end with this status.
-  json RunJsonWith(std::vector<std::string> words, int exit_status = 0) const {
-    words.insert(words.begin(), "--json");
-    const Result result = Run(words);
-    EXPECT_EQ(ExitStatus(result.status), exit_status) << result.errors;
-    json run = json::parse(result.output);
-    EXPECT_EQ(SchemaErrors(run), "");
-    return run;
+  json RunJsonWith(const Words& words, int exit_status = 0) const {
+    return RunJson({}, exit_status, words);
   }
 
   // That these words are refused with `exit_status`, and what stderr says.
-  std::string ErrorsOf(const std::vector<std::string>& words,
-                       int exit_status) const {
-    const Result result = Run(words);
-    EXPECT_EQ(ExitStatus(result.status), exit_status);
-    return result.errors;
+  std::string ErrorsOf(const Words& words, int exit_status) const {
+    return LessonTest::Run(words, {}, exit_status).errors;
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(As, InspectTest, testing::Bool(), UserName);
+INSTANTIATE_TEST_SUITE_P(Is, InspectTest, ValuesIn(ForBothUsers({"inspect"})),
+                         LessonName);
 
 // A process of the user as whom the lesson runs, in the new namespaces `flags`.
 Process Member(bool as_nobody, int flags = 0) {
@@ -78,116 +60,13 @@ std::string Inode(const Process& process, const Kind& kind) {
   return std::to_string(NamespaceOf(process.pid(), kind).inode);
 }
 
-std::string LinkOf(const std::string& name) {
-  return std::filesystem::read_symlink("/proc/self/ns/" + name);
-}
-
-// The names of the kinds that this kernel has.
-std::vector<std::string> KindsHere() {
-  std::vector<std::string> names;
-  for (const Kind& kind : Kinds()) {
-    if (NamespacesOf(getpid()).contains(kind.flag)) {
-      names.emplace_back(kind.name);
-    }
-  }
-  return names;
-}
-
-// What `process` saw in this step, in the order in which it did.
-std::vector<std::string> Seen(const json& run, int step,
-                              const std::string& process) {
-  std::vector<std::string> values;
-  for (const json& entry : run["evidence"]) {
-    if (entry["step"] == step && entry["process"] == process) {
-      values.push_back(entry["value"]);
-    }
-  }
-  return values;
-}
-
 // The cells of this kind's row, but for its name.
-std::vector<std::string> Row(const json& table, const std::string& kind) {
+Words Row(const json& table, const std::string& kind) {
   for (const json& row : table["rows"]) {
     if (row[0] == kind) return {row.begin() + 1, row.end()};
   }
   ADD_FAILURE() << "no row " << kind;
   return {};
-}
-
-TEST_P(InspectTest, OutsideHasALinkForEachKindOfThisKernel) {
-  const json run = RunJson();
-  std::vector<std::string> kinds;
-  for (const json& entry : run["evidence"]) {
-    if (entry["step"] != 1) continue;
-    const std::string source = entry["source"];
-    const std::string link = LinkOf(source.substr(source.rfind('/') + 1));
-    // As nobody it has entered a user namespace first.
-    const bool entered = as_nobody() && entry["probe"] == "user";
-    EXPECT_EQ(entry["value"] == link, !entered) << entry;
-    kinds.push_back(entry["probe"]);
-  }
-  EXPECT_EQ(kinds, KindsHere());
-}
-
-TEST_P(InspectTest, OnlyAFlagMakesANewNamespace) {
-  const json run = RunJson();
-  EXPECT_EQ(Found(run), "all");
-  EXPECT_THAT(Seen(run, 2, "outside"), ElementsAre("(none)"));
-  EXPECT_THAT(Seen(run, 3, "outside"), ElementsAre("uts"));
-  std::vector<std::string> kinds;
-  for (const json& row : run["comparison"]) {
-    kinds.push_back(row["probe"]);
-    EXPECT_EQ(row["verdict"], row["probe"] == "uts" ? "private" : "shared");
-  }
-  EXPECT_EQ(kinds, KindsHere());
-}
-
-TEST_P(InspectTest, MembersOfOneNamespaceSeeItsName) {
-  const json run = RunJson();
-  const std::string name = ReadText("/proc/sys/kernel/hostname");
-  EXPECT_THAT(Seen(run, 4, "member"), ElementsAre("(none)", "container_001"));
-  EXPECT_THAT(Seen(run, 4, "outside"), ElementsAre(name));
-}
-
-TEST_P(InspectTest, LinksForetellWhereTheNextChildWillBe) {
-  const json run = RunJson();
-  for (const auto& [step, kind] : {std::pair{5, "pid"}, {6, "time"}}) {
-    const std::vector<std::string> second = Seen(run, step, "second");
-    ASSERT_THAT(second, ElementsAre(StartsWith(kind + ":["s)));
-    EXPECT_NE(second[0], LinkOf(kind));
-    // There is no PID namespace yet when nobody is PID 1.
-    EXPECT_THAT(
-        Seen(run, step, "caller"),
-        ElementsAre(LinkOf(kind), step == 5 ? "ENOENT" : second[0], second[0]));
-  }
-}
-
-TEST_P(InspectTest, RunsInsideItself) {
-  const json run = RunJson([] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWUTS), "unshare(CLONE_NEWUTS)");
-    Check(sethostname("container_001", 13), "sethostname()");
-  });
-  EXPECT_EQ(run["verdict"], "holds");
-}
-
-TEST_P(InspectTest, SkipsTheClaimForWhichNoNamespaceMayBeMade) {
-  for (const char* kind : {"pid", "time"}) {
-    const json run = RunJson([kind] {
-      EnterUserNamespaceAsRoot();
-      const auto limit = fmt::format("/proc/sys/user/max_{}_namespaces", kind);
-      WriteAll(Open(limit, O_WRONLY).get(), "0");
-    });
-    EXPECT_EQ(run["verdict"], "holds");
-    std::vector<std::string> skipped;
-    for (const json& claim : run["claims"]) {
-      if (!claim["holds"].is_null()) continue;
-      skipped.push_back(claim["text"]);
-      EXPECT_THAT(claim["reason"].get<std::string>(),
-                  HasSubstr(fmt::format("user.max_{}_namespaces is 0", kind)));
-    }
-    EXPECT_THAT(skipped, ElementsAre(StartsWith(kind + "_for_children"s)));
-  }
 }
 
 TEST_P(InspectTest, ComparesTheProcessesThatTheReaderNames) {
@@ -200,7 +79,7 @@ TEST_P(InspectTest, ComparesTheProcessesThatTheReaderNames) {
   const json& table = run["tables"][0];
   EXPECT_EQ(table["header"], json({"", "PID " + Word(plain),
                                    "PID " + Word(other), "shared by"}));
-  EXPECT_THAT(table["rows"], SizeIs(KindsHere().size()));
+  EXPECT_THAT(table["rows"], SizeIs(NamespacesOf(getpid()).size()));
   const std::map<std::string, Drawn> drawn =
       ReadGraph(Run({"--dot", Word(plain), Word(other)}).output);
   ASSERT_THAT(drawn, SizeIs(2));
@@ -236,7 +115,7 @@ TEST_P(InspectTest, SaysWhichTwoOfThreeShare) {
 
 TEST_P(InspectTest, ComparesAnyNumberIn80Columns) {
   std::vector<Process> members;
-  std::vector<std::string> words;
+  Words words;
   for (const std::size_t tables : {1, 1, 1, 2, 2, 3, 3, 4}) {
     members.push_back(Member(as_nobody()));
     words.push_back(Word(members.back()));
@@ -275,7 +154,8 @@ TEST_P(InspectTest, ComparesAKernelThread) {
     EXPECT_THAT(ErrorsOf({"2"}, 77), HasSubstr("EACCES"));
     return;
   }
-  for (const json& row : RunJsonWith({"2"})["tables"][0]["rows"]) {
+  const json run = RunJsonWith({"2"});
+  for (const json& row : run["tables"][0]["rows"]) {
     EXPECT_THAT(row[1].get<std::string>(), MatchesRegex("[0-9]+"));
   }
 }
@@ -325,22 +205,19 @@ TEST_P(InspectTest, SaysWhatRootOfAUserNamespaceLacks) {
 
 TEST_P(InspectTest, ComparesTheShellInsideWithThisProcess) {
   const Process member = Member(as_nobody());
-  Terminal terminal({.program = program(),
-                     .arguments = {"--shell"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"--shell"}));
   terminal.ReadTo("[inside inspect] root@container_001:");
   terminal.Type("echo \"shell <$$>\"\n");
   terminal.ReadTo("\nshell <");
   std::string shell = terminal.ReadTo(">");
   shell.pop_back();
-  for (const json& row :
-       RunJsonWith({Word(member), shell})["tables"][0]["rows"]) {
+  const json run = RunJsonWith({Word(member), shell});
+  for (const json& row : run["tables"][0]["rows"]) {
     // A user namespace, too, for an ordinary user to be root in.
     const bool own = row[0] == "uts" || (as_nobody() && row[0] == "user");
     EXPECT_EQ(row[3], own ? "none" : "all") << row;
   }
-  terminal.Type("exit\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  Exit(terminal);
 }
 
 TEST_P(InspectTest, NeedsAProcOfItsOwnPidNamespace) {

@@ -1,7 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -13,7 +11,6 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
 #include <set>
@@ -29,139 +26,42 @@
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
-#include "tests/support/lesson_run.h"
-#include "tests/support/program.h"
+#include "tests/support/lessons.h"
 #include "tests/support/refusals.h"
-#include "tests/support/terminal.h"
 
 namespace steps {
 namespace {
 
-using nlohmann::json;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::IsSupersetOf;
-using testing::MatchesRegex;
-using testing::SizeIs;
-using testing::StartsWith;
 
 class SetnsTest : public LessonTest {
  protected:
-  SetnsTest() : LessonTest("setns") {}
-
-  // Two terminals: the shell of a lesson, and one that joins it with the line
-  // that the first has printed. Both prompts show the same hostname, and what
-  // `command` prints in both is given.
-  static std::string InBothShellsOf(const std::string& lesson,
-                                    const std::string& command) {
-    const auto host = [&lesson](Terminal& terminal, const char* where) {
-      terminal.ReadTo(fmt::format("[{} {}", where, lesson));
-      terminal.ReadTo("] root@");
-      return terminal.ReadTo(":");
-    };
-    const auto type = [&command](Terminal& terminal) {
-      terminal.Type(fmt::format("echo found $({})\n", command));
-      terminal.ReadTo("\nfound ");
-      return terminal.ReadTo("\r\n");
-    };
-    Terminal first({.program = "lessons/" + lesson,
-                    .arguments = {"--shell"},
-                    .as_nobody = as_nobody()});
-    first.ReadTo("bazel run //lessons:setns -- ");
-    std::istringstream words(WithoutColor(first.ReadTo("\r\n")));
-    const std::vector<std::string> paths(
-        std::istream_iterator<std::string>(words), {});
-    const std::string first_host = host(first, "inside");
-    Terminal second({.program = "lessons/setns",
-                     .arguments = paths,
-                     .as_nobody = as_nobody()});
-    EXPECT_EQ(host(second, "joined"), first_host);
-    std::string found = type(first);
-    EXPECT_EQ(type(second), found);
-    for (Terminal* terminal : {&second, &first}) {
-      terminal->Type("exit\n");
-      EXPECT_EQ(DescribeStatus(terminal->Await()), "exit status 0");
-    }
-    EXPECT_THAT(Survivors(), IsEmpty());
-    return first_host + " " + found;
+  Result Run(const Words& words = {}, const Before& before = {}) const {
+    return RunCommand(Lesson(words, before));
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(As, SetnsTest, testing::Bool(), UserName);
+INSTANTIATE_TEST_SUITE_P(Is, SetnsTest, ValuesIn(ForBothUsers({"setns"})),
+                         LessonName);
 
-TEST_P(SetnsTest, EachMovesWhereItAskedTo) {
-  const json run = RunJson();
-  const auto value = [&run](const std::string& process,
-                            const std::string& probe) {
-    const std::set<std::string> values = Values(run, process, probe);
-    EXPECT_THAT(values, SizeIs(1)) << process << " " << probe;
-    return values.empty() ? "" : *values.begin();
-  };
-  const std::string pid = ReadLink("/proc/self/ns/pid");
-  EXPECT_EQ(value("outside", "UTS namespace"), ReadLink("/proc/self/ns/uts"));
-  EXPECT_EQ(value("control", "hostname"), value("outside", "hostname"));
-  EXPECT_EQ(value("joiner", "UTS namespace"), value("target", "UTS namespace"));
-  EXPECT_EQ(value("joiner", "PID namespace"), pid);
-  EXPECT_EQ(value("mover", "PID namespace"), pid);
-  EXPECT_EQ(value("child", "PID namespace"), value("target", "PID namespace"));
-  EXPECT_EQ(Found(run), "container_001");
-  EXPECT_EQ(value("keeper", "UTS namespace"), value("maker", "UTS namespace"));
-  EXPECT_EQ(value("keeper", "on /tmp/ns"), "nothing");
-  EXPECT_THAT(
-      Calls(run, "control"),
-      IsSupersetOf({"setns(4, CLONE_NEWIPC) = EINVAL", "setns(5, 0) = 0"}));
-  EXPECT_THAT(Calls(run, "mover"),
-              IsSupersetOf({"setns(4, 0) = EINVAL",
-                            "setns(4, CLONE_NEWUTS | CLONE_NEWPID) = 0"}));
-}
-
-TEST_P(SetnsTest, ComparesTheJoinerWithTheOutside) {
-  EXPECT_THAT(Run().output, HasSubstr(" outside before    joiner   "));
-}
-
-TEST_P(SetnsTest, RunsWhereTheNameIsTaken) {
-  const json run = RunJson([] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWUTS), "unshare(CLONE_NEWUTS)");
-    Check(sethostname("container_001", 13), "sethostname()");
-  });
-  EXPECT_THAT(Values(run, "joiner", "hostname"), ElementsAre("container_001"));
-  EXPECT_EQ(Values(run, "joiner", "UTS namespace"),
-            Values(run, "target", "UTS namespace"));
-  EXPECT_EQ(run["verdict"], "holds");
-}
-
-TEST_P(SetnsTest, SkipsTheClaimThatNeedsAMountNamespace) {
-  const json run = RunJson([] {
-    EnterUserNamespaceAsRoot();
-    WriteAll(Open("/proc/sys/user/max_mnt_namespaces", O_WRONLY).get(), "0");
-  });
-  EXPECT_EQ(run["verdict"], "holds");
-  int skipped = 0;
-  for (const json& claim : run["claims"]) {
-    if (!claim["holds"].is_null()) continue;
-    ++skipped;
-    EXPECT_THAT(claim["reason"].get<std::string>(),
-                HasSubstr("user.max_mnt_namespaces is 0"));
-  }
-  EXPECT_EQ(skipped, 1);
-}
-
-TEST_P(SetnsTest, JoinsTheShellOfUts) {
-  EXPECT_THAT(InBothShellsOf("uts", "hostname; readlink /proc/self/ns/uts"),
-              MatchesRegex("container_001: container_001 uts:.[0-9]+.\r\n"));
-}
-
-TEST_P(SetnsTest, JoinsTheShellOfPid) {
-  EXPECT_THAT(InBothShellsOf("pid", "readlink /proc/self/ns/pid"),
-              HasSubstr(" pid:["));
-}
-
-TEST_P(SetnsTest, JoinsTheShellOfMountAndItsPids) {
-  EXPECT_THAT(
-      InBothShellsOf("mount", "readlink /proc/self/ns/mnt; ps -e -o comm="),
-      MatchesRegex(".* mnt:.[0-9]+. mount( bash)+ ps\r\n"));
+// Two terminals: the shell of uts, and one that joins it with the line that the
+// first has printed. Both prompts show the same hostname.
+TEST_P(SetnsTest, JoinsAShellWithAShell) {
+  Terminal first({.program = "lessons/uts",
+                  .arguments = {"--shell"},
+                  .as_nobody = as_nobody()});
+  first.ReadTo("bazel run //lessons:setns -- ");
+  const std::string line = WithoutColor(first.ReadTo("\r\n"));
+  const std::string path = line.substr(0, line.find('\r'));
+  first.ReadTo("[inside uts] root@container_001:");
+  Terminal second(Lesson({path}));
+  second.ReadTo("[joined uts");
+  second.ReadTo("] root@container_001:");
+  second.Type("readlink /proc/self/ns/uts\n");
+  second.ReadTo("\n" + ReadLink(path) + "\r\n");
+  Exit(second);
+  Exit(first);
+  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 // A process in a new user namespace, and in others of all kinds that this one
@@ -216,13 +116,12 @@ TEST_P(SetnsTest, JoinsSeveralNamespacesInAnyOrder) {
   const std::string uts = holder.Path("uts");
   const std::string mount = holder.Path("mnt");
   const std::string pid = holder.Path("pid");
-  const std::vector<std::string> command = {"sh", "-c",
-                                            "readlink /proc/self/ns/uts"};
-  for (std::vector<std::string> words : {std::vector<std::string>{user, uts},
-                                         {uts, user},
-                                         {user, mount, uts},
-                                         {mount, uts, "--"},
-                                         {uts, mount, user}}) {
+  const Words command = {"sh", "-c", "readlink /proc/self/ns/uts"};
+  for (Words words : {Words{user, uts},
+                      {uts, user},
+                      {user, mount, uts},
+                      {mount, uts, "--"},
+                      {uts, mount, user}}) {
     words.insert(words.end(), command.begin(), command.end());
     const Result result = Run(words);
     EXPECT_EQ(result.output, ReadLink(uts) + "\n") << result.errors;
@@ -266,8 +165,8 @@ TEST_P(SetnsTest, FindsANetworkNamespaceByItsName) {
 TEST_P(SetnsTest, PassesOnTheExitStatusOfTheCommand) {
   const Holder holder(as_nobody());
   for (const std::string& path : {holder.Path("uts"), holder.Path("pid")}) {
-    const auto status = [&](const std::vector<std::string>& command) {
-      std::vector<std::string> words = {path};
+    const auto status = [&](const Words& command) {
+      Words words = {path};
       words.insert(words.end(), command.begin(), command.end());
       return DescribeStatus(Run(words).status);
     };

@@ -1,34 +1,13 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <csignal>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <set>
-#include <string>
-#include <vector>
 
 #include "common/kernel/process.h"
-#include "tests/support/lesson_folder.h"
-#include "tests/support/lesson_run.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
+#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
-
-using nlohmann::json;
-using testing::AllOf;
-using testing::ContainsRegex;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-
-using Words = std::vector<std::string>;
 
 // A lesson that leaves a document with these members, and ends with `status`.
 std::string Leaves(const std::string& members, int status = 0) {
@@ -41,46 +20,31 @@ std::string Leaves(const std::string& members, int status = 0) {
 const std::string kHolds = Leaves(R"("claims": [{"holds": true}])");
 const std::string kFails = Leaves(R"("claims": [{"holds": false}])", 1);
 const std::string kRefused = Leaves(R"("error": "e", "cause": "No way.")", 77);
-class TourTest : public testing::Test {
- protected:
-  Command Tour(const Words& words, bool as_nobody = false,
-               const std::function<void()>& before = {}) const {
-    return {folder_.Program("tour"), words, {}, "", as_nobody, before};
-  }
 
-  // Runs it, which must end with this status.
-  Result Run(const Words& words, int status, bool as_nobody = false,
-             const std::function<void()>& before = {}) const {
-    Result result = RunCommand(Tour(words, as_nobody, before));
-    EXPECT_EQ(ExitStatus(result.status), status) << result.errors;
-    return result;
-  }
+class TourTest : public LessonFolderTest {};
 
-  const LessonFolder folder_;
-};
+INSTANTIATE_TEST_SUITE_P(Is, TourTest, ValuesIn(ForBothUsers({"tour"})),
+                         LessonName);
 
-TEST_F(TourTest, RunsEveryLessonAndSumsUp) {
-  for (const bool as_nobody : {false, true}) {
-    const std::string shown = Run({}, 0, as_nobody).output;
-    ExpectFits80Columns(shown);
-    const std::string table = shown.substr(shown.find(" what it is about "));
-    std::set<std::string> lessons;
-    const json tour = json::parse(Run({"--json"}, 0, as_nobody).output);
-    EXPECT_EQ(SchemaErrors(tour, "tour.schema.json"), "");
-    for (const json& lesson : tour["lessons"]) {
-      const std::string name = lesson["lesson"];
-      lessons.insert(name);
-      EXPECT_EQ(lesson["verdict"], "holds");
-      EXPECT_THAT(table, ContainsRegex("\n *" + name + " .* ms\n"));
-    }
-    EXPECT_EQ(lessons, LessonNames());
-    EXPECT_THAT(table, EndsWith(fmt::format(" ms: {} ran, 0 could not, 0 "
-                                            "failed.\n",
-                                            lessons.size())));
+TEST_P(TourTest, RunsEveryLessonAndSumsUp) {
+  const std::string shown = Run().output;
+  ExpectFits80Columns(shown);
+  const std::string table = shown.substr(shown.find(" what it is about "));
+  std::set<std::string> lessons;
+  const json tour = RunJson();
+  for (const json& lesson : tour["lessons"]) {
+    const std::string name = lesson["lesson"];
+    lessons.insert(name);
+    EXPECT_EQ(lesson["verdict"], "holds");
+    EXPECT_THAT(table, ContainsRegex("\n *" + name + " .* ms\n"));
   }
+  EXPECT_EQ(lessons, LessonNames());
+  EXPECT_THAT(table,
+              EndsWith(fmt::format(" ms: {} ran, 0 could not, 0 failed.\n",
+                                   lessons.size())));
 }
 
-TEST_F(TourTest, GoesOnAfterALessonThatFailsOrCannotRun) {
+TEST_P(TourTest, GoesOnAfterALessonThatFailsOrCannotRun) {
   folder_.FakeAll(kHolds);
   folder_.Fake("uts", kFails);
   folder_.Fake("ipc", kRefused);
@@ -88,45 +52,44 @@ TEST_F(TourTest, GoesOnAfterALessonThatFailsOrCannotRun) {
                Leaves(R"("claims": [{"holds": null}, {"holds": true}])"));
   folder_.Fake("pid", "kill -SEGV $$\n");
   folder_.Remove("mount");
-  const Result result = Run({}, 1);
-  EXPECT_THAT(result.output,
-              ContainsRegex(
-                  "\n *uts  +A title  +0 of 1  .*"
-                  "\n *ipc  +A title  +cannot run here  .*"
-                  "\n *pid  +failed with 139  .*"
-                  "\n *mount  +failed with 1  .*\n *chroot  +A title  +1 of 1 "
-                  ".*\n *user  +A title  +1 of 1, 1 skipped "));
-  EXPECT_THAT(result.output, HasSubstr("\n     refused  ipc: No way.\n"));
-  EXPECT_THAT(result.output, EndsWith(": 14 ran, 1 could not, 3 failed.\n"));
+  const Result result = Run({}, {}, 1);
+  EXPECT_THAT(
+      result.output,
+      AllOf(ContainsRegex(
+                "\n *uts  +A title  +0 of 1  .*"
+                "\n *ipc  +A title  +cannot run here  .*"
+                "\n *pid  +failed with 139  .*"
+                "\n *mount  +failed with 1  .*\n *chroot  +A title  +1 of 1 "
+                ".*\n *user  +A title  +1 of 1, 1 skipped "),
+            HasSubstr("\n     refused  ipc: No way.\n"),
+            EndsWith(": 14 ran, 1 could not, 3 failed.\n")));
   EXPECT_THAT(result.errors, HasSubstr("/mount\"): No such file"));
-
-  const json tour = json::parse(Run({"--json", "--lesson", "pid"}, 1).output);
-  EXPECT_EQ(SchemaErrors(tour, "tour.schema.json"), "");
-  EXPECT_EQ(tour["lessons"].dump(), R"([{"exit_status":139,"lesson":"pid"}])");
+  EXPECT_EQ(RunJson({}, 1, {"--lesson", "pid"})["lessons"].dump(),
+            R"([{"exit_status":139,"lesson":"pid"}])");
 }
 
-TEST_F(TourTest, ExitsWith77OnlyWhereNoneOfItsLessonsCanRun) {
+TEST_P(TourTest, ExitsWith77OnlyWhereNoneOfItsLessonsCanRun) {
   folder_.FakeAll(kRefused);
-  const std::string shown = Run({}, 77).output;
-  EXPECT_THAT(shown, HasSubstr("\n     refused  all: No way.\n"));
-  EXPECT_THAT(shown, EndsWith(" ms: 0 ran, 15 could not, 0 failed.\n"));
-  EXPECT_EQ(json::parse(Run({"--json"}, 77).output)["exit_status"], 77);
+  EXPECT_THAT(Run({}, {}, 77).output,
+              AllOf(HasSubstr("\n     refused  all: No way.\n"),
+                    EndsWith(" ms: 0 ran, 15 could not, 0 failed.\n")));
+  EXPECT_EQ(json::parse(Run({"--json"}, {}, 77).output)["exit_status"], 77);
   folder_.Fake("pid", kHolds);
-  Run({"--lesson", "uts", "pid"}, 0);
+  Run({"--lesson", "uts", "pid"});
   folder_.Fake("pid", kFails);
-  Run({"--lesson", "uts", "pid"}, 1);
+  Run({"--lesson", "uts", "pid"}, {}, 1);
 }
 
-TEST_F(TourTest, HandsTheOptionsOfALessonOn) {
+TEST_P(TourTest, HandsTheOptionsOfALessonOn) {
   folder_.FakeAll(kHolds);
-  const Words options = {"--step", "--auto", "0.5", "--code", "--color=always"};
-  const std::string all = Run(options, 0).output;
+  const std::string all =
+      Run({"--step", "--auto", "0.5", "--code", "--color=always"}).output;
   for (const std::string& lesson : LessonNames()) {
     EXPECT_THAT(all, HasSubstr("/" + lesson +
                                " --color=always --step --auto 0.5 --code "));
   }
   EXPECT_THAT(
-      Run({"--markdown", "--lesson", "uts", "pid"}, 0).output,
+      Run({"--markdown", "--lesson", "uts", "pid"}).output,
       AllOf(ContainsRegex("^lesson .*/uts --color=never --markdown --save .*"
                           "\n\n\nlesson .*/pid --color=never"),
             ContainsRegex("\n\n\n\\| lesson \\| what it is about \\| claims "
@@ -136,7 +99,7 @@ TEST_F(TourTest, HandsTheOptionsOfALessonOn) {
             Not(HasSubstr("\x1b"))));
 }
 
-TEST_F(TourTest, RefusesWrongUsage) {
+TEST_P(TourTest, RefusesWrongUsage) {
   for (const Words& wrong : std::vector<Words>{{"--lesson", "uts", "utx"},
                                                {"--lesson"},
                                                {"uts"},
@@ -144,18 +107,19 @@ TEST_F(TourTest, RefusesWrongUsage) {
                                                {"--json", "--step"},
                                                {"--auto", "soon"},
                                                {"--markdown", "--auto", "1"}}) {
-    const Result result = Run(wrong, 2);
+    const Result result = Run(wrong, {}, 2);
     EXPECT_THAT(result.output, IsEmpty());
     EXPECT_THAT(result.errors, HasSubstr("bazel run //lessons:tour -- --help"));
   }
-  ExpectFits80Columns(Run({"--help"}, 0).output);
-  EXPECT_THAT(Run({"--step"}, 2).errors, HasSubstr("--step is for a terminal"));
+  ExpectFits80Columns(Run({"--help"}).output);
+  EXPECT_THAT(Run({"--step"}, {}, 2).errors,
+              HasSubstr("--step is for a terminal"));
 }
 
 // The real lessons, on a terminal: the first to its end, the second not.
-TEST_F(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
+TEST_P(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
   for (const bool killed : {false, true}) {
-    Terminal terminal(Tour({"--step", "--lesson", "chroot", "user"}));
+    Terminal terminal(Lesson({"--step", "--lesson", "chroot", "user"}));
     while (terminal.screen().find("user_namespaces(7)") == std::string::npos) {
       ASSERT_NE(terminal.ReadTo("Enter: "), "") << terminal.screen();
       terminal.Type("\n");
@@ -170,23 +134,20 @@ TEST_F(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
   }
 }
 
-TEST_F(TourTest, EndsWithItsLessonAndFailsOnAFullDisk) {
+TEST_P(TourTest, EndsWithItsLessonAndFailsOnAFullDisk) {
   folder_.FakeAll("echo here\nexec sleep 1000\n");
-  Terminal terminal(Tour({}));
+  Terminal terminal(Lesson());
   terminal.ReadTo("here");
   terminal.Type("\x03");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
   // That is for the lesson to say.
   EXPECT_THAT(terminal.screen(), Not(HasSubstr("interrupted")));
   folder_.FakeAll("echo \"$0\" >&2\nkill -PIPE $$\n");
-  EXPECT_THAT(Run({}, 128 + SIGPIPE).errors, EndsWith("/inspect\n"));
+  EXPECT_THAT(Run({}, {}, 128 + SIGPIPE).errors, EndsWith("/inspect\n"));
   folder_.FakeAll("echo left; exit 2\n");
-  EXPECT_EQ(Run({}, 2).output, "left\n");
-  const auto fill = [] {
-    MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-  };
+  EXPECT_EQ(Run({}, {}, 2).output, "left\n");
   folder_.FakeAll("exit 0\n");
-  EXPECT_THAT(Run({}, 1, false, fill).errors, HasSubstr("No space left"));
+  EXPECT_THAT(Run({}, FillStdout, 1).errors, HasSubstr("No space left"));
 }
 
 }  // namespace

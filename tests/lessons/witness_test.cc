@@ -3,36 +3,27 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <regex>
-#include <set>
 #include <sstream>
-#include <string>
-#include <vector>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
 
 namespace steps {
 namespace {
 
-using nlohmann::json;
+namespace fs = std::filesystem;
 
 // A call: its name, its arguments in pieces, what it returned.
 struct Seen {
@@ -123,24 +114,16 @@ std::vector<Seen> Shown(const json& run) {
 // In a network namespace that is not its own, strace(1) does not know a netlink
 // socket, and shows a message as bytes: here they are its type, RTM_NEWLINK,
 // and every name in it.
-std::string DecodeNetlink(const std::string& line) {
+std::string DecodeNetlink(std::string line) {
   const std::string type = "nlmsg_type=0x10 ";
   if (line.find(type) == std::string::npos) return line;
-  static const std::regex kByte(R"re(\\x([0-9a-f]{2}))re");
-  std::string decoded = "nlmsg_type=RTM_NEWLINK ";
-  auto rest = line.cbegin();
-  for (auto byte = std::sregex_iterator(line.begin(), line.end(), kByte);
-       byte != std::sregex_iterator(); ++byte) {
-    decoded.append(rest, (*byte)[0].first);
-    const int value = std::stoi((*byte)[1], nullptr, 16);
-    if (std::isalnum(value) != 0) {
-      decoded += static_cast<char>(value);
-    } else {
-      decoded += "\" \"";
-    }
-    rest = (*byte)[0].second;
+  static const std::regex kByte("\\\\x([0-9a-f]{2})");
+  for (std::smatch byte; std::regex_search(line, byte, kByte);) {
+    const auto value = static_cast<char>(std::stoi(byte[1], nullptr, 16));
+    line.replace(byte.position(), 4,
+                 std::isalnum(value) != 0 ? std::string(1, value) : "\" \"");
   }
-  return decoded.append(rest, line.cend());
+  return line.replace(line.find(type), type.size(), "nlmsg_type=RTM_NEWLINK ");
 }
 
 // An abstract name as the lesson writes it: "@name" instead of @"name".
@@ -159,9 +142,9 @@ std::string ResultIn(const std::string& text) {
 
 // What strace saw: a file for each process, a line for each call, "name(…) =
 // …".
-std::vector<Seen> Witnessed(const std::filesystem::path& directory) {
+std::vector<Seen> Witnessed(const fs::path& directory) {
   std::vector<Seen> calls;
-  for (const auto& file : std::filesystem::directory_iterator(directory)) {
+  for (const auto& file : fs::directory_iterator(directory)) {
     std::istringstream lines(ReadFile(file.path()));
     for (std::string line; std::getline(lines, line);) {
       const std::size_t begin = line.find('(');
@@ -182,37 +165,33 @@ bool Agree(const Seen& shown, const Seen& witnessed) {
          std::ranges::includes(witnessed.pieces, shown.pieces);
 }
 
-class WitnessTest : public testing::TestWithParam<LessonAndUser> {};
+class WitnessTest : public LessonTest {};
 
-INSTANTIATE_TEST_SUITE_P(Of, WitnessTest, testing::ValuesIn(LessonsAndUsers()),
+INSTANTIATE_TEST_SUITE_P(Of, WitnessTest, ValuesIn(ForBothUsers(LessonNames())),
                          LessonName);
 
 TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
-  const auto& [lesson, as_nobody] = GetParam();
-  if (!as_nobody && !IsRoot()) GTEST_SKIP() << "only root can be root";
   if (IsMissing(RunTool({"strace", "--version"}))) {
     GTEST_SKIP() << "strace is not installed";
   }
-  std::string directory =
-      std::string(getenv("TEST_TMPDIR")) + "/witness_test.XXXXXX";
+  std::string directory = testing::TempDir() + "/witness_test.XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  std::filesystem::permissions(directory, std::filesystem::perms(0777));
+  fs::permissions(directory, fs::perms(0777));
   // Nobody may not walk to the lesson, nor to the directory.
-  const Descriptor program = Open("lessons/" + lesson, O_PATH);
-  const Result result = RunCommand({.function = [&, as_nobody = as_nobody] {
+  const Descriptor program = Open(Lesson().program, O_PATH);
+  const Result result = RunCommand({.function = [&] {
     const std::string path =
         fmt::format("/proc/self/fd/{}", dup(program.get()));
-    Check(chdir(directory.c_str()), "chdir(\"{}\")", directory);
-    if (as_nobody && IsRoot()) BecomeNobody();
-    const std::vector<std::string> argv = {"strace", "-ff", "-qq",         "-s",
-                                           "4096",   "-e",  "signal=none", "-o",
-                                           "calls",  path,  "--json"};
-    return execvp("strace", ExecArguments(argv).data());
+    MUST(chdir, directory.c_str());
+    if (as_nobody() && IsRoot()) BecomeNobody();
+    return execlp("strace", "strace", "-ff", "-qq", "-s4096", "-esignal=none",
+                  "-ocalls", path.c_str(), "--json", nullptr);
   }});
   ASSERT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
 
   const std::vector<Seen> shown = Shown(json::parse(result.output));
   std::vector<Seen> witnessed = Witnessed(directory);
+  fs::remove_all(directory);
   EXPECT_FALSE(shown.empty());
   for (const Seen& call : shown) {
     const auto match = std::ranges::find_if(
@@ -228,7 +207,6 @@ TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
     ADD_FAILURE() << call.text << " = " << call.result
                   << "\nThe kernel saw:" << alike;
   }
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

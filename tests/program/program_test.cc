@@ -11,16 +11,15 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/kernel/call.h"
@@ -33,8 +32,6 @@
 namespace steps {
 namespace {
 
-using nlohmann::json;
-using std::chrono::milliseconds;
 using testing::_;
 using testing::AllOf;
 using testing::ContainsRegex;
@@ -51,9 +48,9 @@ using Before = std::function<void()>;
 using Text = testing::Matcher<const std::string&>;
 
 const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
+const About kNeedsNothing = {
+    "example", "Example: a lesson", "namespaces(7)", {}};
 const Probe kPid{"PID", "getpid(2)", [] { return fmt::to_string(getpid()); }};
-
-void Nothing() {}
 
 // Words as they are typed; '' is an empty one.
 Words Split(const std::string& text) {
@@ -65,7 +62,10 @@ Words Split(const std::string& text) {
   return words;
 }
 
-const Text kTry = EndsWith("\nTry: bazel run //lessons:example -- --help\n");
+const Text kFull = HasSubstr("No space left on device");
+const Text kUsage =
+    AllOf(StartsWith("example: "),
+          EndsWith("\nTry: bazel run //lessons:example -- --help\n"));
 
 void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 
@@ -78,6 +78,14 @@ void IsRefused(Lesson&) {
                    .error = ENOSPC});
 }
 
+void IsContradicted(Lesson& lesson) {
+  lesson.Claim("Yes.", true);
+  lesson.Claim("No.", false);
+  kill(getpid(), SIGKILL);  // What follows may rest on it.
+}
+
+void NeverRuns(Lesson&) { throw std::logic_error("it has run"); }
+
 // A lesson with a step before it has an inside, and one behind.
 void HasInside(Lesson& lesson) {
   lesson.Step("One");
@@ -88,36 +96,91 @@ void HasInside(Lesson& lesson) {
   lesson.Claim("Yes.", true);
 }
 
-// The command that runs `teach` as a lesson's main() would.
-Command LessonCommand(const Teach& teach, const Words& arguments = {},
-                      const Before& before = Nothing,
-                      const std::optional<Task>& task = std::nullopt,
-                      const About& about = kAbout) {
+void IsInterrupted(Lesson& lesson) {
+  Process inside = lesson.outside().Clone("inside", 0);
+  inside.Ask(kPid);
+  kill(getpid(), SIGINT);
+  pause();
+}
+
+void KeepsTheGraphToItself(Lesson& lesson) {
+  HasInside(lesson);
+  const std::string open = RunTool({"ls", "-l", "/proc/self/fd"});
+  lesson.Claim("Not here.", open.find("memfd:graph") == std::string::npos);
+}
+
+void IsNamedAndStandsInUsr(Lesson& lesson) {
+  lesson.Claim("Named.", ReadFile("/proc/self/comm") == "example\n");
+  lesson.Claim("Here.", std::filesystem::current_path() == "/usr");
+}
+
+void IsRootItself(Lesson& lesson) { lesson.Claim("Root.", geteuid() == 0); }
+
+void IsNobody(Lesson& lesson) { lesson.Claim("Nobody.", geteuid() != 0); }
+
+// A lesson that ends as the process does that it has cloned.
+template <typename Body>
+Teach WithInside(Body body) {
+  return [body](Lesson& lesson) {
+    Process inside = lesson.outside().Clone("inside", 0);
+    inside.Run([&lesson, body] { body(lesson); });
+  };
+}
+
+// A task for the words of the reader: it shows them.
+Task MakeTask(bool runs_command) {
+  return {.words = "WORD…",
+          .help = "show the words",
+          .example = "one two",
+          .runs_command = runs_command,
+          .run = [](Lesson& lesson, const Words& words) {
+            if (words[0] == "bad") throw UsageError("a bad word");
+            Table table = {{"word"}, {}};
+            for (const auto& word : words) table.rows.push_back({word});
+            lesson.Show(table);
+            return 5;
+          }};
+}
+
+// A run of a lesson, and how it ends.
+struct Case {
+  std::string name;
+  Teach teach;
+  std::string words;
+  int status;
+  Text output = _;
+  Text errors = IsEmpty();
+  Before before = [] {};
+  About about = kAbout;
+  std::optional<Task> task = MakeTask(false);
+};
+
+// The command that runs it as a lesson's main() would.
+Command CommandOf(const Case& run) {
   return {.function = [=] {
-    before();
-    Words argv = {"example"};
-    argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return RunLesson(about, teach, static_cast<int>(argv.size()),
-                     ExecArguments(argv).data(), task);
+    run.before();
+    Words argv = Split("example " + run.words);
+    return RunLesson(run.about, run.teach, static_cast<int>(argv.size()),
+                     ExecArguments(argv).data(), run.task);
   }};
 }
 
-Result RunIt(const Teach& teach, const Words& arguments = {},
-             const Before& before = Nothing) {
-  return RunCommand(LessonCommand(teach, arguments, before));
+Command Teaching(const Teach& teach, const std::string& words = "") {
+  return CommandOf({.name = "", .teach = teach, .words = words, .status = 0});
 }
 
-// What takes the place of a standard stream: "/dev/full", or nothing.
-Before Replace(const Words& files, int first = STDOUT_FILENO) {
-  return [=] {
-    for (int fd = first; const std::string& file : files) {
-      if (file.empty()) {
-        close(fd++);
-      } else {
-        Check(dup2(open(file.c_str(), O_WRONLY), fd++), "dup2()");
-      }
-    }
-  };
+void ExpectExit(const Result& result, int status, const Text& output = _,
+                const Text& errors = _) {
+  EXPECT_EQ(ExitStatus(result.status), status)
+      << result.errors << result.output;
+  EXPECT_THAT(result.output, output);
+  EXPECT_THAT(result.errors, errors);
+}
+
+// A standard stream becomes "/dev/full", or "closed"; with "" it stays.
+void Replace(int fd, const std::string& file) {
+  if (file == "closed") close(fd);
+  if (file == "/dev/full") MUST(dup2, Open(file, O_WRONLY).get(), fd);
 }
 
 // A program that passes for Graphviz.
@@ -131,105 +194,157 @@ Before FakeDot(const std::string& script) {
   };
 }
 
-// stdout is a pipe that nobody reads any more, as behind `| head -1`.
-void BreakPipe() {
-  std::array<int, 2> ends = {};
-  Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
-  Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
-  close(ends[0]);
+void HaveNoTools() { setenv("PATH", "/nonexistent", 1); }
+
+void StandInUsr() { setenv("BUILD_WORKING_DIRECTORY", "/usr", 1); }
+
+void BeNobody() {
+  if (IsRoot()) BecomeNobody();
 }
 
-void ExpectExit(const Result& result, int status, const Text& output = _,
-                const Text& errors = _) {
-  EXPECT_EQ(ExitStatus(result.status), status)
-      << result.errors << result.output;
-  EXPECT_THAT(result.output, output);
-  EXPECT_THAT(result.errors, errors);
-}
+const Text kOpening =
+    AllOf(StartsWith("Example: a lesson "), HasSubstr("namespaces(7)\nLinux "));
+const Text kTellsNothing = AllOf(kOpening, Not(HasSubstr("hold")));
+const std::string kEnded = "example: inside ended early: ";
 
-void IsContradicted(Lesson& lesson) {
-  lesson.Claim("Yes.", true);
-  lesson.Claim("No.", false);
-  kill(getpid(), SIGKILL);  // What follows may rest on it.
-}
+const Text kRefusal = MatchesRegex(
+    "example: unshare\\(CLONE_NEWUSER\\): No space left on device "
+    "\\(ENOSPC\\)\n  cause   .+\n  remedy  .+\n");
 
-// Lessons that end as the process does that they have cloned.
-template <typename Body>
-Teach WithInside(Body body) {
-  return [body](Lesson& lesson) {
-    Process inside = lesson.outside().Clone("inside", 0);
-    inside.Run([&lesson, body] { body(lesson); }, milliseconds(1000));
-  };
-}
+const std::vector<Case> kCases = {
+    // How its story ends.
+    {"Holds", Holds, "", 0,
+     AllOf(kOpening, HasSubstr("     holds    Yes.\n1 of 1 claims hold.\n"),
+           EndsWith(
+               "Look around inside: bazel run //lessons:example -- --shell\n"),
+           Not(HasSubstr("\x1b")))},
+    {"IsContradicted", IsContradicted, "", 1,
+     AllOf(kOpening, HasSubstr("     FAILS    No.\n1 of 2 claims hold.\n"))},
+    {"Fails", Fails, "", 1, kTellsNothing,
+     "example: close(-1): Bad file descriptor (EBADF)\n"},
+    {"IsToldInAChild", WithInside(Holds), "", 1, kTellsNothing,
+     "example: inside: told in a child: only the lesson itself may\n"},
+    {"InsideIsKilled", WithInside([](Lesson&) { raise(SIGKILL); }), "", 1,
+     kTellsNothing, kEnded + "killed by SIGKILL\n"},
+    {"InsideExits", WithInside([](Lesson&) { _exit(9); }), "", 1, kTellsNothing,
+     kEnded + "exit status 9\n"},
+    {"IsInterrupted", IsInterrupted, "", 130, kTellsNothing, "\ninterrupted\n"},
+    {"IsRefused", IsRefused, "", 77, kTellsNothing, kRefusal},
+    {"IsRefusedInJson", IsRefused, "--json", 77,
+     HasSubstr("\"verdict\": \"cannot run\""), kRefusal},
 
-TEST(RunLesson, EndsAsItsStoryDoes) {
-  struct Case {
-    Teach teach;
-    int status;
-    std::string claims;  // What is shown of them,
-    std::string errors;  // and all that stands on stderr.
-  };
-  const std::string ended = "example: inside ended early: ";
-  for (const Case& each : std::vector<Case>{
-           {Holds, 0, "     holds    Yes.\n1 of 1 claims hold.\n", ""},
-           {IsContradicted, 1, "     FAILS    No.\n1 of 2 claims hold.\n", ""},
-           {Fails, 1, "", "example: close(-1): Bad file descriptor (EBADF)\n"},
-           {WithInside([](Lesson& lesson) { lesson.Claim("Yes.", true); }), 1,
-            "",
-            "example: inside: told in a child: only the lesson itself may\n"},
-           {WithInside([](Lesson&) { raise(SIGKILL); }), 1, "",
-            ended + "killed by SIGKILL\n"},
-           {WithInside([](Lesson&) { _exit(9); }), 1, "",
-            ended + "exit status 9\n"},
-           {WithInside([](Lesson&) { pause(); }), 1, "",
-            "example: inside has given no answer for 1 s\n"}}) {
-    const Result result = RunIt(each.teach);
-    ExpectExit(
-        result, each.status,
-        AllOf(StartsWith("Example: a lesson "),
-              HasSubstr("namespaces(7)\nLinux "), HasSubstr(each.claims)),
-        each.errors);
-    EXPECT_EQ(result.output.find("hold") != std::string::npos,
-              !each.claims.empty());
+    // The form that is asked for, and nothing else.
+    {"Json", Holds, "--json", 0,
+     AllOf(StartsWith("{"), HasSubstr("\"lesson\": \"example\""),
+           HasSubstr("\"verdict\": \"holds\""))},
+    {"Markdown", Holds, "--markdown --color=always", 0,
+     AllOf(
+         StartsWith("# Example: a lesson\n\nnamespaces(7). Linux "),
+         EndsWith(
+             "\n- **holds** Yes.\n\n**1 of 1 claims hold.**\n\nLook around "
+             "inside:\n\n```sh\nbazel run //lessons:example -- --shell\n```\n"),
+         Not(HasSubstr("\x1b")))},
+    {"Color", Holds, "--color=always", 0, HasSubstr("\x1b[")},
+    {"Dot", HasInside, "--dot", 0,
+     AllOf(StartsWith("graph lesson {"), HasSubstr("<B>before</B>"),
+           HasSubstr("<B>after</B>"))},
+    {"DotOfFailure", Fails, "--dot", 1, IsEmpty(), HasSubstr("close(-1)")},
+    {"SvgWithoutGraphviz", NeverRuns, "--svg", 77, IsEmpty(),
+     AllOf(StartsWith(
+               "example: execvp(\"dot\"): No such file or directory (ENOENT)\n "
+               " cause   Graphviz, which draws, is not installed.\n  remedy  "),
+           EndsWith("apt-get install graphviz\n")),
+     HaveNoTools},
+    {"SvgThatFails", NeverRuns, "--svg", 1, IsEmpty(),
+     "example: dot -Tsvg failed\n", FakeDot("exit 3")},
+    {"SvgOfAGraphThatNobodyElseGets", KeepsTheGraphToItself, "--svg", 0,
+     AllOf(HasSubstr("\ngraph lesson {"), Not(HasSubstr("memfd:graph"))),
+     IsEmpty(), FakeDot("ls -l /proc/self/fd; cat $2")},
+    {"SavedOnAFullDisk", Holds, "--save /dev/full", 1, _, kFull},
+    {"RecordedOnAFullDisk", Holds, "--cast /dev/full", 1, _, kFull},
+    {"Help", NeverRuns, "--help", 0,
+     ContainsRegex(
+         "\n +bazel run //lessons:example -- --shell (.|\n)*//lessons:example "
+         "-- one two +show the words\n(.|\n)*\nUsage: "
+         "(.|\n)*--step (.|\n)*--auto (.|\n)*--code (.|\n)*--shell "
+         "(.|\n)*--json (.|\n)*--markdown (.|\n)*--save "
+         "(.|\n)*--cast (.|\n)*--color (.|\n)*130")},
+    {"Version", NeverRuns, "--version", 0,
+     MatchesRegex("example [0-9.]+ \\(Namespaces, step by step\\)\n")},
+
+    // Where it runs, and as whom.
+    {"IsNamed", IsNamedAndStandsInUsr, "", 0, _, IsEmpty(), StandInUsr},
+    {"RunsWithoutStdin", Holds, "", 0, _, IsEmpty(),
+     [] { close(STDIN_FILENO); }},
+    {"NobodyBecomesRoot", IsRootItself, "--json", 0,
+     HasSubstr("\"privilege\": \"user namespace\""), IsEmpty(), BeNobody},
+    {"NobodyStays", IsNobody, "--json", 0, HasSubstr("\"privilege\": \"none\""),
+     IsEmpty(), BeNobody, kNeedsNothing},
+
+    // A task for the reader's words.
+    {"Task", Holds, "one", 5,
+     AllOf(HasSubstr("\n  word\n  one\n"), Not(HasSubstr("hold")))},
+    {"TaskInJson", Holds, "--json one", 5,
+     ContainsRegex("\"rows\": \\[\\s*\\[\\s*\"one\"")},
+    {"TaskOfABadWord", Holds, "bad", 2, _,
+     AllOf(kUsage, HasSubstr("a bad word\n"))},
+};
+
+class RunLessonTest : public testing::TestWithParam<Case> {};
+
+INSTANTIATE_TEST_SUITE_P(Where, RunLessonTest, testing::ValuesIn(kCases),
+                         [](const auto& test) { return test.param.name; });
+
+// A failed write is never success. Nor is the status another one where nobody
+// can be told of it: what takes the place of a closed stderr is not stdout.
+TEST_P(RunLessonTest, EndsAsItShouldAndSoWhereNothingCanBeWritten) {
+  const Result result = RunCommand(CommandOf(GetParam()));
+  ExpectExit(result, GetParam().status, GetParam().output, GetParam().errors);
+  for (const std::string out : {"", "/dev/full", "closed"}) {
+    for (const std::string err : {"", "/dev/full", "closed"}) {
+      SCOPED_TRACE(fmt::format("stdout: {}, stderr: {}", out, err));
+      Case replaced = GetParam();
+      replaced.before = [&] {
+        GetParam().before();
+        Replace(STDOUT_FILENO, out);
+        Replace(STDERR_FILENO, err);
+      };
+      const bool fails =
+          out == "closed" || (!out.empty() && !result.output.empty());
+      const Text told = HasSubstr(out == "closed" ? "Bad file descriptor"
+                                                  : "No space left on device");
+      ExpectExit(RunCommand(CommandOf(replaced)), fails ? 1 : GetParam().status,
+                 _, fails && err.empty() ? told : _);
+    }
   }
-  EXPECT_THAT(RunIt(Holds).output,
-              EndsWith("Look around inside: bazel run //lessons:example -- "
-                       "--shell\n"));
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
-TEST(RunLesson, ExitsWith77WhenTheMachineDoesNotAllowIt) {
-  const Result result = RunIt(IsRefused);
-  ExpectExit(
-      result, 77, _,
-      MatchesRegex("example: unshare\\(CLONE_NEWUSER\\): No space left on "
-                   "device \\(ENOSPC\\)\n  cause   .+\n  remedy  .+\n"));
-  const Result document = RunIt(IsRefused, {"--json"});
-  ExpectExit(document, 77);
-  EXPECT_EQ(json::parse(document.output)["verdict"], "cannot run");
-  ExpectExit(
-      RunIt(IsRefused, {"--markdown"}), 77,
-      AllOf(HasSubstr("\n- **cannot run** unshare(CLONE_NEWUSER): No space "
-                      "left on device (ENOSPC)\n\n- **cause** "),
-            HasSubstr("\n- **remedy** ")),
-      result.errors);
+TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
+  Case run = {"", Holds, "one --json -x", 5};
+  run.task = MakeTask(true);
+  ExpectExit(RunCommand(CommandOf(run)), 5, IsEmpty(),
+             HasSubstr("\n  one\n  --json\n  -x\n"));
+  run.before = [] { Replace(STDERR_FILENO, "/dev/full"); };
+  ExpectExit(RunCommand(CommandOf(run)), 1);
 }
 
 TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
-  for (const char* form : {"--color=never", "--json"}) {
+  for (const std::string form : {"--color=never", "--json"}) {
     const Result result = RunCommand({.function = [form] {
       Process inside =
           Process::Quiet().Clone("inside", CLONE_NEWUSER | CLONE_NEWPID);
-      inside.Run([form] { _exit(LessonCommand(Holds, {form}).function()); });
+      inside.Run([&form] { _exit(Teaching(Holds, form).function()); });
       return EXIT_SUCCESS;
     }});
     EXPECT_THAT(result.errors,
                 MatchesRegex("example: /proc does not know this process by its "
-                             "PID\n  cause   .+\n  remedy  .+\n"
+                             "PID\n  cause   /proc belongs to another PID "
+                             "namespace.+\n  remedy  .+\n"
                              "inside ended early: exit status 77\n"));
     const bool is_json =
         result.output.find("\"verdict\": \"cannot run\"") != std::string::npos;
-    EXPECT_EQ(is_json, form == std::string("--json"));
+    EXPECT_EQ(is_json, form == "--json");
   }
 }
 
@@ -242,75 +357,22 @@ constexpr const char* kWrong = R"(
   --markdown --shell| --dot --svg| --dot --json| --svg --json| --dot --shell|
   --svg --shell| --dot --auto 1| --svg --step| --step)";
 
+// With a command of the reader's, which takes none of these.
+constexpr const char* kUnfit = R"(
+  --shell one| --step one| --code one| --auto 1 one| --json one|
+  --cast /dev/null one| --svg one)";
+
 TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
-  std::istringstream all(kWrong);
-  for (std::string wrong; std::getline(all, wrong, '|');) {
-    SCOPED_TRACE(wrong);
-    ExpectExit(RunIt(Holds, Split(wrong)), 2, IsEmpty(),
-               AllOf(StartsWith("example: "), kTry));
+  for (const bool has_command : {false, true}) {
+    std::istringstream all(has_command ? kUnfit : kWrong);
+    for (std::string wrong; std::getline(all, wrong, '|');) {
+      SCOPED_TRACE(wrong);
+      Case run = {"", NeverRuns, wrong, 2};
+      run.task = has_command ? std::optional(MakeTask(true)) : std::nullopt;
+      const Text why = has_command ? Text(HasSubstr(" takes no WORD…\n")) : _;
+      ExpectExit(RunCommand(CommandOf(run)), 2, IsEmpty(), AllOf(kUsage, why));
+    }
   }
-}
-
-TEST(RunLesson, HelpsWithExamplesFirst) {
-  const Result result = RunIt(Holds, {"--help"});
-  ExpectExit(result, 0);
-  EXPECT_LT(result.output.find("bazel run //lessons:example -- --shell"),
-            result.output.find("Usage:"));
-  for (const char* option :
-       {"--step", "--auto", "--code", "--shell", "--json", "--markdown",
-        "--save", "--cast", "--color", "--version", "130"}) {
-    EXPECT_THAT(result.output, HasSubstr(option));
-  }
-  EXPECT_THAT(RunIt(Holds, {"--version"}).output,
-              MatchesRegex("example [0-9.]+ \\(Namespaces, step by step\\)\n"));
-}
-
-TEST(RunLesson, PrintsNothingButTheFormThatIsAskedFor) {
-  const Result document = RunIt(Holds, {"--json"});
-  EXPECT_EQ(json::parse(document.output)["lesson"], "example");
-  EXPECT_EQ(json::parse(document.output)["verdict"], "holds");
-  const Result markdown = RunIt(Holds, {"--markdown", "--color=always"});
-  EXPECT_THAT(markdown.output,
-              AllOf(StartsWith("# Example: a lesson\n\nnamespaces(7). Linux "),
-                    EndsWith("\n- **holds** Yes.\n\n"
-                             "**1 of 1 claims hold.**\n\n"
-                             "Look around inside:\n\n```sh\n"
-                             "bazel run //lessons:example -- --shell\n```\n"),
-                    Not(HasSubstr("\x1b"))));
-  const Result graph = RunIt(HasInside, {"--dot"});
-  EXPECT_THAT(graph.output,
-              AllOf(StartsWith("graph lesson {"), HasSubstr("<B>before</B>"),
-                    HasSubstr("<B>after</B>")));
-  for (const Result& result : {document, markdown, graph}) {
-    ExpectExit(result, 0);
-    EXPECT_THAT(result.errors, IsEmpty());
-  }
-  ExpectExit(RunIt(Fails, {"--dot"}), 1, IsEmpty(), HasSubstr("close(-1)"));
-}
-
-TEST(RunLesson, LooksForGraphvizBeforeTheLessonRuns) {
-  const Teach never = [](Lesson&) { throw std::logic_error("it has run"); };
-  ExpectExit(RunIt(never, {"--svg"}, [] { setenv("PATH", "/nonexistent", 1); }),
-             77, IsEmpty(),
-             "example: execvp(\"dot\"): No such file or directory (ENOENT)\n"
-             "  cause   Graphviz, which draws, is not installed.\n"
-             "  remedy  " +
-                 std::string(IsRoot() ? "" : "sudo ") +
-                 "apt-get install graphviz\n");
-  ExpectExit(RunIt(never, {"--svg"}, FakeDot("exit 3")), 1, IsEmpty(),
-             "example: dot -Tsvg failed\n");
-}
-
-TEST(RunLesson, HandsTheGraphToDotAndToNobodyElse) {
-  const Teach teach = [](Lesson& lesson) {
-    HasInside(lesson);
-    const std::string open = RunTool({"ls", "-l", "/proc/self/fd"});
-    lesson.Claim("Not here.", open.find("memfd:graph") == std::string::npos);
-  };
-  ExpectExit(
-      RunIt(teach, {"--svg"}, FakeDot("ls -l /proc/self/fd; cat $2")), 0,
-      AllOf(HasSubstr("\ngraph lesson {"), Not(HasSubstr("memfd:graph"))),
-      IsEmpty());
 }
 
 // A file, and its path for --save and --cast.
@@ -327,161 +389,45 @@ class Saved {
 };
 
 TEST(RunLesson, SavesDocumentsBesideWhatItShows) {
-  for (const Words& shown :
-       std::vector<Words>{{}, {"--markdown"}, {"--auto", "0"}}) {
-    const Saved saved;
-    const Saved cast;
-    Words arguments = {"--save", saved.path(), "--cast", cast.path()};
-    arguments.insert(arguments.end(), shown.begin(), shown.end());
-    EXPECT_EQ(RunIt(Holds, arguments).output, RunIt(Holds, shown).output);
-    EXPECT_EQ(saved.Read(), RunIt(Holds, {"--json"}).output);
-    EXPECT_THAT(cast.Read(), HasSubstr(kAbout.title));
-  }
-  const Saved saved;
-  RunIt(Fails, {"--save", saved.path()});
-  EXPECT_EQ(json::parse(saved.Read())["verdict"], "failed");
-}
-
-TEST(RunLesson, EntersAUserNamespaceOnlyWhereItNeedsRootAndSaysSo) {
-  for (const bool needs_root : {true, false}) {
-    About about = kAbout;
-    if (!needs_root) about.needs.clear();
-    const auto teach = [needs_root](Lesson& lesson) {
-      lesson.Claim("Root.", (geteuid() == 0) == needs_root);
-    };
-    const auto run = [&](const Words& arguments) {
-      return RunCommand(LessonCommand(
-          teach, arguments,
-          [] {
-            if (IsRoot()) BecomeNobody();
-          },
-          std::nullopt, about));
-    };
-    const json document = json::parse(run({"--json"}).output);
-    EXPECT_EQ(document["verdict"], "holds");
-    EXPECT_EQ(document["privilege"], needs_root ? "user namespace" : "none");
-    const bool says_so = run({}).output.find("root in a new user namespace") !=
-                         std::string::npos;
-    EXPECT_EQ(says_so, needs_root);
-  }
-}
-
-// A lesson that has a task as well: it shows the reader's words.
-Result RunTask(const Words& arguments, bool runs_command = false,
-               const Before& before = Nothing) {
-  const Task task = {.words = "WORD…",
-                     .help = "show the words",
-                     .example = "one two",
-                     .runs_command = runs_command,
-                     .run = [](Lesson& lesson, const Words& words) {
-                       if (words[0] == "bad") throw UsageError("a bad word");
-                       Table table = {{"word"}, {}};
-                       for (const auto& word : words) {
-                         table.rows.push_back({word});
-                       }
-                       lesson.Show(table);
-                       return 5;
-                     }};
-  return RunCommand(LessonCommand(Holds, arguments, before, task));
-}
-
-TEST(RunLesson, HasATaskForTheReadersWords) {
-  const Result result = RunTask({"one"});
-  ExpectExit(result, 5);
-  EXPECT_THAT(result.output,
-              AllOf(HasSubstr("\n  word\n  one\n"), Not(HasSubstr("hold"))));
-  EXPECT_THAT(RunTask({}).output, HasSubstr("1 of 1 claims hold."));
-  EXPECT_THAT(RunTask({"--help"}).output,
-              ContainsRegex("//lessons:example -- one two +show the words\n"));
-  EXPECT_EQ(
-      json::parse(RunTask({"--json", "one"}).output)["tables"][0]["rows"][0][0],
-      "one");
-}
-
-TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
-  ExpectExit(RunTask({"one", "--json", "-x"}, true), 5, IsEmpty(),
-             HasSubstr("\n  one\n  --json\n  -x\n"));
-}
-
-TEST(RunLesson, RefusesWordsThatItCannotUse) {
-  for (const auto& [words, error] : std::map<std::string, std::string>{
-           {"bad", "a bad word"},
-           {"--nonsense", "there is no option --nonsense"},
-           {"--shell one", "--shell takes no WORD…"},
-           {"--step one", "--step takes no WORD…"},
-           {"--code one", "--code takes no WORD…"},
-           {"--auto 1 one", "--auto takes no WORD…"},
-           {"--json one", "--json takes no WORD…"},
-           {"--cast /dev/null one", "--cast takes no WORD…"},
-           {"--svg one", "--svg takes no WORD…"}}) {
-    ExpectExit(RunTask(Split(words), true), 2, _,
-               AllOf(HasSubstr("example: " + error + "\n"), kTry));
-  }
-}
-
-TEST(RunLesson, ExitsWith130WhenItIsInterrupted) {
-  const Result result = RunIt([](Lesson& lesson) {
-    Process inside = lesson.outside().Clone("inside", 0);
-    inside.Ask(kPid);
-    kill(getpid(), SIGINT);
-    pause();
-  });
-  ExpectExit(result, 130, _, "\ninterrupted\n");
-  EXPECT_THAT(Survivors(), IsEmpty());
-}
-
-TEST(RunLesson, NeverReportsAFailedWriteAsSuccess) {
-  const Text full = HasSubstr("No space left on device");
-  for (const char* form :
-       {"", "--json", "--markdown", "--dot", "--help", "--version"}) {
-    ExpectExit(RunIt(HasInside, Split(form), Replace({"/dev/full"})), 1, _,
-               full);
-  }
-  for (const char* option : {"--save", "--cast"}) {
-    ExpectExit(RunIt(Holds, {option, "/dev/full"}), 1, _, full);
-  }
-  ExpectExit(RunIt(Holds, {}, Replace({""})), 1, _,
-             HasSubstr("Bad file descriptor"));
-}
-
-// Nor is the status another one where nobody can be told of it.
-TEST(RunLesson, KeepsItsStatusWhereStderrCannotBeWritten) {
-  for (const std::string stderr_file : {"/dev/full", ""}) {
-    const Before replace = Replace({stderr_file}, STDERR_FILENO);
-    SCOPED_TRACE(stderr_file);
-    ExpectExit(RunIt(Holds, {}, replace), 0);
-    ExpectExit(RunIt(Fails, {}, replace), 1);
-    ExpectExit(RunIt(Holds, {"--nonsense"}, replace), 2);
-    ExpectExit(RunTask({"bad"}, false, replace), 2);
-    ExpectExit(RunIt(IsRefused, {}, replace), 77);
-    ExpectExit(RunIt([](Lesson&) { kill(getpid(), SIGINT); }, {}, replace),
-               130);
-    // What takes the place of a closed stderr must not become stdout.
-    for (const std::string stdout_file : {"/dev/full", ""}) {
-      ExpectExit(RunIt(Holds, {}, Replace({stdout_file, stderr_file})), 1);
+  for (const Teach& teach : {Teach(Holds), Teach(Fails)}) {
+    for (const std::string shown : {"", "--markdown", "--auto 0"}) {
+      const Saved saved;
+      const Saved cast;
+      Case run = {"", teach,
+                  fmt::format("--save {} --cast {} {}", saved.path(),
+                              cast.path(), shown),
+                  0};
+      // No file takes the place of a closed stderr, and gets its words.
+      run.before = [] { close(STDERR_FILENO); };
+      const Result result = RunCommand(CommandOf(run));
+      EXPECT_EQ(result.output, RunCommand(Teaching(teach, shown)).output);
+      EXPECT_EQ(saved.Read(), RunCommand(Teaching(teach, "--json")).output);
+      EXPECT_THAT(cast.Read(), HasSubstr(kAbout.title));
     }
   }
-  ExpectExit(RunTask({"one"}, true, Replace({"/dev/full"}, STDERR_FILENO)), 1);
-}
-
-TEST(RunLesson, RunsWithoutStdin) {
-  ExpectExit(RunIt(Holds, {}, Replace({""}, STDIN_FILENO)), 0);
 }
 
 TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
-  ExpectExit(RunIt(Holds, {}, BreakPipe), 128 + SIGPIPE, _, IsEmpty());
-  const auto ignore = [] {
-    signal(SIGPIPE, SIG_IGN);
-    BreakPipe();
-  };
-  ExpectExit(RunIt(Holds, {}, ignore), 1, _, IsEmpty());
+  // stdout is a pipe that nobody reads any more, as behind `| head -1`.
+  for (const auto& [handler, status] :
+       {std::pair(SIG_DFL, 128 + SIGPIPE), {SIG_IGN, 1}}) {
+    Case run = {"", Holds, "", status};
+    run.before = [&handler = handler] {
+      std::array<int, 2> ends = {};
+      Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
+      Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
+      close(ends[0]);
+      std::signal(SIGPIPE, handler);
+    };
+    ExpectExit(RunCommand(CommandOf(run)), status, _, IsEmpty());
+  }
 }
 
 TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
   // A long prompt would not be shown whole.
-  Terminal terminal(LessonCommand(HasInside, {"--step", "--color=never"}, [] {
-    setenv("BUILD_WORKING_DIRECTORY", "/", 1);
-  }));
+  Case run = {"", HasInside, "--step --color=never", 0};
+  run.before = [] { setenv("BUILD_WORKING_DIRECTORY", "/", 1); };
+  Terminal terminal(CommandOf(run));
   terminal.ReadTo("1  One\r\n[Enter: run this step   q Enter: quit]");
   terminal.Type("\n");
   terminal.ReadTo("2  Two\r\n[Enter: run this step   s Enter: a shell inside");
@@ -496,7 +442,7 @@ TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
 
 TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
   for (const char* keys : {"q\n", "\x03", "\x04"}) {
-    Terminal terminal(LessonCommand(HasInside, {"--step", "--color=never"}));
+    Terminal terminal(Teaching(HasInside, "--step --color=never"));
     terminal.ReadTo("q Enter: quit]");
     terminal.Type("\n");
     terminal.ReadTo("q Enter: quit]");
@@ -505,22 +451,6 @@ TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
     EXPECT_THAT(Survivors(), IsEmpty());
   }
-}
-
-TEST(RunLesson, IsCalledByItsNameInPsAndStandsWhereTheReaderTypedIt) {
-  const Result result = RunIt(
-      [](Lesson& lesson) {
-        lesson.Claim("Named.", ReadFile("/proc/self/comm") == "example\n");
-        lesson.Claim("Here.", std::filesystem::current_path() == "/usr");
-      },
-      {}, [] { setenv("BUILD_WORKING_DIRECTORY", "/usr", 1); });
-  ExpectExit(result, 0);
-}
-
-TEST(RunLesson, HasNoColorWhereItIsNotOnATerminal) {
-  EXPECT_THAT(RunIt(Holds).output, Not(HasSubstr("\x1b")));
-  EXPECT_THAT(RunIt(Holds, {"--color=never"}).output, Not(HasSubstr("\x1b")));
-  EXPECT_THAT(RunIt(Holds, {"--color=always"}).output, HasSubstr("\x1b["));
 }
 
 }  // namespace

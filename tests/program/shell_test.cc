@@ -8,10 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,120 +31,91 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-Process CloneInside(int flags) {
-  return Process::Quiet().Clone("inside", flags);
+// A program that is root in a user namespace, also where nobody runs the test,
+// and ends as `use` does with a process that is inside.
+Command Inside(int flags, const std::function<int(const Process&)>& use) {
+  return {.function = [=] {
+    EnterUserNamespaceAsRoot();
+    return use(Process::Quiet().Clone("inside", flags));
+  }};
 }
-
-// A lesson whose shell reads `input` and what is typed later, and has printed
-// its first line. Root in a user namespace, whoever runs the test.
-class LessonWithShell {
- public:
-  explicit LessonWithShell(const std::string& input, int flags = CLONE_NEWUTS)
-      : typed_(Pipe()), printed_(Pipe()), program_({.function = [this, flags] {
-          EnterUserNamespaceAsRoot();
-          const Process inside = CloneInside(flags);
-          const std::string link = fmt::format(
-              "{}\n", ReadLink(fmt::format("/proc/{}/ns/uts", inside.pid())));
-          WriteAll(printed_[1].get(), link);
-          MUST(dup2, typed_[0].get(), STDIN_FILENO);
-          MUST(dup2, printed_[1].get(), STDOUT_FILENO);
-          RunShell(inside.pid(), flags, "prompt ");
-          return EXIT_SUCCESS;
-        }}) {
-    printed_[1].Close();
-    WriteAll(typed_[1].get(), input);
-    link_ = ReadLine();
-    line_ = ReadLine();
-  }
-
-  pid_t pid() const { return program_.pid(); }
-  // The link of the namespace that is to be joined.
-  const std::string& link() const { return link_; }
-  const std::string& line() const { return line_; }
-
-  // Its end, when this has been typed, and nothing more is.
-  std::string End(const std::string& text) {
-    WriteAll(typed_[1].get(), text);
-    return DescribeStatus(program_.Await().status);
-  }
-
- private:
-  static std::array<Descriptor, 2> Pipe() {
-    std::array<int, 2> ends = {};
-    MUST(pipe2, ends.data(), O_CLOEXEC);
-    return {Descriptor(ends[0]), Descriptor(ends[1])};
-  }
-  std::string ReadLine() const {
-    std::string line;
-    for (char c = 0; read(printed_[0].get(), &c, 1) == 1 && c != '\n';) {
-      line += c;
-    }
-    return line;
-  }
-
-  std::array<Descriptor, 2> typed_;
-  std::array<Descriptor, 2> printed_;
-  Program program_;
-  std::string link_;
-  std::string line_;
-};
 
 TEST(RunShell, RunsInTheNamespacesOfTheProcess) {
   for (const int flags :
        {CLONE_NEWUTS, CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWNS}) {
-    LessonWithShell lesson("readlink /proc/self/ns/uts\n", flags);
-    EXPECT_EQ(lesson.line(), lesson.link());
-    EXPECT_EQ(lesson.End("exit 5\n"), "exit status 0");
+    Terminal terminal(Inside(flags, [flags](const Process& inside) {
+      WriteAll(STDOUT_FILENO,
+               ReadLink(fmt::format("/proc/{}/ns/uts", inside.pid())));
+      RunShell(inside.pid(), flags, "prompt ");
+      return EXIT_SUCCESS;
+    }));
+    const std::string link = terminal.ReadTo("]");
+    terminal.Type("readlink /proc/self/ns/uts; exit 5\n");
+    terminal.ReadTo("\n" + link);
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
     EXPECT_THAT(Survivors(), IsEmpty());
   }
 }
 
-constexpr const char* kLeavesMuch =
-    "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &) ; echo $PPID\n";
-
 TEST(RunShell, EndsWhatTheShellLeavesRunning) {
-  LessonWithShell lesson(kLeavesMuch);
-  EXPECT_GE(Descendants().size(), 6U);
-  EXPECT_EQ(lesson.End("exit\n"), "exit status 0");
-  EXPECT_THAT(Survivors(), IsEmpty());
-}
-
-TEST(RunShell, EndsWithItsLesson) {
-  LessonWithShell lesson(kLeavesMuch);
-  kill(lesson.pid(), SIGKILL);
-  EXPECT_EQ(lesson.End(""), "killed by SIGKILL");
-  EXPECT_THAT(Survivors(), IsEmpty());
-}
-
-TEST(RunShell, IsTidiedUpByTheLessonWhenItsKeeperIsKilled) {
-  LessonWithShell lesson(kLeavesMuch);
-  kill(std::stoi(lesson.line()), SIGKILL);
-  EXPECT_EQ(lesson.End(""), "exit status 1");
-  EXPECT_THAT(Survivors(), IsEmpty());
+  // The parent of the shell is its keeper.
+  for (const auto& [typed, status] : std::map<std::string, std::string>{
+           {"kill -HUP $PPID; exit\n", "exit status 0"},
+           // Not by the SIGHUP of a terminal that goes away, too.
+           {"trap '' HUP; kill -KILL $LESSON; sleep 1000\n",
+            "killed by SIGKILL"},
+           {"kill -KILL $PPID\n", "exit status 1"}}) {
+    Terminal terminal(Inside(CLONE_NEWUTS, [](const Process& inside) {
+      setenv("LESSON", fmt::to_string(getpid()).c_str(), 1);
+      RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
+      return EXIT_SUCCESS;
+    }));
+    terminal.Type("sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)\n");
+    terminal.Type("echo number $((1 + 1))\n");
+    terminal.ReadTo("\nnumber 2\r\n");
+    EXPECT_GE(Descendants().size(), 6U);
+    terminal.Type(typed);
+    EXPECT_EQ(DescribeStatus(terminal.Await()), status) << typed;
+    EXPECT_THAT(Survivors(), IsEmpty());
+  }
 }
 
 TEST(RunShell, SaysWhenThereIsNoShell) {
-  const Result result = RunCommand({.function = [] {
-    EnterUserNamespaceAsRoot();
-    const Process inside = CloneInside(CLONE_NEWUTS);
-    setenv("PATH", "/nonexistent", 1);
-    RunShell(inside.pid(), CLONE_NEWUTS, "");
-    return EXIT_SUCCESS;
-  }});
+  const Result result =
+      RunCommand(Inside(CLONE_NEWUTS, [](const Process& inside) {
+        setenv("PATH", "/nonexistent", 1);
+        RunShell(inside.pid(), CLONE_NEWUTS, "");
+        return EXIT_SUCCESS;
+      }));
   EXPECT_THAT(result.errors, "bash: there is no such command\n");
 }
 
-// A shell in a PID namespace, on a terminal. The exit status says whether the
-// terminal is this process's again when the shell has ended.
-int ShellInPidNamespace() {
-  EnterUserNamespaceAsRoot();
-  const Process inside = CloneInside(CLONE_NEWPID);
-  RunShell(inside.pid(), CLONE_NEWPID, "prompt ");
-  return tcgetpgrp(STDIN_FILENO) == getpgrp() ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+// A shell in a PID namespace, which has no number for the process group that
+// has the terminal. Its exit status is 7 where the terminal is not given back.
+class ShellInPidNamespace
+    : public testing::TestWithParam<std::function<int(pid_t)>> {};
 
-TEST(RunShell, HasJobControlInAPidNamespaceAndGivesTheTerminalBack) {
-  Terminal terminal({.function = ShellInPidNamespace});
+INSTANTIATE_TEST_SUITE_P(RunOrAwaited, ShellInPidNamespace,
+                         testing::Values(
+                             [](pid_t inside) {
+                               RunShell(inside, CLONE_NEWPID, "prompt ");
+                               return EXIT_SUCCESS;
+                             },
+                             [](pid_t inside) {
+                               const std::string link =
+                                   fmt::format("/proc/{}/ns/pid", inside);
+                               MUST(setns, Open(link, O_RDONLY).get(), 0);
+                               return AwaitCommand({}, "prompt ") == 6
+                                          ? EXIT_SUCCESS
+                                          : EXIT_FAILURE;
+                             }));
+
+TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
+  Terminal terminal(
+      Inside(CLONE_NEWPID, [run = GetParam()](const Process& inside) {
+        const int status = run(inside.pid());
+        return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : 7;
+      }));
   EXPECT_THAT(terminal.ReadTo("prompt "), Not(HasSubstr("job control")));
   terminal.Type("echo number $$\n");
   terminal.ReadTo("\nnumber 2\r\n");
@@ -155,7 +125,7 @@ TEST(RunShell, HasJobControlInAPidNamespaceAndGivesTheTerminalBack) {
   terminal.Type("\x1a");
   terminal.ReadTo("Stopped");
   // The first time bash only warns of the job.
-  terminal.Type("exit\nexit\n");
+  terminal.Type("exit\nexit 6\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
   EXPECT_THAT(Survivors(), IsEmpty());
 }
@@ -180,6 +150,7 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   };
   for (const auto& [command, status, output, errors] : std::vector<Case>{
            {{"sh", "-c", "echo \"$0\"; exit 5", "a b"}, 5, "a b\n", ""},
+           {{"sh", "-c", "kill -TERM $$"}, 128 + SIGTERM, "", ""},
            {{"no-such-command"},
             127,
             "",
@@ -188,11 +159,15 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
             126,
             "",
             "/: cannot be run: Permission denied (EACCES)\n"}}) {
-    const Result result =
-        RunCommand({.function = [&command = command] { return Run(command); }});
-    EXPECT_EQ(ExitStatus(result.status), status);
-    EXPECT_EQ(result.output, output);
-    EXPECT_EQ(result.errors, errors);
+    for (const bool full : {false, true}) {
+      const Result result = RunCommand({.function = [&, &command = command] {
+        if (full) MUST(dup2, Open("/dev/full", O_WRONLY).get(), STDERR_FILENO);
+        return Run(command);
+      }});
+      EXPECT_EQ(ExitStatus(result.status), status);
+      EXPECT_EQ(result.output, output);
+      EXPECT_EQ(result.errors, full ? "" : errors);
+    }
   }
 }
 
@@ -237,26 +212,11 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
   }
 }
 
-TEST_P(CommandTest, KeepsItsStatusWhereStderrIsFull) {
-  const Result result = RunCommand({.function = [] {
-    MUST(dup2, Open("/dev/full", O_WRONLY).get(), STDERR_FILENO);
-    return Run({"no-such-command"});
-  }});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
-}
-
 TEST_P(CommandTest, IsAShellWhenThereIsNone) {
   Terminal terminal({.function = [] { return Run({}); }});
   terminal.ReadTo("[there] ");
   terminal.Type("exit 6\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
-}
-
-TEST(AwaitCommand, TellsOfTheSignalThatKilledTheCommand) {
-  const Result result = RunCommand({.function = [] {
-    return AwaitCommand({"sh", "-c", "kill -TERM $$"}, "");
-  }});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 143");
 }
 
 TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
@@ -294,21 +254,6 @@ TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
   terminal.ReadTo("^C");
   terminal.Type("\n\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 1");
-}
-
-TEST(AwaitCommand, GivesTheTerminalBackAfterAShellInAPidNamespace) {
-  Terminal terminal({.function = [] {
-    EnterUserNamespaceAsRoot();
-    const Process inside = CloneInside(CLONE_NEWPID);
-    const Descriptor target =
-        Open(fmt::format("/proc/{}/ns/pid", inside.pid()), O_RDONLY);
-    MUST(setns, target.get(), 0);
-    const int status = AwaitCommand({}, "[there] ");
-    return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : EXIT_FAILURE;
-  }});
-  terminal.ReadTo("[there] ");
-  terminal.Type("exit 6\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
 }
 
 TEST(AwaitCommand, EndsWithItsParent) {

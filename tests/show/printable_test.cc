@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 namespace steps {
@@ -11,29 +12,27 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-TEST(Printable, KeepsTextAsItIs) {
+TEST(Printable, ShowsControlCharactersAndBytesThatAreNoUtf8) {
   const std::string text = "container_001 ~ é \u00A0 ス … 🐧 \uD7FB\uE000\uFFFD";
-  EXPECT_EQ(Printable(text), text);
-  EXPECT_EQ(Printable(""), "");
-}
-
-TEST(Printable, ShowsControlCharactersByTheirBytes) {
-  EXPECT_EQ(Printable("a\x1b[31m\r\n\x7f"), "a\\x1b[31m\\x0d\\x0a\\x7f");
-  EXPECT_EQ(Printable(std::string(1, '\0')), "\\x00");
-  EXPECT_EQ(Printable("\u009B31m"), "\\xc2\\x9b31m")
-      << "CSI in one character, which terminals obey, too";
-  EXPECT_EQ(Printable("\u2028\uFFFE"), "\\xe2\\x80\\xa8\\xef\\xbf\\xbe");
-}
-
-TEST(Printable, ShowsBytesThatAreNoUtf8) {
-  EXPECT_EQ(Printable("a\xff\xc3"), "a\\xff\\xc3");
-  EXPECT_EQ(Printable("\xc3(\xe2\x82"), "\\xc3(\\xe2\\x82");
-  EXPECT_EQ(Printable("\xc0\xaf"), "\\xc0\\xaf") << "longer than need be";
-  EXPECT_EQ(Printable("\xe0\x9f\xbf"), "\\xe0\\x9f\\xbf");
-  EXPECT_EQ(Printable("\xf0\x8f\xbf\xbf"), "\\xf0\\x8f\\xbf\\xbf");
-  EXPECT_EQ(Printable("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "a surrogate";
-  EXPECT_EQ(Printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80")
-      << "behind the last character";
+  for (const auto& [bytes, shown] : std::map<std::string, std::string>{
+           {text, text},
+           {"", ""},
+           {"a\x1b[31m\r\n\x7f", "a\\x1b[31m\\x0d\\x0a\\x7f"},
+           {std::string(1, '\0'), "\\x00"},
+           // CSI in one character, which terminals obey, too.
+           {"\u009B31m", "\\xc2\\x9b31m"},
+           {"\u2028\uFFFE", "\\xe2\\x80\\xa8\\xef\\xbf\\xbe"},
+           {"a\xff\xc3", "a\\xff\\xc3"},
+           {"\xc3(\xe2\x82", "\\xc3(\\xe2\\x82"},
+           // Longer than need be.
+           {"\xc0\xaf", "\\xc0\\xaf"},
+           {"\xe0\x9f\xbf", "\\xe0\\x9f\\xbf"},
+           {"\xf0\x8f\xbf\xbf", "\\xf0\\x8f\\xbf\\xbf"},
+           // A surrogate, and what is behind the last character.
+           {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+           {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}}) {
+    EXPECT_EQ(Printable(bytes), shown);
+  }
 }
 
 TEST(Printable, CountsTheColumnsOfATerminal) {

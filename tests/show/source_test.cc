@@ -65,15 +65,16 @@ void Last() {
 Place At(int line) { return {"lessons/example.cc", line}; }
 
 TEST(Step, ListsTheLinesUpToTheNextQuestionOrStep) {
-  EXPECT_THAT(Listing().Step(At(14)).lines,
+  const Code code = Listing().Step(At(14));
+  EXPECT_EQ(code.file, "lessons/example.cc");
+  EXPECT_THAT(code.lines,
               ElementsAre(Pair(17, "Process child = host.Clone();"),
                           Pair(18, ""), Pair(19, "child.Run(Rename);")));
-  EXPECT_STREQ(Listing().Step(At(14)).file.c_str(), "lessons/example.cc");
-}
-
-TEST(Step, LeavesOutWhatSpeaksAndTheClaims) {
   EXPECT_THAT(Listing().Step(At(21)).lines,
-              ElementsAre(Pair(23, "child.Ask(kPid);")));
+              ElementsAre(Pair(23, "child.Ask(kPid);")))
+      << "not what speaks, and no claims";
+  EXPECT_THAT(Listing().Step({"other.cc", 3}).lines, IsEmpty());
+  EXPECT_THAT(Listing().Lead({"other.cc", 3}).lines, IsEmpty());
 }
 
 TEST(Step, ListsWholeStatementsOfTenLinesAtMost) {
@@ -107,11 +108,6 @@ TEST(Lead, ListsNoLineTwiceInAStep) {
   listing.Step(At(14));
   EXPECT_EQ(listing.Lead(At(7)).lines.size(), 5U) << "another step";
   EXPECT_THAT(listing.Lead(At(19)).lines, IsEmpty()) << "the step has it";
-}
-
-TEST(Listing, HasNothingOfAFileThatIsNotEmbedded) {
-  EXPECT_THAT(Listing().Step({"other.cc", 3}).lines, IsEmpty());
-  EXPECT_THAT(Listing().Lead({"other.cc", 3}).lines, IsEmpty());
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 #include "tests/support/host_state.h"
 
 #include <fmt/format.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <sstream>
 #include <system_error>
 
-#include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
+#include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 #include "tests/support/program.h"
 
@@ -31,7 +30,7 @@ void AddLines(HostState& state, const std::string& path, int fields) {
   }
 }
 
-void AddFolder(HostState& state, const std::string& path) {
+void AddDirectory(HostState& state, const std::string& path) {
   std::error_code missing;
   for (const fs::directory_entry& entry :
        fs::directory_iterator(path, missing)) {
@@ -41,16 +40,10 @@ void AddFolder(HostState& state, const std::string& path) {
 
 // The cgroups that lessons make: others come and go.
 void AddCgroups(HostState& state) {
-  std::istringstream mounts(ReadFile("/proc/self/mounts"));
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream fields(line);
-    std::string device;
-    std::string mount_point;
-    std::string type;
-    fields >> device >> mount_point >> type;
-    if (!type.starts_with("cgroup")) continue;
+  for (const Mount& mount : Mounts()) {
+    if (!mount.type.starts_with("cgroup")) continue;
     std::error_code gone;
-    for (auto entry = fs::recursive_directory_iterator(mount_point, gone);
+    for (auto entry = fs::recursive_directory_iterator(mount.point, gone);
          entry != fs::recursive_directory_iterator(); entry.increment(gone)) {
       const std::string path = entry->path();
       if (entry->is_directory(gone) &&
@@ -65,16 +58,14 @@ void AddCgroups(HostState& state) {
 
 HostState LookAtHost() {
   HostState state;
-  utsname names = {};
-  Check(uname(&names), "uname()");
-  state["hostname"] = names.nodename;
-  state["domain name"] = names.domainname;
+  state["hostname"] = Uname().nodename;
+  state["domain name"] = Uname().domainname;
   AddLines(state, "/proc/self/mountinfo", 7);
   // The key and the identifier: the rest changes with use.
   for (const char* kind : {"msg", "sem", "shm"}) {
     AddLines(state, fmt::format("/proc/sysvipc/{}", kind), 2);
   }
-  AddFolder(state, "/dev/mqueue");
+  AddDirectory(state, "/dev/mqueue");
   // The name only: the rest of the line counts packets.
   AddLines(state, "/proc/self/net/dev", 1);
   AddCgroups(state);
@@ -82,8 +73,8 @@ HostState LookAtHost() {
     state[fmt::format("process {}", pid)] =
         ReadFile(fmt::format("/proc/{}/comm", pid));
   }
-  for (const char* folder : {"/tmp", "/var/tmp", "/dev/shm"}) {
-    AddFolder(state, folder);
+  for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
+    AddDirectory(state, directory);
   }
   return state;
 }

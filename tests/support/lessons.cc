@@ -1,13 +1,48 @@
 #include "tests/support/lessons.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+
 #include <cctype>
+#include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validation_results.hpp>
+#include <valijson/validator.hpp>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/process.h"
 
 namespace steps {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ThrowawayHost : public testing::Environment {
+  void SetUp() override {
+    if (!IsRoot()) return;
+    MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET);
+    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
+  }
+};
+
+[[maybe_unused]] const testing::Environment* const kThrowawayHost =
+    testing::AddGlobalTestEnvironment(new ThrowawayHost);
+
+}  // namespace
 
 std::set<std::string> LessonNames() {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator("lessons")) {
+  for (const auto& entry : fs::directory_iterator("lessons")) {
     // Their sources may lie beside them.
     if (entry.path().has_extension()) continue;
     names.insert(entry.path().filename());
@@ -17,9 +52,9 @@ std::set<std::string> LessonNames() {
   return names;
 }
 
-std::vector<LessonAndUser> LessonsAndUsers() {
+std::vector<LessonAndUser> ForBothUsers(const std::set<std::string>& lessons) {
   std::vector<LessonAndUser> all;
-  for (const std::string& lesson : LessonNames()) {
+  for (const std::string& lesson : lessons) {
     all.emplace_back(lesson, false);
     all.emplace_back(lesson, true);
   }
@@ -30,6 +65,144 @@ std::string LessonName(const testing::TestParamInfo<LessonAndUser>& run) {
   std::string name = run.param.first;
   name[0] = static_cast<char>(std::toupper(name[0]));
   return name + (run.param.second ? "AsNobody" : "AsRoot");
+}
+
+void LessonTest::SetUp() {
+  if (!as_nobody() && !IsRoot()) GTEST_SKIP() << "only root can be root";
+}
+
+Command LessonTest::Lesson(const Words& words, const Before& before) const {
+  return {.program = program(),
+          .arguments = words,
+          .as_nobody = as_nobody(),
+          .before = before};
+}
+
+Result LessonTest::Run(const Words& words, const Before& before,
+                       int status) const {
+  Result result = RunCommand(Lesson(words, before));
+  EXPECT_EQ(ExitStatus(result.status), status)
+      << result.errors << result.output;
+  return result;
+}
+
+json LessonTest::RunJson(const Before& before, int status,
+                         const Words& words) const {
+  Words all = {"--json"};
+  all.insert(all.end(), words.begin(), words.end());
+  const Result result = Run(all, before, status);
+  json run = json::parse(result.output);
+  const bool is_other = lesson() == "doctor" || lesson() == "tour";
+  EXPECT_EQ(
+      SchemaErrors(run, (is_other ? lesson() : "lesson") + ".schema.json"), "");
+  EXPECT_EQ(run["exit_status"], status);
+  return run;
+}
+
+void LessonTest::Exit(Terminal& terminal) {
+  terminal.Type("exit\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+LessonFolder::LessonFolder() {
+  Check(mkdtemp(path_.data()) == nullptr ? -1 : 0, "mkdtemp(\"{}\")", path_);
+  fs::permissions(path_, fs::perms(0755));
+  for (const auto& program : fs::directory_iterator("lessons")) {
+    fs::copy(program.path(), path_);
+  }
+}
+
+LessonFolder::~LessonFolder() { fs::remove_all(path_); }
+
+void LessonFolder::Fake(const std::string& lesson,
+                        const std::string& lines) const {
+  Remove(lesson);
+  WriteAll(Open(Program(lesson), O_WRONLY | O_CREAT, 0755).get(),
+           "#!/bin/sh\n" + lines);
+}
+
+void LessonFolder::FakeAll(const std::string& lines) const {
+  for (const std::string& lesson : LessonNames()) Fake(lesson, lines);
+}
+
+void LessonFolder::Remove(const std::string& lesson) const {
+  fs::remove(Program(lesson));
+}
+
+Command LessonFolderTest::Lesson(const Words& words,
+                                 const Before& before) const {
+  Command command = LessonTest::Lesson(words, before);
+  command.program = folder_.Program(lesson());
+  return command;
+}
+
+std::string SchemaErrors(const json& document, const std::string& schema_file) {
+  std::map<std::string, json> files;  // Also those that others refer to.
+  const auto read = [&files](const std::string& file) {
+    return &(files[file] = json::parse(ReadFile("docs/" + file)));
+  };
+  valijson::Schema schema;
+  valijson::SchemaParser().populateSchema(
+      valijson::adapters::NlohmannJsonAdapter(*read(schema_file)), schema, read,
+      [](const json*) {});
+  valijson::ValidationResults results;
+  valijson::Validator().validate(
+      schema, valijson::adapters::NlohmannJsonAdapter(document), &results);
+  std::string errors;
+  for (valijson::ValidationResults::Error error; results.popError(error);) {
+    for (const std::string& where : error.context) errors += where;
+    errors += ": " + error.description + "\n";
+  }
+  return errors;
+}
+
+std::set<std::string> Values(const json& run, const std::string& process,
+                             const std::string& probe) {
+  std::set<std::string> values;
+  for (const json& entry : run["evidence"]) {
+    if (entry.value("process", "") == process && entry["probe"] == probe) {
+      values.insert(entry["value"]);
+    }
+  }
+  return values;
+}
+
+std::string Found(const json& run) {
+  return run.at("questions").at(0).at("found");
+}
+
+Words Calls(const json& run, const std::string& process) {
+  Words calls;
+  for (const json& call : run["calls"]) {
+    if (call.value("process", "") != process) continue;
+    calls.push_back(fmt::format("{} = {}", call["call"].get<std::string>(),
+                                call.value("errno", call["result"].dump())));
+  }
+  return calls;
+}
+
+Words Skipped(const json& run) {
+  Words skipped;
+  for (const json& claim : run["claims"]) {
+    if (!claim["holds"].is_null()) continue;
+    skipped.push_back(claim["text"].get<std::string>() + " " +
+                      claim["reason"].get<std::string>());
+  }
+  return skipped;
+}
+
+void ExpectFits80Columns(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::size_t width = 0;
+    for (const char c : line) width += (c & 0xC0) != 0x80 ? 1U : 0U;
+    EXPECT_LE(width, 80U) << line;
+    EXPECT_FALSE(line.ends_with(' ')) << line;
+  }
+}
+
+std::string WithoutColor(const std::string& text) {
+  return std::regex_replace(text, std::regex("\x1b[^m]*m"), "");
 }
 
 }  // namespace steps

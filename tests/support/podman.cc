@@ -23,6 +23,16 @@ void Mount(const char* type, const char* point) {
 
 }  // namespace
 
+std::string WhyNoPodman() {
+  if (!IsRoot()) return "only root can be root";
+  for (const char* tool : {"podman", "crun", "runc"}) {
+    if (IsMissing(RunTool({tool, "--version"}))) {
+      return std::string(tool) + " is not installed";
+    }
+  }
+  return "";
+}
+
 Process StartForPodman() {
   return Process::Quiet().Clone(
       "podman", CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS);

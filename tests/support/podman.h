@@ -9,6 +9,10 @@
 
 namespace steps {
 
+/// Why there can be none here, or nothing: it takes root, podman, crun and
+/// runc.
+std::string WhyNoPodman();
+
 /// Starts a child in namespaces that end with it, in which a Podman may be, and
 /// leave what it likes. Throws CallError.
 Process StartForPodman();

@@ -30,15 +30,6 @@ namespace {
 constexpr uid_t kNobody = 65534;
 constexpr timespec kPatience = {.tv_sec = 10, .tv_nsec = 0};
 
-Descriptor MemoryFile(const char* name) {
-  return Descriptor(Check(memfd_create(name, MFD_CLOEXEC), "memfd_create()"));
-}
-
-std::string Contents(const Descriptor& file) {
-  Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
-  return ReadAll(file.get());
-}
-
 // The wait statuses that somebody will ask for, once they are there.
 std::map<pid_t, std::optional<int>>& Statuses() {
   static std::map<pid_t, std::optional<int>> statuses;
@@ -66,6 +57,15 @@ void Exec(const Command& command) {
 }
 
 }  // namespace
+
+Descriptor MemoryFile(const char* name) {
+  return Descriptor(Check(memfd_create(name, MFD_CLOEXEC), "memfd_create()"));
+}
+
+std::string Contents(const Descriptor& file) {
+  Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
+  return ReadAll(file.get());
+}
 
 void Become(const Command& command) {
   std::signal(SIGCHLD, SIG_DFL);  // As before FdOfEnded().

@@ -65,6 +65,10 @@ class Program {
   pid_t pid_ = -1;
 };
 
+/// A file in memory, and all that it holds. Each throws CallError.
+Descriptor MemoryFile(const char* name);
+std::string Contents(const Descriptor& file);
+
 /// Runs a program to its end.
 Result RunCommand(const Command& command);
 

@@ -5,12 +5,17 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -20,16 +25,66 @@
 #include "common/kernel/user_namespace.h"
 
 namespace steps {
-namespace fs = std::filesystem;
 namespace {
 
-void EnterPrivateMounts() {
-  EnterUserNamespaceAsRoot();
-  MUST(unshare, CLONE_NEWNS);
-  MakeMountsPrivate();
+namespace fs = std::filesystem;
+
+// That a call fails with an errno, where its arguments compare so.
+struct Rule {
+  int call;
+  int error;
+  std::vector<scmp_arg_cmp> when = {};
+};
+
+void Install(const std::vector<Rule>& rules) {
+  const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(
+      seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
+  const auto expect = [](int result, const char* call) {
+    if (result < 0) throw CallError(-result, call);
+  };
+  for (const auto& [call, error, when] : rules) {
+    const auto action = SCMP_ACT_ERRNO(static_cast<unsigned>(error));
+    expect(
+        seccomp_rule_add_array(filter.get(), action, call,
+                               static_cast<unsigned>(when.size()), when.data()),
+        "seccomp_rule_add()");
+  }
+  expect(seccomp_load(filter.get()), "seccomp_load()");
 }
 
 }  // namespace
+
+void FilterCalls(const std::map<int, int>& errors) {
+  std::vector<Rule> rules;
+  for (const auto& [call, error] : errors) rules.push_back({call, error});
+  Install(rules);
+}
+
+void ForbidClone3() { FilterCalls({{SYS_clone3, ENOSYS}}); }
+
+void ForbidVeth() {
+  // Only that message is this long and goes to nobody in particular.
+  Install({{SYS_sendto,
+            EOPNOTSUPP,
+            {SCMP_A2(SCMP_CMP_GE, 64), SCMP_A4(SCMP_CMP_EQ, 0)}}});
+}
+
+void FilterAsDocker() {
+  std::vector<Rule> rules = {{SYS_clone3, ENOSYS}};
+  for (const int call :
+       {SYS_mount, SYS_pivot_root, SYS_setdomainname, SYS_sethostname,
+        SYS_setns, SYS_umount2, SYS_unshare}) {
+    rules.push_back({call, EPERM});
+  }
+  for (const Kind& kind : Kinds()) {
+    const auto flag = static_cast<scmp_datum_t>(kind.flag);
+    // To clone(2) that one is a part of the signal.
+    if (kind.flag == CLONE_NEWTIME) continue;
+    rules.push_back(
+        {SYS_clone, EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)}});
+  }
+  Install(rules);
+}
 
 void ForbidNamespaces(int flags) {
   EnterUserNamespaceAsRoot();
@@ -41,6 +96,8 @@ void ForbidNamespaces(int flags) {
   }
 }
 
+void ForbidUserNamespaces() { ForbidNamespaces(CLONE_NEWUSER); }
+
 void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 
 void DropCapabilities() {
@@ -49,16 +106,36 @@ void DropCapabilities() {
   }
 }
 
-void MaskProc() {
+void EnterPrivateMounts() {
+  EnterUserNamespaceAsRoot();
+  MUST(unshare, CLONE_NEWNS);
+  MakeMountsPrivate();
+}
+
+void MountOver(const std::string& point) {
   EnterPrivateMounts();
-  MountTmpfs("/proc/tty");
+  MountTmpfs(point.c_str());
   EnterUserNamespaceAsRoot();
 }
+
+void MaskProc() { MountOver("/proc/tty"); }
 
 void CoverProc() {
   EnterPrivateMounts();
   Process other = Process::Quiet().Clone("other", CLONE_NEWPID);
   other.Run([] { MUST(mount, "proc", "/proc", "proc", 0, nullptr); });
+}
+
+void HideShm() {
+  EnterPrivateMounts();
+  MountTmpfs("/mnt");
+  Open("/mnt/null", O_WRONLY | O_CREAT, 0600);
+  MUST(mount, "/dev/null", "/mnt/null", nullptr, MS_BIND, nullptr);
+  MUST(mount, "/mnt", "/dev", nullptr, MS_BIND | MS_REC, nullptr);
+}
+
+void FillStdout() {
+  MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
 }
 
 void EnterChroot(bool with_proc) {

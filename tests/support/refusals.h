@@ -1,14 +1,31 @@
 #ifndef TESTS_SUPPORT_REFUSALS_H_
 #define TESTS_SUPPORT_REFUSALS_H_
 
+#include <map>
+#include <string>
+
 namespace steps {
 
 // What a machine may refuse, for this process and for what it becomes. Each
 // throws CallError.
 
+/// Has the system calls of these numbers fail, each with its errno. seccomp(2).
+void FilterCalls(const std::map<int, int>& errors);
+
+/// Under which there is no clone3(2).
+void ForbidClone3();
+
+/// On a kernel that has no veth pairs.
+void ForbidVeth();
+
+/// What Docker's default does to a container without CAP_SYS_ADMIN, as far as
+/// namespaces go: EPERM, but for clone3(2), into which a filter cannot look.
+void FilterAsDocker();
+
 /// A throwaway user namespace in which no namespace may be made of the kinds
-/// that have these `flags`.
+/// that have these `flags`; and one in which that is a further user namespace.
 void ForbidNamespaces(int flags);
+void ForbidUserNamespaces();
 
 /// The next exec gives no capabilities, as that of an ordinary user, who is
 /// uid 0 in a user namespace.
@@ -18,11 +35,24 @@ void GiveUpCapabilities();
 /// CAP_SYS_ADMIN and no more.
 void DropCapabilities();
 
+/// A throwaway user namespace and a mount namespace, whose mounts are private.
+void EnterPrivateMounts();
+
+/// There something is mounted on `point`, for a further user namespace: to that
+/// one the kernel refuses to show what lies below.
+void MountOver(const std::string& point);
+
 /// A /proc of which a part is covered, as in a container.
 void MaskProc();
 
 /// The /proc of another PID namespace.
 void CoverProc();
+
+/// Another /dev, in which there is no shm.
+void HideShm();
+
+/// A disk that is full, where it writes on stdout.
+void FillStdout();
 
 /// A root directory that is no mount point, with all that programs need in it.
 void EnterChroot(bool with_proc);

@@ -18,8 +18,8 @@ namespace steps {
 ///     {.call = "write", .path = "/uid_map"}
 struct Lie {
   /// The call's name. A name stands for each call that the C library may make
-  /// for it: "clone" for clone3, fork and vfork too, "mkdir" for mkdirat,
-  /// "rmdir" and "unlink" for unlinkat, "open" for openat, "waitpid" for wait4.
+  /// for it: "clone" for clone3, fork and vfork too, "open" for openat,
+  /// "waitpid" for wait4.
   std::string call;
 
   /// Which of the calls that match, from 1, in the order in which the program
@@ -32,7 +32,7 @@ struct Lie {
   int drop = 0;
 
   /// Without `drop`, the call is not made and answers this: a value, or -errno.
-  /// By default 0; for write, pwrite64, send and sendto, the byte count.
+  /// By default 0; for write and sendto, the byte count.
   std::optional<long> answer = {};
 
   /// If not empty, only calls match that have this text in a string argument,
@@ -41,11 +41,8 @@ struct Lie {
   std::string path = {};
 };
 
-/// The lie in short, CALL[:N][-FLAG…][=ANSWER][@PATH]: "clone:3-CLONE_NEWUTS",
-/// "setns=-1@uts:".
-std::string Describe(const Lie& lie);
-
-/// The reverse. Throws std::invalid_argument.
+/// The lie that is written in short, CALL[:N][-FLAG…][=ANSWER][@PATH]:
+/// "clone:3-CLONE_NEWUTS", "setns=-1@uts:". Throws std::invalid_argument.
 Lie ParseLie(const std::string& text);
 
 /// What a program did when it was lied to. If it hung, its status is that of a

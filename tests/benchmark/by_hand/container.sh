@@ -10,7 +10,7 @@ unshare --uts --ipc --pid --net --cgroup --time --mount --fork --kill-child sh -
   cd /mnt/root
   mkdir dev etc mnt proc tmp usr
   mount -t overlay overlay -o lowerdir=/usr,upperdir=../upper,workdir=../work usr
-  for folder in bin lib lib64 sbin; do ln -s usr/\$folder \$folder; done
+  for directory in bin lib lib64 sbin; do ln -s usr/\$directory \$directory; done
   pivot_root . mnt
   mount -t tmpfs none /dev
   for device in full null random tty urandom zero; do

@@ -1,25 +1,49 @@
-// How long each lesson takes, beside a shell script that gathers the same
-// evidence with util-linux and proves nothing; and how long the tour takes.
+// What a Process costs beside a bare clone(2) and waitpid(2); how long each
+// lesson takes, some beside a shell script that gathers the same evidence with
+// util-linux and proves nothing; and how long the tour takes.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
+#include "tests/support/lessons.h"
 
 namespace steps {
 namespace {
 
-// A whole process, from its start to its end.
+void Bare(benchmark::State& state) {
+  const long flags = state.range(0);
+  for (auto _ : state) {
+    const auto pid = static_cast<pid_t>(syscall(
+        SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+    if (pid == 0) _exit(0);
+    waitpid(pid, nullptr, 0);
+  }
+}
+
+void Whole(benchmark::State& state) {
+  Process outside = Process::Quiet();
+  for (auto _ : state) {
+    Process child = outside.Clone("child", static_cast<int>(state.range(0)));
+    benchmark::DoNotOptimize(child.Run([] { return getpid(); }));
+  }
+}
+
+BENCHMARK(Bare)->Arg(0)->Arg(CLONE_NEWUSER)->UseRealTime();
+BENCHMARK(Whole)->Arg(0)->Arg(CLONE_NEWUSER)->UseRealTime();
+
+// A whole program, from its start to its end.
 void Run(benchmark::State& state, const std::vector<std::string>& argv) {
   const Descriptor nowhere = Open("/dev/null", O_RDWR);
   for (auto _ : state) {
@@ -47,15 +71,11 @@ void Register(const std::string& name, const std::vector<std::string>& argv) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  std::set<std::string> lessons;
-  for (const auto& script :
-       std::filesystem::directory_iterator("tests/benchmark/by_hand")) {
-    lessons.insert(script.path().stem());
-  }
-  for (const std::string& lesson : lessons) {
+  for (const std::string& lesson : steps::LessonNames()) {
     steps::Register(lesson + "/lesson", {"lessons/" + lesson});
-    steps::Register(lesson + "/by_hand",
-                    {"sh", "tests/benchmark/by_hand/" + lesson + ".sh"});
+    const std::string script = "tests/benchmark/by_hand/" + lesson + ".sh";
+    if (!std::filesystem::exists(script)) continue;
+    steps::Register(lesson + "/by_hand", {"sh", script});
   }
   steps::Register("tour", {"lessons/tour"});
   benchmark::Initialize(&argc, argv);
