@@ -333,5 +333,14 @@ TEST(LiesTable, HasEveryClaimOfEveryLesson) {
   }
 }
 
+TEST(Interruption, OfAReadIsNotItsEnd) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  const LieResult result =
+      RunWithLie({.program = "lessons/net"},
+                 {.call = "read", .answer = -EINTR, .path = "socket:"});
+  EXPECT_TRUE(result.told);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.output;
+}
+
 }  // namespace
 }  // namespace steps

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -213,6 +214,45 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   }
 }
 
+// A program of these bytes, which goes with its object.
+class ProgramFile {
+ public:
+  explicit ProgramFile(const std::string& bytes) {
+    const Descriptor file(mkstemp(path_.data()));
+    WriteAll(file.get(), bytes);
+    MUST(fchmod, file.get(), 0755);
+  }
+  ~ProgramFile() { unlink(path_.c_str()); }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/shell_test.XXXXXX";
+};
+
+TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
+  // This program, whose loader has another name of the same length.
+  std::string binary = ReadFile("/proc/self/exe");
+  const std::size_t loader = binary.find("/ld-linux");
+  ASSERT_NE(loader, std::string::npos);
+  const ProgramFile program(binary.replace(loader, 9, "/no-linux"));
+  const ProgramFile script("#! /nonexistent/sh -e\necho ran\n");
+  const ProgramFile second("#!" + script.path() + "\n");
+  const std::string of_script = "its interpreter /nonexistent/sh is not there";
+  for (const auto& [file, missing] : std::map<std::string, std::string>{
+           {program.path(), "the loader that it was linked for is not there"},
+           {script.path(), of_script},
+           {second.path(), of_script}}) {
+    const std::string name = file.substr(file.rfind('/') + 1);
+    const Result result = RunCommand({.function = [&name] {
+      setenv("PATH", "/nonexistent::/tmp", 1);
+      return Run({name});
+    }});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
+    EXPECT_EQ(result.errors, name + ": " + missing + "\n");
+  }
+}
+
 TEST_P(CommandTest, IsAShellWhenThereIsNone) {
   Terminal terminal({.function = [] { return Run({}); }});
   terminal.ReadTo("[there] ");
@@ -228,6 +268,33 @@ TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
   terminal.ReadTo("ready");
   terminal.Type("\x03");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    Terminal terminal({.function = [] {
+      return Run({"sh", "-c",
+                  "trap 'exit 8' INT TERM USR1; echo ready; "
+                  "while :; do read -r line; done"});
+    }});
+    terminal.ReadTo("ready");
+    ASSERT_EQ(kill(terminal.pid(), signal), 0);
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
+  }
+}
+
+TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand({"sh", "-c",
+                         "n=0; trap 'n=$((n+1))' INT; echo ready; read -r x; "
+                         "read -r x; exit $n"},
+                        "");
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\x03");
+  terminal.ReadTo("^C");
+  terminal.Type("\n\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 1");
 }
 
 TEST(AwaitCommand, EndsWithItsParent) {

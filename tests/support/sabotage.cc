@@ -92,6 +92,7 @@ constexpr Call kCalls[] = {
     {"fchdir", SYS_fchdir, "d"},
     {"kill", SYS_kill, ""},
     {"waitpid", SYS_wait4, ""},
+    {"read", SYS_read, "d"},
     {"write", SYS_write, "d.n"},
     {"sendto", SYS_sendto, "d.n"},
     {"ioctl", SYS_ioctl, "d"},
