@@ -26,8 +26,8 @@ test: setup ## Install what is missing, and run all tests
 	@third_party/setup.sh test
 	@BAZEL=$(BAZEL) tests/run.py $(if $(STRIKES),--test_env=STRIKES=$(STRIKES)) //...
 
-soak: setup ## Kill each lesson two hundred times, at any moment
-	@BAZEL=$(BAZEL) tests/run.py --test_env=STRIKES=100 //tests:host_test
+soak: setup ## Kill the lessons 10,000 times, and fail each of their calls once
+	@$(BAZEL) run //tests:soak -- 10000 1
 
 asan: setup ## Run all tests under Address- and UndefinedBehaviorSanitizer
 	@third_party/setup.sh test

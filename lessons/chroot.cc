@@ -30,9 +30,9 @@ static std::pair<dev_t, ino_t> RootId() {
   return {root.st_dev, root.st_ino};
 }
 
-const auto kMachine = RootId();
+static std::pair<dev_t, ino_t> machine;  // The root directory at first.
 const Probe kRoot{"root directory", "stat(2)", []() -> std::string {
-                    if (RootId() == kMachine) return "the machine's";
+                    if (RootId() == machine) return "the machine's";
                     const bool jail = access("/jail", F_OK) == 0;
                     return jail ? "the jail" : "another one";
                   }};
@@ -68,6 +68,7 @@ static void Climb() {
 
 static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
+  machine = RootId();
 
   lesson.Step("Control: without chroot, a child has its parent's root",
               "`inside` makes a jail: a small root on /mnt, in its own mount "

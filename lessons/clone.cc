@@ -31,10 +31,14 @@ struct Shared {
   int differs = -1;
   alignas(16) std::array<char, 1 << 15> stack;
 };
-static Shared& shared =
-    *new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-               MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared;
-static void* const top = shared.stack.end();
+static Shared* shared = nullptr;
+
+static Shared* MakeShared() {
+  void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw CallError(errno, "mmap()");
+  return new (memory) Shared;
+}
 
 // The kinds in which the process `pid` is not where this one is.
 static int Difference(pid_t pid) {
@@ -45,14 +49,14 @@ static int Difference(pid_t pid) {
 // no success: where clone(2) answers 0 and makes no child, this is the
 // lesson.
 static int Child(void*) {
-  shared.differs = Difference(getppid());
+  shared->differs = Difference(getppid());
   return EXIT_FAILURE;
 }
 
 // In which kinds a child differed that has ended.
 static int Await(pid_t child) {
   MUST(waitpid, child, nullptr, __WALL);
-  return std::exchange(shared.differs, -1);
+  return std::exchange(shared->differs, -1);
 }
 
 static auto Differs(int kinds) {
@@ -61,6 +65,8 @@ static auto Differs(int kinds) {
 
 static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
+  shared = MakeShared();
+  void* const top = shared->stack.end();
   const Evidence before = Process::Quiet().Ask(LinksOf(outside.pid()));
 
   lesson.Step("Before: eight kinds of namespace, and a flag for each",
@@ -70,11 +76,11 @@ static void Teach(Lesson& lesson) {
   lesson.Step("Control: without a flag, a child shares every namespace",
               "`Child` is its function, and `top` is the end of its stack.");
   const int plain = Await(CALL(clone, Child, top, SIGCHLD, nullptr));
-  const auto used = shared.stack.end() -
-                    std::ranges::find_if(shared.stack, std::identity());
+  const auto used = shared->stack.end() -
+                    std::ranges::find_if(shared->stack, std::identity());
   outside.Ask(Probe{"stack", "bytes below top", [used] { return used; }});
   lesson.Claim("A stack is handed over by its top, because it grows down.",
-               0 < used && used < ssize(shared.stack));
+               0 < used && used < ssize(shared->stack));
   outside.Ask(Differs(plain));
   lesson.Claim("Without a flag, a child shares every namespace.", plain == 0);
 

@@ -59,9 +59,9 @@ static void BringUp(const char* name, const char* ip) {
 static auto MessageFrom(int connection) {
   return Probe{"message", "read(2)", [connection] {
                  std::array<char, 64> text = {};
-                 return read(connection, text.data(), 63) > 0
-                            ? std::string(text.data())
-                            : std::string();
+                 const ssize_t size =
+                     Retry([&] { return read(connection, text.data(), 63); });
+                 return size > 0 ? std::string(text.data()) : std::string();
                }};
 }
 

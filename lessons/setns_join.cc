@@ -15,17 +15,22 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"
+#include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
 
@@ -75,6 +80,12 @@ Target OpenNamespace(const std::string& path) {
   return {path, std::move(fd), kind};
 }
 
+NamespaceId IdOf(const Descriptor& fd) {
+  struct stat status = {};
+  MUST(fstat, fd.get(), &status);
+  return {status.st_dev, status.st_ino};
+}
+
 // Whether this process is in that namespace; of PID namespaces, whether its
 // next children are.
 bool IsIn(int kind, const Descriptor& fd) {
@@ -82,21 +93,93 @@ bool IsIn(int kind, const Descriptor& fd) {
   const std::string link =
       "/proc/self/ns/" + name + (kind == CLONE_NEWPID ? "_for_children" : "");
   struct stat here = {};
-  struct stat there = {};
-  if (stat(link.c_str(), &here) == -1) return false;
-  MUST(fstat, fd.get(), &there);
-  return here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+  return stat(link.c_str(), &here) == 0 &&
+         IdOf(fd) == NamespaceId{here.st_dev, here.st_ino};
 }
+
+using Say = std::function<void(const std::string&)>;
 
 // setns(2) requires CAP_SYS_ADMIN in the user namespace that owns the
 // target, and for all kinds but user also in the caller's own. A user who
 // made the owner has the first, and gets the second by joining the owner.
-void JoinOwner(Lesson& lesson, const Target& target) {
+void JoinOwner(const Target& target, const Say& say) {
   if (HasCapabilities({CAP_SYS_ADMIN})) return;
   const Descriptor owner(ioctl(target.fd.get(), NS_GET_USERNS));
   if (owner.get() == -1 || IsIn(CLONE_NEWUSER, owner)) return;
-  lesson.Note("Another user namespace owns it: that one is joined first.");
+  say("Another user namespace owns it: that one is joined first.");
   CALL(setns, owner.get(), CLONE_NEWUSER);
+}
+
+// Joins all of them, in this order.
+void Join(const std::vector<Target>& targets, const Say& say) {
+  for (const Target& target : targets) {
+    if (target.kind != CLONE_NEWUSER) JoinOwner(target, say);
+    const int flag = target.kind;
+    try {
+      CALL(setns, target.fd.get(), flag);
+    } catch (const CallError& error) {
+      if (error.error() != EINVAL || flag != CLONE_NEWPID) throw;
+      throw ExplainedError(
+          error.what(),
+          {"That PID namespace is not below the one you are in.",
+           "join it from a PID namespace above it"});
+    }
+  }
+}
+
+// Tries it in a child, because no call leads back.
+bool CanJoin(const std::vector<Target>& targets) {
+  const pid_t child = MUST(fork);
+  if (child == 0) {
+    ObserveCalls([](const Call&) {});
+    try {
+      Join(targets, [](const std::string&) {});
+      _exit(EXIT_SUCCESS);
+    } catch (const std::exception&) {
+      _exit(EXIT_FAILURE);
+    }
+  }
+  int status = 0;
+  Retry([&] { return waitpid(child, &status, 0); });
+  return status == 0;
+}
+
+// An ordinary user gets the privilege for the others in a user namespace,
+// where root might lose it. A new root directory may have another /proc.
+void Sort(std::vector<Target>& targets, bool user_first) {
+  std::ranges::stable_sort(targets, {}, [user_first](const Target& target) {
+    if (target.kind == CLONE_NEWUSER) return user_first ? 0 : 3;
+    return target.kind == CLONE_NEWNS ? 2 : 1;
+  });
+}
+
+// Whether a link of a process leads nowhere yet: pid_for_children does not,
+// from unshare(CLONE_NEWPID) to the first child.
+bool LeadsNowhere(const std::string& path) {
+  struct stat status = {};
+  return lstat(path.c_str(), &status) == 0 &&
+         stat(path.c_str(), &status) == -1 && errno == ENOENT;
+}
+
+// All are opened before one is joined: then /proc may be another.
+std::vector<Target> OpenAll(Lesson& lesson,
+                            const std::vector<std::string>& paths) {
+  std::vector<Target> targets;
+  for (const std::string& path : paths) {
+    if (LeadsNowhere(path)) {
+      lesson.Note(fmt::format("{}: nothing is there yet.", path));
+      continue;
+    }
+    Target target = OpenNamespace(path);
+    if (IsIn(target.kind, target.fd)) {
+      lesson.Note(fmt::format("{}: you are in it already.", path));
+    } else if (std::ranges::none_of(targets, [&](const Target& other) {
+                 return IdOf(other.fd) == IdOf(target.fd);
+               })) {
+      targets.push_back(std::move(target));
+    }
+  }
+  return targets;
 }
 
 // A mount namespace may have the /proc of a PID namespace in which this
@@ -105,52 +188,60 @@ bool IsStrangeToProc() {
   return access("/proc/1", F_OK) == 0 && access("/proc/self", F_OK) == -1;
 }
 
-// The order in which they can be joined: an ordinary user gets the
-// privilege for the rest in the user namespace, root might lose it there;
-// and a new root directory may have another /proc.
-int Rank(const Target& target, bool privileged) {
-  if (target.kind == CLONE_NEWUSER) return privileged ? 3 : 0;
-  return target.kind == CLONE_NEWNS ? 2 : 1;
+// What is still mounted here is of the namespace that was left.
+void SayWhatIsOld(Lesson& lesson, int joined) {
+  if ((joined & CLONE_NEWNS) != 0) {
+    if ((joined & CLONE_NEWPID) == 0 && IsStrangeToProc()) {
+      lesson.Note(
+          "There, /proc is that of another PID namespace: for ps, join that "
+          "one, too.");
+    }
+    return;
+  }
+  if ((joined & CLONE_NEWPID) != 0) {
+    lesson.Note(
+        "/proc is still that of the PID namespace you come from: for ps, "
+        "join the mount namespace, too.");
+  }
+  if ((joined & CLONE_NEWNET) != 0) {
+    lesson.Note(
+        "/sys is still that of the network namespace you come from: "
+        "/sys/class/net shows its interfaces.");
+  }
 }
 
 int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
-  // All are opened before one is joined: then /proc may be another.
-  std::vector<Target> targets;
+  std::vector<std::string> paths = {PathOf(words.front())};
   auto word = words.begin();
-  targets.push_back(OpenNamespace(PathOf(*word)));
-  while (++word != words.end() && IsNamespace(*word)) {
-    targets.push_back(OpenNamespace(*word));
-  }
+  while (++word != words.end() && IsNamespace(*word)) paths.push_back(*word);
   if (word != words.end() && *word == "--") ++word;
-  std::erase_if(targets, [&](const Target& target) {
-    if (!IsIn(target.kind, target.fd)) return false;
-    lesson.Note(fmt::format("{}: you are in it already.", target.path));
-    return true;
-  });
-  const bool privileged = HasCapabilities({CAP_SYS_ADMIN});
-  std::ranges::stable_sort(targets, {}, [&](const Target& target) {
-    return Rank(target, privileged);
-  });
+  std::vector<Target> targets = OpenAll(lesson, paths);
+  const bool user_first = !HasCapabilities({CAP_SYS_ADMIN});
+  Sort(targets, user_first);
+  if (!CanJoin(targets)) {
+    Sort(targets, !user_first);
+    if (!CanJoin(targets)) Sort(targets, user_first);
+  }
+  Join(targets, [&](const std::string& text) { lesson.Note(text); });
 
   int joined = 0;
-  for (const Target& target : targets) {
-    if (target.kind != CLONE_NEWUSER) JoinOwner(lesson, target);
-    const int flag = target.kind;
-    CALL(setns, target.fd.get(), flag);
-    joined |= flag;
-  }
-  const bool in_child = (joined & CLONE_NEWPID) != 0;
-  if ((joined & CLONE_NEWNS) != 0 && !in_child && IsStrangeToProc()) {
-    lesson.Note(
-        "There, /proc is that of another PID namespace: for ps, join that "
-        "one, too.");
-  }
+  for (const Target& target : targets) joined |= target.kind;
+  SayWhatIsOld(lesson, joined);
   const std::string prompt =
       fmt::format("[joined {}] \\u@\\h:\\w\\$ ", KindNames(joined));
   const std::vector<std::string> command(word, words.end());
-  if (!in_child) return BecomeCommand(command, prompt);
+  if ((joined & CLONE_NEWPID) == 0) return BecomeCommand(command, prompt);
   lesson.Note("A PID namespace takes in children only: the command is one.");
-  return AwaitCommand(command, prompt);
+  try {
+    return AwaitCommand(command, prompt);
+  } catch (const CallError& error) {
+    if (error.error() != ENOMEM || error.call().name() != "fork") throw;
+    throw ExplainedError(
+        error.what(),
+        {"PID 1 of that PID namespace has ended: nothing starts in there any "
+         "more.",
+         "join a PID namespace that still has its PID 1"});
+  }
 }
 
 }  // namespace

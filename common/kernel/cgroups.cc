@@ -46,8 +46,9 @@ std::optional<std::string> DirectoryOf(const std::string& cgroup,
 std::vector<fs::path> Below(const fs::path& directory) {
   std::vector<fs::path> below;
   std::error_code gone;
-  for (const auto& entry : fs::directory_iterator(directory, gone)) {
-    if (entry.is_directory(gone)) below.push_back(entry.path());
+  for (auto entry = fs::directory_iterator(directory, gone);
+       entry != fs::directory_iterator(); entry.increment(gone)) {
+    if (entry->is_directory(gone)) below.push_back(entry->path());
   }
   return below;
 }
@@ -183,33 +184,36 @@ Cgroup::Cgroup(const CgroupPlace& place, const std::vector<std::string>& below)
     : home_(place.home + "/cgroup.procs"),
       path_(fmt::format("{}/{}", place.directory, NameOfCgroup(getpid()))),
       guardian_(Process::Quiet().Clone("the guardian of a cgroup", 0)) {
-  guardian_->Run([this, &place, &below] {
+  const auto make = [this, &place, &below] {
     BecomeGuardian();
     Open(home_, O_WRONLY);
     RemoveLeftBehind(place.directory, path_);
     MUST(mkdir, path_.c_str(), 0755);
     OnRelease([this] { TryToRemove(path_, home_); });
-    try {
-      for (const std::string& cgroup : below) {
-        MUST(mkdir, (path_ + "/" + cgroup).c_str(), 0755);
-      }
-    } catch (const CallError&) {
-      TryToRemove(path_, home_);
-      throw;
+    for (const std::string& cgroup : below) {
+      MUST(mkdir, (path_ + "/" + cgroup).c_str(), 0755);
     }
-  });
+  };
+  try {
+    guardian_->Run(make);
+  } catch (const std::exception&) {
+    guardian_.reset();  // It may have been killed halfway.
+    if (fs::exists(path_)) TryToRemove(path_, home_);
+    throw;
+  }
 }
 
 bool Cgroup::Remove() {
   if (!guardian_) return true;
   bool removed = false;
   try {
-    removed = guardian_->Run([this] { return TryToRemove(path_, home_); });
-  } catch (const ProcessError&) {  // It was killed.
-    removed = TryToRemove(path_, home_);
+    guardian_->Run([this] { RemoveAll(path_, home_); });
+    removed = true;
+  } catch (const std::exception&) {
+    // It was killed, or cannot do it.
   }
   guardian_.reset();
-  return removed;
+  return removed || TryToRemove(path_, home_);
 }
 
 }  // namespace steps

@@ -18,7 +18,8 @@ void Descriptor::Close() noexcept {
 }
 
 Descriptor Open(const std::string& path, int flags, mode_t mode) {
-  return Descriptor(MUST(open, path.c_str(), flags | O_CLOEXEC, mode));
+  return Descriptor(
+      Check(open(path.c_str(), flags | O_CLOEXEC, mode), "open(\"{}\")", path));
 }
 
 void WriteAll(int fd, std::string_view bytes) {

@@ -86,7 +86,12 @@ int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other) {
   int flags = 0;
   for (const auto& [flag, id] : one) {
-    if (other.at(flag) != id) flags |= flag;
+    const auto found = other.find(flag);
+    if (found == other.end()) {
+      throw std::out_of_range(fmt::format(
+          "a process that has ended is in no {} namespace", KindOf(flag).name));
+    }
+    if (found->second != id) flags |= flag;
   }
   return flags;
 }

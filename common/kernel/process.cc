@@ -358,10 +358,34 @@ std::string Process::Await(Patience patience, pid_t* sender) const {
 
 std::string Process::DescribeEnd() const {
   int status = 0;
-  const pid_t ended = pid_ > 0 ? waitpid(pid_, &status, __WALL) : -1;
-  return ended > 0
+  bool known = pid_ > 0 && waitpid(pid_, &status, __WALL) == pid_;
+  if (!known && pid_ > 0 && Ends()) {
+    // The child of another, which does not wait for it: its zombie says how it
+    // ended, last of all. proc(5).
+    try {
+      const std::string zombie = ReadText(fmt::format("/proc/{}/stat", pid_));
+      status = std::stoi(zombie.substr(zombie.rfind(' ')));
+      known = true;
+    } catch (const CallError&) {
+      // It is not known.
+    }
+  }
+  if (!known) return fmt::format("{} ended early", name_);
+  return WIFEXITED(status)
              ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
-             : fmt::format("{} ended early", name_);
+             : fmt::format("{} was {}", name_, DescribeStatus(status));
+}
+
+std::string Process::DescribeEnded() {
+  for (const auto& [name, pid] : All()) {
+    const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (process.get() == -1 ||
+        !steps::Await(process.get(), std::chrono::milliseconds(0))) {
+      continue;
+    }
+    return Process(name, nullptr, pid, Descriptor()).DescribeEnd();
+  }
+  return "";
 }
 
 void Process::Serve(int socket) {
@@ -384,10 +408,10 @@ void Process::Serve(int socket) {
       // A change of credentials clears it.
       if (ends_with_parent) MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
     }
-    on_release();
   } catch (const CallError&) {
-    // The lesson is gone: there is nobody left to tell.
+    // The lesson is gone, or out of reach: there is nobody left to tell.
   }
+  on_release();
   // Not exit(): the lesson's buffers and destructors are copies here.
   // Never success: a clone(2) that answers 0 and makes no child leads here,
   // too.

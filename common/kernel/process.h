@@ -75,6 +75,10 @@ class Process {
   /// The names and PIDs of the children that have an object, in their order.
   static const std::vector<std::pair<std::string, pid_t>>& All();
 
+  /// How the first of them ended that did: "inside was killed by SIGKILL".
+  /// Empty while all are there.
+  static std::string DescribeEnded();
+
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
+#include "common/kernel/user_namespace.h"
 
 namespace steps {
 namespace {
@@ -55,6 +57,8 @@ constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
 constexpr const char* kProcess = R"(\b(clone3?|v?fork|pthread_create)\()";
 constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
 constexpr const char* kProgram = R"(^execv\()";
+constexpr const char* kNull = R"(^(mount|open)\("/dev/null")";
+constexpr const char* kPlace = R"(^(mount|stat)\(.*"/mnt")";
 constexpr const char* kGraphviz = R"("dot")";
 
 // The first row that fits tells: one of its errors, its calls, and all of its
@@ -96,6 +100,11 @@ constexpr Row kTable[] = {
     {"ENOSYS", kAnything, kFiltered, kFilter, kNoFilter, kUnconfined},
     {"ENOSYS", kAnything, kAnywhere, "This kernel does not have the call.",
      "a newer kernel"},
+    {"ENOENT", kNull, kAnywhere,
+     "There is no /dev/null: something else is mounted on /dev.",
+     "sudo mount -t devtmpfs devtmpfs /dev"},
+    {"ENOENT", kPlace, kAnywhere,
+     "There is no directory /mnt, on which lessons mount.", "sudo mkdir /mnt"},
     {"ENOENT", kGraphviz, kAnywhere, "Graphviz, which draws, is not installed.",
      "sudo apt-get install graphviz"},
 
@@ -115,6 +124,9 @@ constexpr Row kTable[] = {
     {"EMFILE", kAnything, kAnywhere,
      "A process may have no more files open: {ulimit -n}.",
      "raise that limit where it was set: ulimit -n, limits.conf(5)"},
+    {"EFBIG", kAnything, kAnywhere,
+     "A file may not be that large: {ulimit -f} KiB.",
+     "raise that limit where it was set: ulimit -f, limits.conf(5)"},
     {"ENFILE", kAnything, kAnywhere,
      "The machine may have no more files open (fs.file-max).",
      "end what holds them: lsof"},
@@ -125,7 +137,8 @@ constexpr Row kTable[] = {
     // Cgroups and programs.
     {"EROFS", kCgroup, kAnywhere,
      "The cgroups are mounted read-only, as container engines do.",
-     "sudo mount -o remount,rw /sys/fs/cgroup",
+     "sudo mount -o remount,bind,rw /sys/fs/cgroup, or what of it is ro: "
+     "findmnt -t cgroup",
      "docker run (or podman run) --privileged, or -v "
      "/sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host"},
     {kRefused, kCgroup, kAnywhere,
@@ -324,6 +337,7 @@ void CheckProc() {
   if (error == ENOENT || (error == 0 && status.f_type != PROC_SUPER_MAGIC)) {
     Machine machine;
     machine.uid = geteuid();
+    if (HasCapabilities({CAP_SYS_ADMIN})) machine.traits = kPrivileged;
     throw ExplainedError(
         what, {"/proc is not mounted.",
                WithoutSudo("sudo mount -t proc proc /proc", machine)});

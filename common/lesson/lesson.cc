@@ -105,11 +105,16 @@ void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who) {
+  // A process that ends leaves all its namespaces but two.
+  if (inside.findings().size() < before.findings().size()) {
+    const std::string ended = Process::DescribeEnded();
+    throw ProcessError(ended.empty() ? who + " has ended" : ended);
+  }
   Comparison comparison;
   comparison.header = {"", "outside before", who, "outside after", "verdict"};
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const auto& [probe, was, source] = before.findings()[i];
-    const std::string& there = inside.findings().at(i).value;
+    const std::string& there = inside.findings()[i].value;
     const std::string& is = after.findings().at(i).value;
     comparison.rows.push_back({probe, was, there, is,
                                is != was      ? "changed"

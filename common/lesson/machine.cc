@@ -37,6 +37,12 @@ std::string Contents(const std::string& path) {
   }
 }
 
+// Whether it is there, and can be seen.
+bool Exists(const fs::path& path) {
+  std::error_code refused;
+  return fs::exists(path, refused);
+}
+
 // Of a /proc/PID/status.
 std::string FieldOf(const std::string& status, const std::string& name) {
   const std::size_t at = status.find("\n" + name + ":\t");
@@ -125,6 +131,7 @@ std::map<std::string, std::uint64_t> LimitsOf(
     getrlimit(resource, &limit);
     if (limit.rlim_cur != RLIM_INFINITY) limits[name] = limit.rlim_cur / unit;
   };
+  add("ulimit -f", RLIMIT_FSIZE, 1024);
   add("ulimit -n", RLIMIT_NOFILE, 1);
   add("ulimit -q", RLIMIT_MSGQUEUE, 1);
   add("ulimit -u", RLIMIT_NPROC, 1);
@@ -174,8 +181,8 @@ Machine Machine::Look(const std::string& root) {
   add_if(!machine.apparmor.empty(), kConfined);
   add_if(machine.limits.contains("ulimit -v"), kLittleMemory);
 
-  add_if(fs::exists(root + "/run/.containerenv") ||
-             fs::exists(root + "/run/systemd/container") ||
+  add_if(Exists(root + "/run/.containerenv") ||
+             Exists(root + "/run/systemd/container") ||
              IsMounted(mounts, "/etc/hostname"),
          kInContainer);
   add_if(!mounts.empty() && !IsMounted(mounts, "/"), kBareRoot);
@@ -194,7 +201,7 @@ Machine Machine::Look(const std::string& root) {
   const fs::path program = Contents(proc + "/thread-self/cmdline").c_str();
   add_if(program.filename().native().starts_with("qemu-"), kEmulated);
   for (const Kind& kind : Kinds()) {
-    if (fs::exists(fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
+    if (Exists(fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
       machine.kinds.insert(std::string(kind.name));
     }
   }

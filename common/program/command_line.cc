@@ -16,6 +16,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/program/shell.h"
 #include "common/show/renderer.h"
 
 namespace steps {
@@ -45,11 +46,12 @@ constexpr auto kOptions = std::to_array<Option>(
       "auto (the default), always or never; NO_COLOR is respected"}});
 
 // stdin, stdout and stderr must be taken, or the next file that the program
-// opens would be one of them. Nothing can be shown on a stdout that is closed.
+// opens would be one of them. What stands for a stdout that is closed cannot be
+// written to, either.
 void CheckStandardStreams() {
-  if (fcntl(STDOUT_FILENO, F_GETFD) == -1) throw OutputError(errno);
-  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
-    if (fcntl(fd, F_GETFD) == -1) MUST(open, "/dev/null", O_RDWR);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    MUST(open, "/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
   }
 }
 
@@ -58,6 +60,7 @@ pid_t program_pid = 0;
 // The children die with the program; in a terminal they get the signal, too.
 void OnInterrupt(int) {
   if (getpid() == program_pid) {
+    ReclaimTerminal();
     constexpr std::string_view kMessage = "\ninterrupted\n";
     [[maybe_unused]] const ssize_t written =
         write(STDERR_FILENO, kMessage.data(), kMessage.size());

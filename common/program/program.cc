@@ -106,6 +106,7 @@ class Run {
   int Serve(const Task& task, const std::vector<std::string>& words) {
     return Guard([&] {
       Begin(false);
+      CheckProc();
       const int status = task.run(lesson_, words);
       ShowAll(lesson_.verdict());
       return status;

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -22,6 +25,13 @@
 
 namespace steps {
 namespace {
+
+// The terminal of stdin before a shell inside had it: its modes, and its
+// foreground process group, -1 where no shell has it.
+struct Terminal {
+  pid_t foreground = -1;
+  termios modes = {};
+} terminal;
 
 // Kills what descends from this process, a subreaper, except for the children
 // `spared`. The children of what is killed become children here: hence the
@@ -61,6 +71,63 @@ pid_t Fork(const Body& body) {
   _exit(EXIT_FAILURE);
 }
 
+// Gives the terminal of stdin back to the process group that had it, -1 where
+// there was none. From inside a PID namespace bash cannot: it has no number for
+// that group. Without it, the program that runs the lesson would be stopped at
+// the next read.
+void GiveTerminalTo(pid_t foreground) {
+  if (foreground == -1) return;
+  // What the background has to fear from the terminal. tcsetpgrp(3).
+  std::signal(SIGTTOU, SIG_IGN);
+  // It fails where the terminal is gone, too, and then nobody reads.
+  tcsetpgrp(STDIN_FILENO, foreground);
+}
+
+// Where execvp(3) finds that program, or "".
+std::string FindProgram(const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    return access(name.c_str(), F_OK) == 0 ? name : "";
+  }
+  const char* const path = getenv("PATH");
+  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    std::string program =
+        directory.empty() ? name : fmt::format("{}/{}", directory, name);
+    if (access(program.c_str(), X_OK) == 0) return program;
+  }
+  return "";
+}
+
+// Why execvp(3) gave ENOENT.
+std::string WhatIsMissing(const std::string& command) {
+  std::string program = FindProgram(command);
+  if (program.empty()) return "there is no such command";
+  // The interpreter of a script may be one in turn. execve(2).
+  while (access(program.c_str(), F_OK) == 0) {
+    std::string marker;
+    std::string interpreter;
+    std::ifstream script(program);
+    if (!std::getline(script, marker, '!') || marker != "#" ||
+        !(script >> interpreter)) {
+      return "the loader that it was linked for is not there";
+    }
+    program = interpreter;
+  }
+  return fmt::format("its interpreter {} is not there", program);
+}
+
+// What a process may be asked to do by kill(1).
+constexpr std::array kPassedOn = {SIGHUP,  SIGINT,  SIGQUIT,
+                                  SIGTERM, SIGUSR1, SIGUSR2};
+
+// The command that AwaitCommand awaits.
+volatile pid_t awaited = -1;
+
+// What comes from the terminal, the command gets as well. system(3).
+void PassOn(int signal, siginfo_t* info, void*) {
+  if (info->si_code <= 0) kill(awaited, signal);
+}
+
 // Stays beside the shell until it ends or the lesson does; then ends what the
 // shell has left running.
 void KeepShell(pid_t pid, int flags, const std::string& prompt) {
@@ -73,8 +140,6 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const Descriptor lesson = OpenProcess(getppid());
   OutliveParent();
-  // Which process group has the terminal: -1 where there is none.
-  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
 
   const Descriptor inside = OpenProcess(pid);
   // Of a PID namespace, the children of a process that joins it are members.
@@ -92,20 +157,19 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
        {.fd = lesson.get(), .events = POLLIN, .revents = 0}}};
   MUST(poll, ends.data(), ends.size(), -1);
   KillDescendants({});
-  GiveTerminalTo(foreground);
+  // Not where the reader's shell has it by now.
+  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+  if (foreground == terminal.foreground || kill(-foreground, 0) == -1) {
+    ReclaimTerminal();
+  }
 }
 
 }  // namespace
 
-void GiveTerminalTo(pid_t foreground) {
-  // From inside a PID namespace bash cannot: it has no number for that group.
-  // Without it, the program that runs the lesson would be stopped at the next
-  // read.
-  if (foreground == -1) return;
-  // What the background has to fear from the terminal. tcsetpgrp(3).
-  std::signal(SIGTTOU, SIG_IGN);
-  // It fails where the terminal is gone, too, and then nobody reads.
-  tcsetpgrp(STDIN_FILENO, foreground);
+void ReclaimTerminal() {
+  if (terminal.foreground == -1) return;
+  GiveTerminalTo(terminal.foreground);
+  tcsetattr(STDIN_FILENO, TCSANOW, &terminal.modes);
 }
 
 int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
@@ -119,7 +183,7 @@ int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
   if (error == ENOENT) {
-    Complain(fmt::format("{}: there is no such command\n", command[0]));
+    Complain(fmt::format("{}: {}\n", command[0], WhatIsMissing(command[0])));
     return 127;
   }
   Complain(fmt::format("{}: cannot be run: {} ({})\n", command[0],
@@ -131,13 +195,22 @@ int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  const pid_t pid = Fork([&] { return BecomeCommand(command, prompt); });
-  // What is typed is the command's to obey, or not. system(3).
-  std::signal(SIGINT, SIG_IGN);
-  std::signal(SIGQUIT, SIG_IGN);
+  sigset_t passed_on;
+  sigemptyset(&passed_on);
+  for (const int signal : kPassedOn) sigaddset(&passed_on, signal);
+  sigset_t before;
+  MUST(sigprocmask, SIG_BLOCK, &passed_on, &before);
+  awaited = Fork([&] {
+    MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+    return BecomeCommand(command, prompt);
+  });
+  struct sigaction pass_on = {};
+  pass_on.sa_sigaction = PassOn;
+  pass_on.sa_flags = SA_SIGINFO | SA_RESTART;
+  for (const int signal : kPassedOn) sigaction(signal, &pass_on, nullptr);
+  MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
   int status = 0;
-  while (waitpid(pid, &status, 0) == -1 && errno == EINTR) {
-  }
+  Retry([&status] { return waitpid(awaited, &status, 0); });
   GiveTerminalTo(foreground);
   return ExitStatus(status);
 }
@@ -145,14 +218,19 @@ int AwaitCommand(const std::vector<std::string>& command,
 void RunShell(pid_t pid, int flags, const std::string& prompt) {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const std::vector<pid_t> spared = ChildrenOf(getpid());
+  if (tcgetattr(STDIN_FILENO, &terminal.modes) == 0) {
+    terminal.foreground = tcgetpgrp(STDIN_FILENO);
+  }
   Process keeper = Process::Quiet().Clone("the keeper of the shell", 0);
   try {
     keeper.Run([pid, flags, &prompt] { KeepShell(pid, flags, prompt); },
                Process::kForever);
   } catch (...) {
     KillDescendants(spared);
+    ReclaimTerminal();
     throw;
   }
+  terminal.foreground = -1;
 }
 
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,

@@ -14,21 +14,22 @@ namespace steps {
 /// setns(2).
 void RunShell(pid_t pid, int flags, const std::string& prompt);
 
+/// Gives the terminal of stdin back as it was before RunShell(), if that has
+/// it. A signal handler may call this.
+void ReclaimTerminal();
+
 /// Makes this process the reader's command. Where none is given, it is a shell
 /// with this prompt, without the reader's own prompt and history. Comes back
 /// when the command cannot be run: says why on stderr and gives the exit status
-/// of a shell then, 127 when there is no such command, otherwise 126.
-/// execvp(3).
+/// of a shell then, 127 when there is no such command, or not the interpreter
+/// that it names, otherwise 126. execvp(3).
 int BecomeCommand(std::vector<std::string> command, const std::string& prompt);
 
-/// The same in a child: waits for its end and gives its exit status, or 128 and
-/// the number of the signal that killed it. Throws CallError.
+/// The same in a child, which gets the signals that are sent to this process
+/// alone, such as SIGTERM. Waits for its end and gives its exit status, or 128
+/// and the number of the signal that killed it. Throws CallError.
 int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt);
-
-/// Gives the terminal of stdin back to the process group that had it, -1 where
-/// there was none. tcsetpgrp(3).
-void GiveTerminalTo(pid_t foreground);
 
 /// What to type in a second terminal, which differs from the process `pid` in
 /// the namespaces `flags`: to look at it and to join it. The lesson `setns`

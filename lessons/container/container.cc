@@ -205,9 +205,9 @@ int main(int argc, char** argv) {
   // What the container needs as long as a shell is in it.
   steps::Limits limits;
   std::optional<steps::Process> gateway;
-  return steps::RunLesson(
+  return limits.Remove(steps::RunLesson(
       {"container", "container: all of it together", "namespaces(7)",
        steps::kNeeded},
       [&](steps::Lesson& lesson) { steps::Teach(lesson, limits, gateway); },
-      argc, argv, steps::ContainerTask());
+      argc, argv, steps::ContainerTask()));
 }

@@ -83,4 +83,11 @@ void Limits::Enter(Process& process) const {
   }
 }
 
+int Limits::Remove(int status) {
+  for (Cgroup& cgroup : cgroups_) {
+    if (!cgroup.Remove()) status = EXIT_FAILURE;
+  }
+  return status;
+}
+
 }  // namespace steps

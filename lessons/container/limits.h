@@ -25,6 +25,10 @@ class Limits {
   /// Moves that process into them. Throws CallError.
   void Enter(Process& process) const;
 
+  /// Removes them now. Gives the exit status of a program that would end with
+  /// `status`: 1 where one cannot be removed, which is named on stderr.
+  int Remove(int status);
+
   /// What the kernel says of them: "20 processes, 256 MiB"; "none".
   const std::string& text() const { return text_; }
 

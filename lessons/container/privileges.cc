@@ -25,8 +25,11 @@ Capabilities OfThisProcess() {
 
 // How many the kernel has. A set has 64 bits.
 int Count() {
-  int count = 0;
-  while (count < 64 && cap_get_bound(count) >= 0) ++count;
+  static const int count = [] {
+    int known = 0;
+    while (known < 64 && cap_get_bound(known) >= 0) ++known;
+    return known;
+  }();
   return count;
 }
 

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@
 #include "common/kernel/descriptor.h"
 #include "common/kernel/network.h"
 #include "common/kernel/user_namespace.h"
+#include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
 #include "lessons/container/filter.h"
@@ -35,6 +37,7 @@
 #include "lessons/container/parts.h"
 #include "lessons/container/privileges.h"
 #include "lessons/container/root.h"
+#include "lessons/container/terminal.h"
 
 namespace steps {
 namespace {
@@ -76,28 +79,15 @@ void MakeEnvironment() {
   }
 }
 
-// Makes the command a job of its own on the terminal, as a shell would. One
-// that is a shell could not give the terminal back to the reader's: that
-// has no number inside.
-void TakeTerminal() {
-  MUST(setpgid, 0, 0);
-  // What the background has to fear from the terminal. tcsetpgrp(3).
-  std::signal(SIGTTOU, SIG_IGN);
-  MUST(tcsetpgrp, STDIN_FILENO, getpid());
-  std::signal(SIGTTOU, SIG_DFL);
-}
-
-// The child of PID 1 becomes the command. It leaves the process group of
-// the lesson: what it sends to its own group stays inside.
+// The child of PID 1 becomes the command, which is a job of its own: what it
+// sends to its own group, PID 1 does not get.
 int BecomeOrdered(const Order& order) {
+  MUST(setpgid, 0, 0);
+  // In the background that takes a blocked SIGTTOU. tcsetpgrp(3).
+  if (order.has_terminal) MUST(tcsetpgrp, STDIN_FILENO, getpid());
   sigset_t none;
   sigemptyset(&none);
   MUST(sigprocmask, SIG_SETMASK, &none, nullptr);
-  if (order.has_terminal) {
-    TakeTerminal();
-  } else {
-    MUST(setsid);
-  }
   MakeEnvironment();
   MUST(close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   const bool has_bash = access("/bin/bash", X_OK) == 0;
@@ -107,8 +97,6 @@ int BecomeOrdered(const Order& order) {
 
 // PID 1, with the command as its child. Gives that one's exit status.
 int BeInit(const Order& order) {
-  // What is typed on the terminal comes from the lesson, and not twice.
-  MUST(setpgid, 0, 0);
   // The command has the capabilities of PID 1, and may not see what this
   // process still has of the host: its descriptors and its program.
   MUST(prctl, PR_SET_DUMPABLE, 0);
@@ -122,20 +110,73 @@ int BeInit(const Order& order) {
   }
 }
 
-// The process that gets what signals the lesson gets.
-volatile pid_t receiver = -1;
-
-void RelaySignalsTo(pid_t pid) {
-  receiver = pid;
-  struct sigaction relay = {};
-  relay.sa_handler = [](int signal) { kill(receiver, signal); };
-  sigfillset(&relay.sa_mask);
-  for (int signal = 1; signal < NSIG; ++signal) {
-    if (signal != SIGCHLD) sigaction(signal, &relay, nullptr);
+// Moves PID 1 to its root. Gives the errno with which it was refused a /proc.
+int GoToRoot(Process& inside, const char* image) {
+  try {
+    return inside.Run([image] { return MakeRoot(image); });
+  } catch (const CallError& error) {
+    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
+    throw ExplainedError(error.what(),
+                         {"The new root is read-only: the kernel refused "
+                          "an overlay over it.",
+                          "make the directories dev, mnt and proc in it"});
   }
-  sigset_t all;
-  sigfillset(&all);
-  MUST(sigprocmask, SIG_UNBLOCK, &all, nullptr);
+}
+
+// Gets a part of the container. Where this machine refuses it, the container
+// does without: says so, and what would allow it.
+bool Get(const Lesson& lesson, std::vector<std::string>& left_out,
+         const std::function<void()>& part) {
+  try {
+    part();
+    return true;
+  } catch (const std::exception& error) {
+    const std::optional<Advice> advice = Explain(error, lesson.machine());
+    if (!advice) throw;
+    left_out.push_back(fmt::format("Left out: {}. {} To have it: {}.",
+                                   error.what(), advice->cause,
+                                   advice->remedy));
+    return false;
+  }
+}
+
+// Makes the container, and gives the exit status of the command in it.
+int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
+  Process outside = Process::Quiet();
+  std::vector<std::string> left_out;
+  Get(lesson, left_out, [&] {
+    if (limits.Set(kProcesses)) return;
+    left_out.emplace_back("Left out: No cgroup here has limits.");
+  });
+  Relay relay;  // Shows what is left to show when the container has ended.
+  const int flags = ContainerFlags();
+  Process inside = outside.Clone("container", flags);
+  inside.MustDiffer(outside, flags);
+  limits.Enter(inside);
+  inside.Run([] { MUST(unshare, CLONE_NEWCGROUP); });
+  inside.Run([] { MUST(sethostname, kName, std::strlen(kName)); });
+  const int no_proc = GoToRoot(inside, order.image.c_str());
+  Get(lesson, left_out, [no_proc] {
+    if (no_proc != 0) throw CallError(no_proc, "mount(\"proc\")");
+  });
+  std::optional<Process> gateway;
+  const bool is_linked = Get(lesson, left_out, [&] {
+    gateway.emplace(outside.StandIn("gateway", CLONE_NEWNET));
+    gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
+  });
+  inside.Run(BringUpLink);
+  if (is_linked) gateway->Run([] { AwaitOperational("veth0"); });
+  if (order.has_terminal) relay.MakeTerminal(outside, inside);
+  inside.Run(DropPrivileges);
+  inside.Run(FilterCalls);
+  lesson.Show(
+      Parts(outside, inside, order.image.c_str(), limits.text(), kProcesses));
+  for (const std::string& part : left_out) lesson.Note(part);
+
+  inside.Run([has = order.has_terminal] { BeginSession(has); });
+  relay.Begin(inside.pid());
+  return inside.Run([order = &order] { return BeInit(*order); },
+                    Process::kForever);
 }
 
 int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
@@ -147,58 +188,13 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
   }
   // Those that come from now on are for the command.
   BlockSignals();
-  const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  // Of a pipeline the others need it as well.
-  const Order order = {rootfs.value_or(""), command,
-                       foreground == getpgrp() && isatty(STDOUT_FILENO) == 1};
-  const char* image = order.image.c_str();
+  // In a pipeline the others need the terminal as well.
+  const Order order = {
+      rootfs.value_or(""), command,
+      tcgetpgrp(STDIN_FILENO) == getpgrp() && isatty(STDOUT_FILENO) == 1};
   ObserveCalls([](const Call&) {});
-  Process outside = Process::Quiet();
-
   Limits limits;
-  Outcome limited =
-      lesson.Attempt([&limits] { return limits.Set(kProcesses); });
-  if (limited.holds == false) limited.reason = "No cgroup here has limits.";
-  const int flags = ContainerFlags();
-  Process inside = outside.Clone("container", flags);
-  inside.MustDiffer(outside, flags);
-  limits.Enter(inside);
-  inside.Run([] { MUST(unshare, CLONE_NEWCGROUP); });
-  inside.Run([] { MUST(sethostname, kName, std::strlen(kName)); });
-  Outcome proc = {true};
-  try {
-    const int error = inside.Run([image] { return MakeRoot(image); });
-    proc = lesson.Attempt([error] {
-      if (error != 0) throw CallError(error, "mount(\"proc\")");
-      return true;
-    });
-  } catch (const CallError& error) {
-    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
-    throw ExplainedError(error.what(),
-                         {"The new root is read-only: the kernel refused "
-                          "an overlay over it.",
-                          "make the directories dev, mnt and proc in it"});
-  }
-  std::optional<Process> gateway;
-  const Outcome connected = lesson.Attempt([&] {
-    gateway.emplace(outside.StandIn("gateway", CLONE_NEWNET));
-    gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
-    return true;
-  });
-  inside.Run(BringUpLink);
-  if (connected.holds) gateway->Run([] { AwaitOperational("veth0"); });
-  inside.Run(DropPrivileges);
-  inside.Run(FilterCalls);
-  lesson.Show(Parts(outside, inside, image, limits.text(), kProcesses));
-  for (const Outcome& outcome : {proc, limited, connected}) {
-    if (!outcome.reason.empty()) lesson.Note("Left out: " + outcome.reason);
-  }
-
-  RelaySignalsTo(inside.pid());
-  const int status = inside.Run([order = &order] { return BeInit(*order); },
-                                Process::kForever);
-  GiveTerminalTo(foreground);
-  return status;
+  return limits.Remove(RunOrdered(lesson, order, limits));
 }
 
 }  // namespace

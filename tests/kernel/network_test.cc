@@ -1,5 +1,7 @@
 #include "common/kernel/network.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
@@ -13,7 +15,6 @@
 #include <csignal>
 #include <functional>
 #include <string>
-#include <thread>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -36,11 +37,12 @@ void InNetworkNamespace(const std::function<void()>& body) {
   });
 }
 
-// Until this process waits in a call, for `state` "S", or has been stopped.
+// Until this process waits in a call, for `state` "S", has been stopped, or
+// has ended.
 void AwaitState(pid_t pid, const std::string& state) {
-  while (!ReadField("/proc/" + std::to_string(pid) + "/status", "State")
-              .starts_with(state)) {
-    std::this_thread::yield();
+  std::string now;
+  while (!now.starts_with(state) && !now.starts_with("Z")) {
+    now = ReadField(fmt::format("/proc/{}/status", pid), "State");
   }
 }
 
@@ -97,26 +99,79 @@ TEST(Network, TcpConnectsAndRefusesAndWaitsFiveSecondsAtMost) {
   });
 }
 
-// Ctrl-Z and fg: a call with a limit of time is interrupted then. signal(7).
-TEST(Network, WaitsOnAfterItWasStoppedAndContinued) {
+// Expects `work` to give 0 when `release` lets it, although it has waited in
+// vain before: while Ctrl-Z stopped it and fg continued it, which interrupts a
+// call that has a limit of time, and while a handler ran, which interrupts
+// all. signal(7).
+void ExpectPatience(const std::function<int()>& work,
+                    const std::function<void()>& release) {
+  const pid_t waiting = MUST(fork);
+  if (waiting == 0) {
+    struct sigaction action = {};  // Without SA_RESTART.
+    action.sa_handler = [](int) {};
+    sigaction(SIGUSR1, &action, nullptr);
+    _exit(work());
+  }
+  for (const auto& [signal, state] :
+       {std::pair(0, "S"), {SIGSTOP, "T"}, {SIGCONT, "S"}, {SIGUSR1, "S"}}) {
+    MUST(kill, waiting, signal);
+    AwaitState(waiting, state);
+  }
+  release();
+  int status = -1;
+  MUST(waitpid, waiting, &status, 0);
+  EXPECT_EQ(DescribeStatus(status), "exit status 0");
+}
+
+TEST(Network, AWaitGoesOnAfterASignal) {
   InNetworkNamespace([] {
     const Descriptor listener(OpenSocket(AF_INET, SOCK_STREAM));
     MUST(ioctl, listener.get(), SIOCSIFFLAGS, "lo", IFF_UP);
     MUST(bind, listener.get(), "127.0.0.1", 80);
     MUST(listen, listener.get(), 0);
-    const pid_t waiting = MUST(fork);
-    if (waiting == 0) _exit(TRY(accept, listener.get()));
-    for (const auto& [signal, state] :
-         {std::pair(0, "S"), {SIGSTOP, "T"}, {SIGCONT, "S"}}) {
-      MUST(kill, waiting, signal);
-      AwaitState(waiting, state);
-    }
     const Descriptor client(OpenSocket(AF_INET, SOCK_STREAM));
-    MUST(connect, client.get(), "127.0.0.1", 80);
-    int status = -1;
-    MUST(waitpid, waiting, &status, 0);
-    EXPECT_EQ(DescribeStatus(status), "exit status 0");
+    ExpectPatience([&] { return TRY(accept, listener.get()); },
+                   [&] { MUST(connect, client.get(), "127.0.0.1", 80); });
+    // Without room for a second, its first packet is dropped.
+    const Descriptor first(OpenSocket(AF_INET, SOCK_STREAM));
+    const Descriptor second(OpenSocket(AF_INET, SOCK_STREAM));
+    MUST(connect, first.get(), "127.0.0.1", 80);
+    ExpectPatience([&] { return TRY(connect, second.get(), "127.0.0.1", 80); },
+                   [&] { MUST(accept, listener.get()); });
+
+    ASSERT_EQ(MakeVethPair("one", "other", getpid()), 0);
+    MUST(ioctl, client.get(), SIOCSIFFLAGS, "one", IFF_UP);
+    ExpectPatience(
+        [] { return AwaitIt("one"); },
+        [&] { MUST(ioctl, client.get(), SIOCSIFFLAGS, "other", IFF_UP); });
   });
+}
+
+TEST(Process, AWaitGoesOnAfterASignal) {
+  std::array<int, 2> ends = {};
+  MUST(pipe, ends.data());
+  ExpectPatience(
+      [&] {
+        close(ends[1]);
+        return ReadAll(ends[0]) == "x" ? 0 : 1;
+      },
+      [&] {
+        WriteAll(ends[1], "x");
+        close(ends[1]);
+      });
+  MUST(pipe, ends.data());
+  ExpectPatience(
+      [&] {
+        Process child = Process::Quiet().Clone("child", 0);
+        // It has none of this process's descriptors.
+        return child.Run([pid = getpid(), end = ends[0]] {
+          const Descriptor fd =
+              Open(fmt::format("/proc/{}/fd/{}", pid, end), O_RDONLY);
+          char byte = 0;
+          return read(fd.get(), &byte, 1) == 1 ? 0 : 1;
+        });
+      },
+      [&] { WriteAll(ends[1], "x"); });
 }
 
 TEST(Network, InterfacesAreThoseOfTheNamespaceAndAPairJoinsTwo) {

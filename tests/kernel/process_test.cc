@@ -206,8 +206,9 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
   kill(child_.pid(), SIGKILL);
   waitpid(child_.pid(), nullptr, 0);
   EXPECT_NE(orphan.Run([] { return getppid(); }), child_.pid());
-  EXPECT_THAT([&] { other.Run([] {}); },
-              ThrowsMessage<ProcessError>(HasSubstr("other ended early")));
+  EXPECT_THAT(
+      [&] { other.Run([] {}); },
+      ThrowsMessage<ProcessError>(HasSubstr("other was killed by SIGKILL")));
 }
 
 // In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.

@@ -60,6 +60,7 @@ Machine MadeUp(unsigned traits, uid_t uid) {
                                 {"max_pid_namespaces", 1},
                                 {"max_ipc_namespaces", 0},
                                 {"pids.max", 20},
+                                {"ulimit -f", 0},
                                 {"ulimit -n", 16},
                                 {"ulimit -q", 819200},
                                 {"ulimit -u", 64},
@@ -114,6 +115,9 @@ const std::vector<Row> kRows = {
     {ENOSYS, "clone3()", 0, 0, "does not have the call", "a newer kernel"},
     {ENOSYS, "clone3()", kFiltered, 0, "seccomp", "has the filter"},
     {ENOSYS, "clone3()", kFiltered | kIn, 0, "seccomp", "seccomp=unconfined"},
+    {ENOENT, "open(\"/dev/null\")", 0, 7, "no /dev/null", "devtmpfs /dev"},
+    {ENOENT, "mount(\"tmpfs\", \"/mnt\", 0)", 0, 7, "directory /mnt", "/mnt"},
+    {EFBIG, "write(4)", 0, 0, "ulimit -f is 0 KiB", "limits.conf(5)"},
     {ENOENT, "execvp(\"dot\")", 0, 7, "Graphviz",
      "sudo apt-get install graphviz"},
 
@@ -137,7 +141,7 @@ const std::vector<Row> kRows = {
     // Cgroups and programs.
     {EROFS, kMkdir, kIn, 0, "mounted read-only", "--cgroupns=host"},
     {EROFS, kMkdir, 0, 1000, "mounted read-only",
-     "sudo mount -o remount,rw /sys/fs/cgroup"},
+     "or what of it is ro: findmnt -t cgroup"},
     {EACCES, kMkdir, 0, 1000, "delegated",
      "sudo, or run it in what systemd-run --user --scope starts"},
     {EPERM, kProcs, 0, 0, "delegated", "systemd-run --scope starts"},

@@ -1,15 +1,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -45,6 +49,17 @@ class ContainerTest : public LessonTest {
 
   std::string InShell(const std::string& script, int status = 0) {
     return Inside({"sh", "-c", script}, status);
+  }
+
+  // A shell with job control, on a terminal, to which the container is
+  // $lesson.
+  Command Script(const std::string& script) const {
+    return {.function = [this, script] {
+      MUST(dup2, Open(program(), O_RDONLY).get(), 9);
+      if (as_nobody() && IsRoot()) BecomeNobody();
+      setenv("lesson", "/proc/self/fd/9 --", 1);
+      return execlp("sh", "sh", "-mc", script.c_str(), nullptr);
+    }};
   }
 };
 
@@ -88,8 +103,10 @@ TEST_P(ContainerTest, DoesWithoutProc) {
   EXPECT_TRUE(Holds(run, "all namespaces"));
   const Result command = Run({"true"}, [] { MountOver("/proc/tty"); });
   EXPECT_EQ(DescribeStatus(command.status), "exit status 0");
-  EXPECT_THAT(command.errors, AllOf(HasSubstr("Left out: mount(\"proc\")"),
-                                    HasSubstr("/proc is masked")));
+  EXPECT_THAT(command.errors,
+              AllOf(HasSubstr("Left out: mount(\"proc\")"),
+                    HasSubstr("/proc is masked"), HasSubstr("To have it: ")));
+  ExpectFits80Columns(command.errors);
 }
 
 // A kernel that answers each prctl(2) with 0 has a capability of any number.
@@ -112,6 +129,28 @@ TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
   const json run = RunJson([&] { write_to("cgroup.procs", "0"); });
   EXPECT_FALSE(Holds(run, "limit on its processes"));
   EXPECT_EQ(run["verdict"], "holds");
+}
+
+TEST_P(ContainerTest, SaysWhatItCouldNotRemove) {
+  if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
+#ifdef SYS_rmdir
+  static constexpr int kRmdir = SYS_rmdir;
+#else
+  static constexpr int kRmdir = SYS_unlinkat;
+#endif
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{}, {"true"}}) {
+    const Result result = Run(command, [] { FilterCalls({{kRmdir, EPERM}}); });
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+    const std::regex left("not removed: rmdir\\(([^)]*)\\)");
+    std::smatch match;
+    std::string errors = result.errors;
+    EXPECT_TRUE(std::regex_search(errors, match, left)) << errors;
+    for (; std::regex_search(errors, match, left); errors = match.suffix()) {
+      rmdir(match.str(1).c_str());
+      EXPECT_FALSE(fs::exists(match.str(1)));
+    }
+  }
 }
 
 // The tool.
@@ -163,16 +202,17 @@ TEST_P(ContainerTest, LeavesNoZombie) {
 }
 
 TEST_P(ContainerTest, PassesOnASignal) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c",
-                                   "trap 'echo got; exit 7' TERM; "
-                                   "echo ready; while :; do read x; done"},
-                     .as_nobody = as_nobody()});
-  terminal.ReadTo("\nready\r\n");
-  ASSERT_EQ(kill(terminal.pid(), SIGTERM), 0);
-  terminal.Type("\n");
-  terminal.ReadTo("got\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 7");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Terminal terminal({.program = program(),
+                       .arguments = {"sh", "-c",
+                                     "trap 'echo got; exit 7' INT TERM; "
+                                     "echo ready; while :; do read x; done"},
+                       .as_nobody = as_nobody()});
+    terminal.ReadTo("\nready\r\n");
+    ASSERT_EQ(kill(terminal.pid(), signal), 0);
+    terminal.ReadTo("got\r\n");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 7");
+  }
 }
 
 TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
@@ -210,19 +250,139 @@ TEST_P(ContainerTest, SignalToItsOwnGroupStaysInside) {
 }
 
 TEST_P(ContainerTest, LeavesTheTerminalToThePipelineThatItIsIn) {
-  Terminal terminal({.function = [&] {
-    const Descriptor lesson = Open(program(), O_RDONLY);
-    dup2(lesson.get(), 9);
-    if (as_nobody() && IsRoot()) BecomeNobody();
-    return execlp("sh", "sh", "-c",
-                  "/proc/self/fd/9 -- echo piped 2>&- | cat; "
-                  "read x; echo \"$x\"",
-                  nullptr);
-  }});
+  Terminal terminal(
+      Script("$lesson echo piped 2>&- | cat; "
+             "read x; echo \"$x\""));
   terminal.ReadTo("piped\r\n");
   terminal.Type("typed\n");
   terminal.ReadTo("\ntyped\r\n");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, HasATerminalOfItsOwn) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c",
+                                   "tty; tty </dev/console; tty </dev/stderr; "
+                                   "stty size; ls /dev/pts"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo(
+      "\n/dev/pts/0\r\n/dev/console\r\n/dev/pts/0\r\n24 80\r\n"
+      "0  ptmx\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(InShell("tty; test -e /dev/console", 1), "not a tty\n");
+}
+
+TEST_P(ContainerTest, LeavesAFileInThePlaceOfStderr) {
+  Terminal terminal(
+      Script("$lesson sh -c 'tty; echo error >&2' 2>&1 >/dev/tty | grep rror"));
+  terminal.ReadTo("/dev/pts/0\r\nerror");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, ShellHasJobControl) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"bash", "--norc"},
+                     .as_nobody = as_nobody()});
+  EXPECT_EQ(terminal.ReadTo("# ").find("job control"), std::string::npos);
+  terminal.Type("sh -c 'echo begun; read x; echo $x; read x'\n");
+  terminal.ReadTo("\nbegun\r\n");
+  terminal.Type("\x1a");
+  terminal.ReadTo("Stopped");
+  terminal.Type("fg\n");
+  terminal.ReadTo("\nsh -c");
+  terminal.Type("once\n");
+  terminal.ReadTo("once\r\nonce\r\n");
+  terminal.Type("\x03");
+  terminal.ReadTo("# ");
+  terminal.Type("exit 5\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 5");
+}
+
+// The reader's terminal, on which that program is.
+Descriptor OpenTerminalOf(const Terminal& terminal) {
+  return Open(fmt::format("/proc/{}/fd/0", terminal.pid()), O_RDWR | O_NOCTTY);
+}
+
+TEST_P(ContainerTest, TerminalHasTheSizeOfTheReaders) {
+  Terminal terminal(
+      {.program = program(),
+       .arguments = {"sh", "-c",
+                     "trap 'stty size; exit 0' WINCH; echo ready; "
+                     "while :; do read x; done"},
+       .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\r\n");
+  const winsize size = {
+      .ws_row = 50, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
+  MUST(ioctl, OpenTerminalOf(terminal).get(), TIOCSWINSZ, &size);
+  terminal.ReadTo("50 132\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, AllThatIsTypedAndShownPasses) {
+  Terminal terminal({.program = program(),
+                     .arguments = {"sh", "-c",
+                                   "stty raw -echo; echo ready; seq 20000; "
+                                   "head -c 20000 | wc -c"},
+                     .as_nobody = as_nobody()});
+  terminal.ReadTo("\nready\n");
+  terminal.Type(std::string(20000, 'x'));
+  terminal.ReadTo("\n19999\n20000\n20000\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+// The lesson's process, in which the signal is sent to its group where `group`.
+struct End {
+  const char* description;
+  const char* keys;
+  int signal = 0;
+  bool group = false;
+};
+
+TEST_P(ContainerTest, TerminalOfTheReaderIsRestored) {
+  for (const End& end : std::vector<End>{{"it ends", "\n"},
+                                         {"Ctrl-C", "\x03"},
+                                         {"SIGTERM", "", SIGTERM},
+                                         {"SIGKILL", "", SIGKILL},
+                                         {"all", "", SIGKILL, true}}) {
+    Terminal terminal(
+        Script("before=$(stty -g); "
+               "$lesson sh -c 'echo ready; read x'; "
+               "until test $(stty -g) = $before; do :; done; echo restored"));
+    terminal.ReadTo("\nready\r\n");
+    const std::vector<pid_t> lesson = ChildrenOf(terminal.pid());
+    ASSERT_EQ(lesson.size(), 1U);
+    termios raw = {};
+    MUST(tcgetattr, OpenTerminalOf(terminal).get(), &raw);
+    EXPECT_EQ(raw.c_lflag & (ICANON | ECHO | ISIG), 0U);
+    if (end.signal != 0) kill(end.group ? -lesson[0] : lesson[0], end.signal);
+    terminal.Type(end.keys);
+    terminal.ReadTo("restored\r\n");
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0")
+        << end.description;
+    EXPECT_THAT(Survivors(), IsEmpty()) << end.description;
+  }
+}
+
+TEST_P(ContainerTest, StopsAndGoesOnAsAJobOfTheReaders) {
+  Terminal terminal(
+      Script("$lesson sh -c 'echo ready; read x; echo $x'; "
+             "echo stopped; fg; echo ended"));
+  terminal.ReadTo("\nready\r\n");
+  kill(ChildrenOf(terminal.pid()).at(0), SIGSTOP);
+  terminal.ReadTo("stopped");
+  terminal.Type("typed\n");
+  terminal.ReadTo("\ntyped\r\nended\r\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+}
+
+TEST_P(ContainerTest, EndsWithTheReadersTerminal) {
+  std::optional<Terminal> terminal;
+  terminal.emplace(Command{.program = program(),
+                           .arguments = {"sh", "-c", "echo ready; sleep 1000"},
+                           .as_nobody = as_nobody()});
+  terminal->ReadTo("\nready\r\n");
+  terminal.reset();
+  EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST_P(ContainerTest, CtrlZStopsNothing) {

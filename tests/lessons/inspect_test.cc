@@ -19,6 +19,7 @@
 #include "common/kernel/user_namespace.h"
 #include "tests/support/graph.h"
 #include "tests/support/lessons.h"
+#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
@@ -217,6 +218,12 @@ TEST_P(InspectTest, ComparesTheShellInsideWithThisProcess) {
     EXPECT_EQ(row[3], own ? "none" : "all") << row;
   }
   Exit(terminal);
+}
+
+TEST_P(InspectTest, NeedsAProcOfItsOwnPidNamespace) {
+  const Result result = Run({"1"}, CoverProc);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.errors, HasSubstr("cause   /proc belongs to another"));
 }
 
 }  // namespace

@@ -2,12 +2,17 @@
 // said FAILS, by its name. A claim that no lie can make fail proves nothing.
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
 
+#include "common/kernel/cgroups.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
@@ -262,6 +267,47 @@ TEST_F(Lies, AreNamedByTheLessonIpcWithoutDevShm) {
                         "Operation not permitted (EPERM)"));
 }
 
+// EINTR, as after Ctrl-Z and fg from a call that has a limit of time.
+TEST_F(Lies, OfAnInterruptionDisturbNoLesson) {
+  for (const char* lie :
+       {"accept=-4", "accept:2=-4", "connect=-4", "connect:4=-4",
+        "read=-4@socket:", "read:2=-4@socket:", "recv=-4", "sendto=-4"}) {
+    SCOPED_TRACE(lie);
+    Tell("net", lie, 0, {});
+  }
+}
+
+// EIO from one of the calls by which a cgroup is made and removed.
+TEST_F(Lies, LeaveNoCgroup) {
+  if (!FindCgroupPlace("pids")) GTEST_SKIP() << "no cgroup may be made here";
+  const auto cgroups = [] {
+    const std::string end =
+        fmt::format("-{}", NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
+    std::string found;
+    for (const auto& [what, how] : LookAtHost()) {
+      if (what.starts_with("cgroup ") && what.ends_with(end)) found += what;
+    }
+    return found;
+  };
+  std::vector<std::string> lies = {
+      "rmdir=-5", "write=-5@cgroup.procs", "write:2=-5@cgroup.procs",
+      "open:2=-5@cgroup.procs", "open:3=-5@cgroup.procs"};
+  // What the lesson and the guardian tell one another.
+  for (int n = 1; n < 16; n += 2) {
+    lies.push_back(fmt::format("sendmsg:{}=-5", n));
+    lies.push_back(fmt::format("recvmsg:{}=-5", n));
+  }
+  for (const std::string& lie : lies) {
+    SCOPED_TRACE(lie);
+    const LieResult result = RunWithLie({.program = "lessons/cgroup"},
+                                        ParseLie(lie), {.look = cgroups});
+    EXPECT_TRUE(result.told);
+    EXPECT_EQ(result.hung, "");
+    EXPECT_EQ(result.after, "");
+    EXPECT_TRUE(WIFEXITED(result.status)) << DescribeStatus(result.status);
+  }
+}
+
 TEST(LiesTable, HasEveryClaimOfEveryLesson) {
   std::vector<Case> all(std::begin(kCases), std::end(kCases));
   all.insert(all.end(), std::begin(kBeyond), std::end(kBeyond));
@@ -285,6 +331,15 @@ TEST(LiesTable, HasEveryClaimOfEveryLesson) {
           << lesson << ": " << begin;
     }
   }
+}
+
+TEST(Interruption, OfAReadIsNotItsEnd) {
+  if (const std::string why = WhyNoLies(); !why.empty()) GTEST_SKIP() << why;
+  const LieResult result =
+      RunWithLie({.program = "lessons/net"},
+                 {.call = "read", .answer = -EINTR, .path = "socket:"});
+  EXPECT_TRUE(result.told);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.output;
 }
 
 }  // namespace

@@ -4,9 +4,13 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <filesystem>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <regex>
 #include <set>
@@ -23,6 +27,7 @@
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
+#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
@@ -172,6 +177,153 @@ TEST_P(SetnsTest, PassesOnTheExitStatusOfTheCommand) {
                                                          ? "exit status 137"
                                                          : "killed by SIGKILL");
   }
+}
+
+TEST_P(SetnsTest, CommandGetsASignalThatIsSentToTheToolAlone) {
+  const Holder holder(as_nobody());
+  for (const std::string& path : {holder.Path("uts"), holder.Path("pid")}) {
+    for (const int signal : {SIGINT, SIGTERM}) {
+      Terminal terminal({.program = program(),
+                         .arguments = {path, "sh", "-c",
+                                       "trap 'exit 8' INT TERM; echo ready; "
+                                       "while :; do read x; done"},
+                         .as_nobody = as_nobody()});
+      terminal.ReadTo("\nready\r\n");
+      ASSERT_EQ(kill(terminal.pid(), signal), 0);
+      EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
+    }
+  }
+}
+
+// All links of the process: of two kinds it has two, and one is shared.
+TEST_P(SetnsTest, JoinsEachNamespaceOnce) {
+  const Holder holder(as_nobody());
+  std::vector<std::string> words;
+  for (const auto& link :
+       std::filesystem::directory_iterator(holder.Path(""))) {
+    words.push_back(link.path());
+  }
+  words.emplace_back("/proc/self/ns/uts");
+  words.insert(words.end(), {"sh", "-c", "echo $$; hostname"});
+  const Result result = Run(words);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  EXPECT_THAT(result.output, StartsWith("2\n"));
+  EXPECT_THAT(result.errors, HasSubstr("ns/uts: you are in it already."));
+  const std::string joined = ", CLONE_NEWPID) = 0";
+  const std::size_t first = result.errors.find(joined);
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(result.errors.find(joined, first + 1), std::string::npos);
+}
+
+TEST_P(SetnsTest, SkipsTheLinkThatLeadsNowhereYet) {
+  Process outer = Process::Quiet().Clone("outer", 0);
+  if (as_nobody() && IsRoot()) outer.Run(BecomeNobody);
+  outer.Run(EnterUserNamespaceAsRoot);
+  outer.Run([] { MUST(unshare, CLONE_NEWPID); });
+  const std::string directory = fmt::format("/proc/{}/ns/", outer.pid());
+  const Result result = Run({directory + "pid_for_children", directory + "user",
+                             "sh", "-c", "echo ran"});
+  EXPECT_EQ(result.output, "ran\n") << result.errors;
+  EXPECT_THAT(result.errors, HasSubstr("for_children: nothing is there yet."));
+}
+
+// In the inner user namespace there is no privilege over the outer one's.
+TEST_P(SetnsTest, TriesAnotherOrderWhereOneFails) {
+  Process outer = Process::Quiet().Clone("outer", 0);
+  if (as_nobody() && IsRoot()) outer.Run(BecomeNobody);
+  outer.Run(EnterUserNamespaceAsRoot);
+  outer.Run([] { MUST(unshare, CLONE_NEWUTS); });
+  Process inner = outer.Clone("inner", 0);
+  inner.Run(EnterUserNamespaceAsRoot);
+  const std::string directory = fmt::format("/proc/{}/ns/", inner.pid());
+  const std::string user = directory + "user";
+  const std::string uts = directory + "uts";
+  const Result result =
+      Run({user, uts, "readlink", "/proc/self/ns/user", "/proc/self/ns/uts"});
+  EXPECT_EQ(result.output, ReadLink(user) + "\n" + ReadLink(uts) + "\n")
+      << result.errors;
+}
+
+TEST_P(SetnsTest, JoinsPinnedNamespaces) {
+  if (as_nobody()) GTEST_SKIP() << "an ordinary user mounts nothing here";
+  const auto pin = [] {
+    MUST(unshare, CLONE_NEWNS);
+    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    MUST(mount, "none", "/run", "tmpfs", 0, nullptr);
+    const Process other =
+        Process::Quiet().Clone("other", CLONE_NEWNET | CLONE_NEWUTS);
+    for (const std::string kind : {"net", "uts"}) {
+      const std::string pinned = "/run/" + kind;
+      const std::string path = fmt::format("/proc/{}/ns/{}", other.pid(), kind);
+      Open(pinned, O_CREAT, 0600);
+      MUST(mount, path.c_str(), pinned.c_str(), nullptr, MS_BIND, nullptr);
+    }
+  };
+  const Result result =
+      Run({"/run/net", "/run/uts", "--", "sh", "-c",
+           "for kind in net uts; do "
+           "test /proc/self/ns/$kind -ef /run/$kind && echo $kind; done"},
+          pin);
+  EXPECT_EQ(result.output, "net\nuts\n") << result.errors;
+}
+
+TEST_P(SetnsTest, SaysWhatIsStillOfTheOldNamespace) {
+  const Holder holder(as_nobody());
+  const std::string net = "/sys is still that of the network namespace";
+  const std::string pid = "/proc is still that of the PID namespace";
+  const std::string mount = holder.Path("mnt");
+  for (const auto& [path, note] : std::map<std::string, std::string>{
+           {holder.Path("net"), net}, {holder.Path("pid"), pid}}) {
+    const Result result = Run({path, "true"});
+    EXPECT_THAT(result.errors, HasSubstr(note));
+    ExpectFits80Columns(result.errors);
+    EXPECT_EQ(Run({path, mount, "true"}).errors.find(note), std::string::npos);
+  }
+}
+
+// What happens before the tool begins: descriptor 77 is that of the PID
+// namespace of `first`.
+void OpenPidNamespaceOf(const Process& first) {
+  const std::string path = fmt::format("/proc/{}/ns/pid", first.pid());
+  MUST(dup2, Open(path, O_RDONLY).get(), 77);
+}
+
+TEST_P(SetnsTest, SaysThatThePid1HasEnded) {
+  const Result result = Run({"/proc/self/fd/77", "true"}, [] {
+    EnterUserNamespaceAsRoot();
+    OpenPidNamespaceOf(Process::Quiet().Clone("first", CLONE_NEWPID));
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.errors,
+              HasSubstr("\nsetns: fork(): Cannot allocate memory (ENOMEM)\n"
+                        "  cause   PID 1 of that PID namespace has ended"));
+}
+
+TEST_P(SetnsTest, SaysThatThePidNamespaceIsNotBelow) {
+  const Result result = Run({"/proc/self/fd/77", "true"}, [] {
+    EnterUserNamespaceAsRoot();
+    const Process first = Process::Quiet().Clone("first", CLONE_NEWPID);
+    OpenPidNamespaceOf(first);
+    MUST(unshare, CLONE_NEWPID | CLONE_NEWNS);
+    const pid_t child = MUST(fork);
+    if (child != 0) {
+      int status = 0;
+      Retry([&] { return waitpid(child, &status, 0); });
+      _exit(ExitStatus(status));
+    }
+    MakeMountsPrivate();
+    MUST(mount, "none", "/proc", "proc", 0, nullptr);
+  });
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77") << result.errors;
+  EXPECT_THAT(result.errors,
+              HasSubstr("Invalid argument (EINVAL)\n"
+                        "  cause   That PID namespace is not below"));
+}
+
+TEST_P(SetnsTest, NeedsAProcOfItsOwnPidNamespace) {
+  const Result result = Run({"/proc/self/ns/uts", "true"}, CoverProc);
+  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
+  EXPECT_THAT(result.errors, HasSubstr("cause   /proc belongs to another"));
 }
 
 TEST_P(SetnsTest, ForksIntoAPidNamespace) {

@@ -5,13 +5,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/kernel/call.h"
@@ -19,6 +24,7 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
 #include "common/kernel/user_namespace.h"
+#include "common/program/command_line.h"
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
 
@@ -129,6 +135,44 @@ TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
+// What a shell like dash finds, which never sets the modes of its terminal:
+// those after the interrupted lesson, and its own hold on the foreground.
+TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
+  Terminal reader({.function = [] {
+    std::signal(SIGTTOU, SIG_IGN);
+    termios before = {};
+    termios now = {};
+    MUST(tcgetattr, STDIN_FILENO, &before);
+    const pid_t lesson = MUST(fork);
+    if (lesson == 0) {
+      MUST(setpgid, 0, 0);
+      MUST(tcsetpgrp, STDIN_FILENO, getpid());
+      _exit(RunProgram("example", [] {
+        EnterUserNamespaceAsRoot();
+        const Process inside = Process::Quiet().Clone("inside", CLONE_NEWUTS);
+        RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
+        return EXIT_SUCCESS;
+      }));
+    }
+    do {  // Until bash reads a line in its own way.
+      MUST(tcgetattr, STDIN_FILENO, &now);
+    } while ((now.c_lflag & ICANON) != 0);
+    kill(lesson, SIGINT);
+    int status = 0;
+    MUST(waitpid, lesson, &status, 0);
+    MUST(tcgetattr, STDIN_FILENO, &now);
+    const bool sane = now.c_lflag == before.c_lflag;
+    MUST(tcsetpgrp, STDIN_FILENO, getpgrp());
+    while (kill(-lesson, 0) == 0) std::this_thread::yield();  // Its keeper.
+    const bool kept = tcgetpgrp(STDIN_FILENO) == getpgrp();
+    fmt::print("{}, sane {}, kept {}\n", DescribeStatus(status), sane, kept);
+    return std::fflush(stdout);
+  }});
+  EXPECT_EQ(DescribeStatus(reader.Await()), "exit status 0");
+  EXPECT_THAT(reader.screen(),
+              HasSubstr("exit status 130, sane true, kept true\r\n"));
+}
+
 // A command that the program becomes, or awaits as its child.
 class CommandTest : public testing::TestWithParam<bool> {
  protected:
@@ -170,6 +214,45 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   }
 }
 
+// A program of these bytes, which goes with its object.
+class ProgramFile {
+ public:
+  explicit ProgramFile(const std::string& bytes) {
+    const Descriptor file(mkstemp(path_.data()));
+    WriteAll(file.get(), bytes);
+    MUST(fchmod, file.get(), 0755);
+  }
+  ~ProgramFile() { unlink(path_.c_str()); }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/shell_test.XXXXXX";
+};
+
+TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
+  // This program, whose loader has another name of the same length.
+  std::string binary = ReadFile("/proc/self/exe");
+  const std::size_t loader = binary.find("/ld-linux");
+  ASSERT_NE(loader, std::string::npos);
+  const ProgramFile program(binary.replace(loader, 9, "/no-linux"));
+  const ProgramFile script("#! /nonexistent/sh -e\necho ran\n");
+  const ProgramFile second("#!" + script.path() + "\n");
+  const std::string of_script = "its interpreter /nonexistent/sh is not there";
+  for (const auto& [file, missing] : std::map<std::string, std::string>{
+           {program.path(), "the loader that it was linked for is not there"},
+           {script.path(), of_script},
+           {second.path(), of_script}}) {
+    const std::string name = file.substr(file.rfind('/') + 1);
+    const Result result = RunCommand({.function = [&name] {
+      setenv("PATH", "/nonexistent::/tmp", 1);
+      return Run({name});
+    }});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
+    EXPECT_EQ(result.errors, name + ": " + missing + "\n");
+  }
+}
+
 TEST_P(CommandTest, IsAShellWhenThereIsNone) {
   Terminal terminal({.function = [] { return Run({}); }});
   terminal.ReadTo("[there] ");
@@ -185,6 +268,33 @@ TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
   terminal.ReadTo("ready");
   terminal.Type("\x03");
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+}
+
+TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    Terminal terminal({.function = [] {
+      return Run({"sh", "-c",
+                  "trap 'exit 8' INT TERM USR1; echo ready; "
+                  "while :; do read -r line; done"});
+    }});
+    terminal.ReadTo("ready");
+    ASSERT_EQ(kill(terminal.pid(), signal), 0);
+    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
+  }
+}
+
+TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
+  Terminal terminal({.function = [] {
+    return AwaitCommand({"sh", "-c",
+                         "n=0; trap 'n=$((n+1))' INT; echo ready; read -r x; "
+                         "read -r x; exit $n"},
+                        "");
+  }});
+  terminal.ReadTo("ready");
+  terminal.Type("\x03");
+  terminal.ReadTo("^C");
+  terminal.Type("\n\n");
+  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 1");
 }
 
 TEST(AwaitCommand, EndsWithItsParent) {

@@ -61,7 +61,10 @@ struct Call {
   std::string_view arguments;
 };
 
+constexpr long kAny = -1;
+
 constexpr Call kCalls[] = {
+    {"any", kAny, ""},
     {"clone", SYS_clone, "k"},
     {"clone", SYS_clone3, "c"},
 #ifdef SYS_fork  // Architectures that came late have only the *at() calls.
@@ -69,10 +72,13 @@ constexpr Call kCalls[] = {
     {"clone", SYS_vfork, ""},
     {"open", SYS_open, "s"},
     {"readlink", SYS_readlink, "s"},
+    {"rmdir", SYS_rmdir, "s"},
     {"stat", SYS_stat, "s"},
+    {"rmdir", SYS_rmdir, "s"},
 #endif
     {"open", SYS_openat, "ds"},
     {"readlink", SYS_readlinkat, "ds"},
+    {"rmdir", SYS_unlinkat, "ds"},
     {"stat", SYS_newfstatat, "ds"},
     {"unshare", SYS_unshare, "u"},
     {"setns", SYS_setns, "d"},
@@ -86,6 +92,7 @@ constexpr Call kCalls[] = {
     {"fchdir", SYS_fchdir, "d"},
     {"kill", SYS_kill, ""},
     {"waitpid", SYS_wait4, ""},
+    {"read", SYS_read, "d"},
     {"write", SYS_write, "d.n"},
     {"sendto", SYS_sendto, "d.n"},
     {"ioctl", SYS_ioctl, "d"},
@@ -93,6 +100,11 @@ constexpr Call kCalls[] = {
     {"semget", SYS_semget, ""},
     {"bind", SYS_bind, "d"},
     {"connect", SYS_connect, "d"},
+    {"accept", SYS_accept4, "d"},
+    {"recv", SYS_recvfrom, "d"},
+    {"recvmsg", SYS_recvmsg, "d"},
+    {"sendmsg", SYS_sendmsg, "d"},
+    {"read", SYS_read, "d"},
     {"capset", SYS_capset, ""},
     {"geteuid", SYS_geteuid, ""},
     {"getpid", SYS_getpid, ""},
@@ -105,6 +117,7 @@ struct Report {
   std::atomic<bool> ready = false;  // The command is about to begin.
   int status = SIGKILL;             // The command's wait status.
   bool told = false;
+  int number = 0;  // Of the call that it was told about.
 };
 
 std::atomic<bool> late = false;
@@ -258,6 +271,16 @@ class Tracer {
     return names.empty() ? fmt::format("{} the stand-in\n", init_) : names;
   }
 
+  // Whether `call` stands for the one with this number. These do not return;
+  // brk(2) gives an address, and never an errno.
+  static bool Matches(const Call& call, long number) {
+    constexpr std::array kNeverFail = {SYS_brk, SYS_exit, SYS_exit_group,
+                                       SYS_restart_syscall, SYS_rt_sigreturn};
+    return call.number == number ||
+           (call.number == kAny &&
+            std::ranges::find(kNeverFail, number) == kNeverFail.end());
+  }
+
   // Lets a process go on that has stopped.
   void Resume(pid_t pid, int status) {
     const int event = status >> 16;
@@ -274,7 +297,7 @@ class Tracer {
     }
     // As ptrace(2) wants it. NOLINTNEXTLINE(performance-no-int-to-ptr)
     const auto* data = reinterpret_cast<const void*>(std::intptr_t{signal});
-    Trace(PTRACE_SYSCALL, pid, 0, data);
+    Trace(over_ ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, data);
   }
 
   void EnterOrLeave(pid_t pid) {
@@ -284,13 +307,13 @@ class Tracer {
     if (info.op != PTRACE_SYSCALL_INFO_ENTRY || pid == init_) return;
     if (!begun_ || !report_.ready) return;
     for (const Call& call : calls_) {
-      if (call.number == static_cast<long>(info.entry.nr)) {
-        Enter(pid, call, info.entry.args);
-      }
+      const auto number = static_cast<long>(info.entry.nr);
+      if (Matches(call, number)) Enter(pid, call, number, info.entry.args);
     }
   }
 
-  void Enter(pid_t pid, const Call& call, const Arguments& arguments);
+  void Enter(pid_t pid, const Call& call, long number,
+             const Arguments& arguments);
   void Leave(pid_t pid, long answer);
   bool MatchesPath(pid_t pid, const Call& call,
                    const Arguments& arguments) const;
@@ -301,6 +324,7 @@ class Tracer {
   const Lie& lie_;
   Report& report_;
   int count_ = 0;
+  bool over_ = false;  // The lie is told: no call is of interest any more.
   std::set<pid_t> processes_;
   std::map<pid_t, Entered> entered_;
 };
@@ -318,7 +342,8 @@ bool Tracer::MatchesPath(pid_t pid, const Call& call,
   return false;
 }
 
-void Tracer::Enter(pid_t pid, const Call& call, const Arguments& arguments) {
+void Tracer::Enter(pid_t pid, const Call& call, long number,
+                   const Arguments& arguments) {
   Entered entered = {.argument = arguments[0], .flags = arguments[0]};
   const char kind = call.arguments.empty() ? '.' : call.arguments[0];
   entered.flags_at_address = kind == 'c';
@@ -331,18 +356,22 @@ void Tracer::Enter(pid_t pid, const Call& call, const Arguments& arguments) {
         kind == 'k' ? entered.flags & ~uint64_t{CSIGNAL} : entered.flags;
     if (!strchr("kuc", kind) || (flags & drop) != drop) return;
   }
+  if (call.number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR) == 0) return;
   if (!MatchesPath(pid, call, arguments)) return;
 
   ++count_;
   entered.told = !report_.told && count_ == lie_.occurrence;
   if (entered.told) {
     report_.told = true;
+    report_.number = static_cast<int>(number);
     const uint64_t flags = entered.flags & ~static_cast<uint64_t>(lie_.drop);
     const std::size_t size = call.arguments.find('n');
     entered.answer = lie_.answer.value_or(
         size == call.arguments.npos ? 0 : static_cast<long>(arguments[size]));
+    // A close(2) that fails has closed all the same.
+    const bool closes = call.number == kAny && number == SYS_close;
     if (lie_.drop == 0) {
-      SkipCall(pid);
+      if (!closes) SkipCall(pid);
     } else if (entered.flags_at_address) {
       SetFlagsAt(pid, entered.argument, flags);
     } else {
@@ -364,6 +393,7 @@ void Tracer::Leave(pid_t pid, long answer) {
     if (entered.told) report_.told = false;
   }
   if (!entered.told) return;
+  over_ = report_.told;
   if (lie_.drop == 0) {
     SetAnswer(pid, entered.answer);
   } else if (entered.flags_at_address) {
@@ -470,6 +500,17 @@ void Run::BecomeCommand() {
 
 }  // namespace
 
+std::string Describe(const Lie& lie) {
+  std::string text = lie.call;
+  if (lie.occurrence != 1) text += fmt::format(":{}", lie.occurrence);
+  for (const Kind& kind : Kinds()) {
+    if ((lie.drop & kind.flag) != 0) text += fmt::format("-{}", kind.flag_name);
+  }
+  if (lie.answer) text += fmt::format("={}", *lie.answer);
+  if (!lie.path.empty()) text += "@" + lie.path;
+  return text;
+}
+
 Lie ParseLie(const std::string& text) {
   static const std::regex kLie(
       "([a-z0-9_]+)(:[1-9][0-9]{0,8})?((?:-CLONE_NEW[A-Z]+)*)"
@@ -513,6 +554,7 @@ LieResult RunWithLie(const Command& command, const Lie& lie,
   }
   return {{report->status, result.output, result.errors},
           report->told,
+          report->number,
           Contents(run.hung),
           Contents(run.before),
           Contents(run.after)};

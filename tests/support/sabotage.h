@@ -19,7 +19,7 @@ namespace steps {
 struct Lie {
   /// The call's name. A name stands for each call that the C library may make
   /// for it: "clone" for clone3, fork and vfork too, "open" for openat,
-  /// "waitpid" for wait4.
+  /// "waitpid" for wait4. "any" stands for every call that returns.
   std::string call;
 
   /// Which of the calls that match, from 1, in the order in which the program
@@ -41,14 +41,18 @@ struct Lie {
   std::string path = {};
 };
 
-/// The lie that is written in short, CALL[:N][-FLAG…][=ANSWER][@PATH]:
-/// "clone:3-CLONE_NEWUTS", "setns=-1@uts:". Throws std::invalid_argument.
+/// The lie in short, CALL[:N][-FLAG…][=ANSWER][@PATH]: "clone:3-CLONE_NEWUTS",
+/// "setns=-1@uts:".
+std::string Describe(const Lie& lie);
+
+/// The reverse. Throws std::invalid_argument.
 Lie ParseLie(const std::string& text);
 
 /// What a program did when it was lied to. If it hung, its status is that of a
 /// program that SIGKILL ended.
 struct LieResult : Result {
-  bool told;           // Whether there was a call to lie about.
+  bool told;           // Whether there was a call to lie about,
+  int number;          // and its number, that of <sys/syscall.h>.
   std::string hung;    // What had to be killed at the deadline: "4711 uts\n".
   std::string before;  // What `look` gave before the program began …
   std::string after;   // … and when all of its processes had ended.

@@ -78,7 +78,7 @@ TEST_F(SabotageTest, OneCallIsALieAndNothingElse) {
        "1\nstand-in\n"},
       // Since 2.39, mount(8) of util-linux has other calls for it.
       {"mount@/srv",
-       "export LIBMOUNT_FORCE_MOUNT2=always;"
+       "export LIBMOUNT_FORCE_MOUNT2=always; "
        "mount -t tmpfs x /srv; mount -t tmpfs x /media; "
        "mountpoint -q /srv || mountpoint /media",
        "/media is a mountpoint\n"},
@@ -180,10 +180,10 @@ TEST_F(SabotageTest, NothingSurvivesItsTest) {
 }
 
 TEST(ParseLie, RefusesWhatIsNoLie) {
-  const Lie lie = ParseLie("clone:3-CLONE_NEWUTS");
-  EXPECT_EQ(lie.call, "clone");
-  EXPECT_EQ(lie.occurrence, 3);
-  EXPECT_EQ(lie.drop, CLONE_NEWUTS);
+  for (const char* text : {"sethostname", "clone:3-CLONE_NEWNS-CLONE_NEWUTS",
+                           "setns:2=-1@uts:[4", "unshare-CLONE_NEWTIME"}) {
+    EXPECT_EQ(Describe(ParseLie(text)), text);
+  }
   for (const char* text : {"", ":2", "clone:0", "clone-CLONE_NEWNOTHING",
                            "clone-", "clone CLONE_NEWUTS"}) {
     EXPECT_THROW(ParseLie(text), std::invalid_argument) << text;

@@ -1,0 +1,358 @@
+// Lessons under fire: each of their system calls fails once, and SIGKILL
+// strikes at any moment.
+//
+//     bazel run //tests:soak -- KILLS EVERY [LESSON…]
+//
+// Each lesson runs as root and as nobody, in a stand-in for this machine, with
+// a cgroup in which both may make others. The N-th call of a lesson, its
+// children and its tools fails with EPERM, ENOMEM or EIO, for each N that
+// EVERY divides. Of each run is asked
+//
+//   hang     whether all of its processes ended within 30 s;
+//   residue  whether anything was left: what LookAtHost() looks at;
+//   end      whether its status is 0, 1 or 77; 0 only where it has shown every
+//            step and no claim fails, else with a reason; and whether the steps
+//            it has shown are the first of an undisturbed run.
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <list>
+#include <random>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/cgroups.h"
+#include "common/kernel/mounts.h"
+#include "common/kernel/process.h"
+#include "tests/support/host_state.h"
+#include "tests/support/lessons.h"
+#include "tests/support/program.h"
+#include "tests/support/sabotage.h"
+
+namespace steps {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr uid_t kNobody = 65534;
+constexpr unsigned kPatience = 30;  // Seconds.
+constexpr std::array kErrors = {EPERM, ENOMEM, EIO};
+// What a lesson has to say that fails: the errno of a call, or which process
+// does not answer as it should.
+constexpr const char* kReason =
+    R"(\(E[A-Z0-9]+\)|filesystem error|ended early|has ended|was killed)"
+    R"(|no answer|answered 0|in no )";
+// Where one of these fails before a lesson begins, the loader or the C library
+// ends it in ways of its own.
+constexpr std::array kStartup = {SYS_arch_prctl, SYS_futex, SYS_mmap,
+                                 SYS_mprotect};
+
+// The cgroups in which the lessons make theirs.
+std::list<Cgroup> cgroups;
+
+pid_t lesson_pid = -1;  // For the handler of SIGALRM,
+bool hung = false;      // and what it has found.
+
+struct Row {
+  int calls = 0;
+  int kills = 0;
+  int hangs = 0;
+  int residues = 0;
+  int wrong_ends = 0;
+};
+
+void EnterCgroups() {
+  for (const char* controller : {"pids", "memory"}) {
+    const auto place = FindCgroupPlace(controller);
+    if (!place) continue;
+    const std::string& path = cgroups.emplace_back(*place).path();
+    for (const std::string& file : {path, path + "/cgroup.procs"}) {
+      MUST(chown, file.c_str(), kNobody, kNobody);
+    }
+    WriteAll(Open(path + "/cgroup.procs", O_WRONLY).get(), "0");
+  }
+}
+
+void BecomeStandIn() {
+  MakeMountsPrivate();
+  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
+  for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
+    MUST(mount, "tmpfs", directory, "tmpfs", 0, nullptr);
+  }
+}
+
+// The stand-in: other cgroups are somebody else's.
+std::string Look() {
+  std::string lines;
+  for (const auto& [what, how] : LookAtHost()) {
+    const auto is_here = [&what = what](const Cgroup& cgroup) {
+      return what.find(cgroup.path() + "/") != std::string::npos;
+    };
+    if (!what.starts_with("cgroup ") || std::ranges::any_of(cgroups, is_here)) {
+      lines += fmt::format("{}: {}\n", what, how);
+    }
+  }
+  return lines;
+}
+
+// The lines that are in one of the two only.
+std::string Difference(const std::string& before, const std::string& after) {
+  std::string difference;
+  for (const auto& [sign, some, others] :
+       {std::tuple("-", before, after), {"+", after, before}}) {
+    std::istringstream lines(some);
+    for (std::string line; std::getline(lines, line);) {
+      if (others.find(line + "\n") != std::string::npos) continue;
+      difference += fmt::format("{} {}\n", sign, line);
+    }
+  }
+  return difference;
+}
+
+// The titles of the steps that it has shown.
+std::vector<std::string> Steps(const std::string& output) {
+  static const std::regex kStep("(^|\n)([0-9]+  [^\n]+)");
+  std::vector<std::string> steps;
+  for (std::sregex_iterator step(output.begin(), output.end(), kStep), end;
+       step != end; ++step) {
+    steps.push_back((*step)[2]);
+  }
+  return steps;
+}
+
+// Why this is no right end for a lesson, or nothing.
+std::string WrongEnd(const Result& result, const Result& undisturbed) {
+  static const std::regex kAll(R"(\n([0-9]+) of \1 claims hold)");
+  const std::vector<std::string> all = Steps(undisturbed.output);
+  const std::vector<std::string> steps = Steps(result.output);
+  const bool fails = result.output.find("\n     FAILS ") != std::string::npos;
+  if (steps.size() > all.size() ||
+      !std::equal(steps.begin(), steps.end(), all.begin())) {
+    return "shows other steps";
+  }
+  if (!WIFEXITED(result.status)) return DescribeStatus(result.status);
+  switch (WEXITSTATUS(result.status)) {
+    case 0:
+      return steps == all && !fails && std::regex_search(result.output, kAll)
+                 ? ""
+                 : "success without evidence";
+    case 1:
+      return fails || std::regex_search(result.errors, std::regex(kReason))
+                 ? ""
+                 : "fails without a reason";
+    case 77:
+      return result.errors.find("\n  cause ") != std::string::npos
+                 ? ""
+                 : "cannot run without a cause";
+    case 127:  // The loader's.
+      return result.output.empty() ? "" : "exit status 127";
+    default:
+      return DescribeStatus(result.status);
+  }
+}
+
+class Soak {
+ public:
+  Soak(const std::string& lesson, bool as_nobody)
+      : name_(fmt::format("{} {}", lesson, as_nobody ? "nobody" : "root")),
+        command_({.program = "lessons/" + lesson, .as_nobody = as_nobody}),
+        undisturbed_(RunCommand(command_)) {
+    const auto begin = std::chrono::steady_clock::now();
+    RunCommand(command_);
+    Survivors();
+    duration_ = std::chrono::steady_clock::now() - begin;
+    if (undisturbed_.status != 0) Tell("undisturbed", undisturbed_, "fails");
+  }
+
+  // Calls fail, one in each run. After the last, there are none.
+  void FailCalls(int every) {
+    for (int call = every, none = 0; none < 3; call += every) {
+      const int error = kErrors[static_cast<std::size_t>(call / every) % 3];
+      const Lie lie = {.call = "any", .occurrence = call, .answer = -error};
+      const LieResult result = RunWithLie(
+          command_, lie,
+          {.deadline = std::chrono::seconds(kPatience), .look = Look});
+      none = result.told ? 0 : none + 1;
+      if (!result.told) continue;
+      ++row_.calls;
+      char* name =
+          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number);
+      const std::string what =
+          fmt::format("call {} ({}, {})", call, name, ErrnoName(error));
+      free(name);
+      const bool startup =
+          std::ranges::find(kStartup, result.number) != kStartup.end() &&
+          result.output.empty();
+      Judge(what, result, result.hung, result.before, result.after, startup);
+    }
+  }
+
+  // SIGKILL strikes the lesson or one of its children.
+  void Kill(int times) {
+    for (std::string before = Look(); times > 0; --times) {
+      Program lesson(command_);
+      Wait();
+      const std::vector<pid_t> victims = Descendants();
+      pid_t victim = -1;
+      if (!victims.empty()) {
+        victim = victims[std::uniform_int_distribution<std::size_t>(
+            0, victims.size() - 1)(random_)];
+        kill(victim, SIGKILL);
+        ++row_.kills;
+      }
+      hung = false;
+      lesson_pid = lesson.pid();
+      alarm(kPatience);
+      const Result result = lesson.Await();
+      alarm(0);
+      std::string left = hung ? "the lesson\n" : "";
+      for (const std::string& survivor : Survivors()) left += survivor;
+      const std::string after = Look();
+      Judge("SIGKILL", result, left, before, after,
+            victim == lesson.pid() && result.status == SIGKILL);
+      before = after;
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  const Row& row() const { return row_; }
+
+ private:
+  void Tell(const std::string& what, const Result& result,
+            const std::string& fault) const {
+    fmt::print(stderr, "{}: {}: {}: {}\n{}", name_, what, fault,
+               DescribeStatus(result.status), result.errors);
+  }
+
+  void Judge(const std::string& what, const Result& result,
+             const std::string& left, const std::string& before,
+             const std::string& after, bool ended) {
+    if (!left.empty()) {
+      ++row_.hangs;
+      Tell(what, result, "hangs: " + left);
+    } else if (const std::string wrong =
+                   ended ? "" : WrongEnd(result, undisturbed_);
+               !wrong.empty()) {
+      ++row_.wrong_ends;
+      Tell(what, result, wrong);
+    }
+    if (before == after) return;
+    ++row_.residues;
+    Tell(what, result, "residue:\n" + Difference(before, after));
+    // Or the next run would: it is not to be blamed for what is gone.
+    for (const Cgroup& cgroup : cgroups) {
+      for (const auto& entry :
+           std::filesystem::directory_iterator(cgroup.path())) {
+        if (entry.is_directory()) rmdir(entry.path().c_str());
+      }
+    }
+  }
+
+  void Wait() {
+    const nanoseconds::rep random =
+        std::uniform_int_distribution<nanoseconds::rep>(
+            0, duration_.count())(random_);
+    const timespec time = {.tv_sec = random / 1'000'000'000,
+                           .tv_nsec = random % 1'000'000'000};
+    nanosleep(&time, nullptr);
+  }
+
+  std::string name_;
+  Command command_;
+  Result undisturbed_;
+  nanoseconds duration_;
+  Row row_;
+  std::mt19937 random_{std::random_device()()};
+};
+
+// Whether all went well.
+bool SoakAll(int kills, int every, const std::vector<std::string>& lessons) {
+  std::signal(SIGALRM, [](int) {
+    hung = true;
+    kill(lesson_pid, SIGKILL);
+  });
+  Row all;
+  const auto print = [](const std::string& name, const Row& row) {
+    fmt::print("{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n", name, row.calls,
+               row.kills, row.hangs, row.residues, row.wrong_ends);
+    std::fflush(stdout);
+  };
+  fmt::print("{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n", "lesson", "calls", "kills",
+             "hangs", "residues", "wrong ends");
+  const int runs = static_cast<int>(2 * lessons.size());
+  for (const std::string& lesson : lessons) {
+    for (const bool as_nobody : {false, true}) {
+      Soak soak(lesson, as_nobody);
+      soak.Kill((kills + runs - 1) / runs);
+      soak.FailCalls(every);
+      const Row& row = soak.row();
+      print(soak.name(), row);
+      all = {all.calls + row.calls, all.kills + row.kills,
+             all.hangs + row.hangs, all.residues + row.residues,
+             all.wrong_ends + row.wrong_ends};
+    }
+  }
+  print("all", all);
+  return all.hangs + all.residues + all.wrong_ends == 0;
+}
+
+int Main(int argc, char** argv) {
+  const int kills = argc > 1 ? std::atoi(argv[1]) : 0;
+  const int every = argc > 2 ? std::atoi(argv[2]) : 0;
+  if (kills < 1 || every < 1) {
+    fmt::print(stderr, "usage: {} KILLS EVERY [LESSON…]\n", argv[0]);
+    return 2;
+  }
+  if (const std::string why = WhyNoLies(); !why.empty()) {
+    fmt::print(stderr, "{}\n", why);
+    return 77;
+  }
+  std::vector<std::string> lessons(argv + 3, argv + argc);
+  if (lessons.empty()) {
+    const auto names = LessonNames();
+    lessons.assign(names.begin(), names.end());
+  }
+  EnterCgroups();
+  MUST(unshare,
+       CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET);
+  const pid_t pid = MUST(fork);
+  if (pid == 0) {
+    Become({.function = [&] {
+      BecomeStandIn();
+      return SoakAll(kills, every, lessons) ? 0 : 1;
+    }});
+  }
+  int status = 0;
+  MUST(waitpid, pid, &status, 0);
+  return ExitStatus(status);
+}
+
+}  // namespace
+}  // namespace steps
+
+int main(int argc, char** argv) {
+  try {
+    return steps::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+}
