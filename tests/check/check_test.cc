@@ -30,18 +30,12 @@ namespace steps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-
-using Words = std::vector<std::string>;
 
 class CheckTest : public LessonTest {
  protected:
-  CheckTest() : LessonTest("check") {}
+  Result Run(const Words& words, const Before& before = {}) const {
+    return RunCommand(Lesson(words, before));
+  }
 
   json XRay(const std::string& script) const {
     const Result result = Run({"--json", "sh", "-c", script});
@@ -71,7 +65,8 @@ class CheckTest : public LessonTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(As, CheckTest, testing::Bool(), UserName);
+INSTANTIATE_TEST_SUITE_P(Is, CheckTest, ValuesIn(ForBothUsers({"check"})),
+                         LessonName);
 
 TEST_P(CheckTest, ShowsBothSidesOfEachKind) {
   const json document = XRay(
