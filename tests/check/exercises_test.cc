@@ -23,8 +23,6 @@ namespace steps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-using testing::HasSubstr;
 
 const std::string kExercises = "lessons/exercises/";
 const std::string kPrivate =
@@ -36,7 +34,7 @@ std::string Solution(const std::string& exercise) {
 
 class ExercisesTest : public LessonTest {
  protected:
-  ExercisesTest() : LessonTest("check") {
+  ExercisesTest() {
     EXPECT_NE(mkdtemp(directory_.data()), nullptr);
     fs::permissions(directory_, fs::perms(0755));
   }
@@ -52,8 +50,8 @@ class ExercisesTest : public LessonTest {
   // What check says of the exercise; empty where it is done.
   std::string Why(const std::string& exercise,
                   const std::string& source) const {
-    const Result result =
-        Run({"--json", "--exercise", exercise, Put(exercise, source)});
+    const Result result = RunCommand(
+        Lesson({"--json", "--exercise", exercise, Put(exercise, source)}));
     const json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),
@@ -65,7 +63,8 @@ class ExercisesTest : public LessonTest {
   std::string directory_ = "/tmp/exercises_test.XXXXXX";
 };
 
-INSTANTIATE_TEST_SUITE_P(As, ExercisesTest, testing::Bool(), UserName);
+INSTANTIATE_TEST_SUITE_P(Is, ExercisesTest, ValuesIn(ForBothUsers({"check"})),
+                         LessonName);
 
 const std::vector<std::pair<std::string, std::string>> kHoles = {
     {"uts", "The hostname was changed without CLONE_NEWUTS."},
