@@ -21,7 +21,9 @@ enter() {
       mount -t tmpfs -o mode=1777 shm dev/shm && mount -t tmpfs -o mode=1777 tmp tmp || exit
     mkdir -p old && pivot_root . old && cd / && umount --lazy old || exit
     shift
-    exec env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"' sh "$@" </dev/null
+    # No exec: as PID 1, make could not end itself by Ctrl-C, and would try for ever.
+    env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"
+    exit' sh "$@" </dev/null
 }
 
 # The last line of the log that has this text, without what is before it.
@@ -46,7 +48,8 @@ for suite; do
     log=$root.$user.log
     : >"$log"
     home=$(enter "$root" sh -c "echo ~$user")
-    echo 'build --disk_cache=/var/cache/bazel' >"$root$home/.bazelrc"
+    # The user's build takes what root's has compiled, but not what its tests found.
+    printf '%s\n' 'build --disk_cache=/var/cache/bazel' 'test --nocache_test_results' >"$root$home/.bazelrc"
     mkdir -p "$root$home/tree"
     git ls-files | tar --create --files-from=- | tar --extract --directory="$root$home/tree"
     enter "$root" chown -R "$user:" "$home/tree" "$home/.bazelrc" /var/cache/bazel

@@ -569,9 +569,9 @@ TEST_P(ContainerTest, RootIsAFolderThatStaysAsItIs) {
   const std::string before = folder.State();
   EXPECT_EQ(Inside({"--rootfs", folder.path(), "sh", "-c",
                     "cat /given; echo more >> /given; cat /given; "
-                    "echo new > /new; echo /*"}),
+                    "echo new > /new; echo /[!lu]*"}),  // Libraries anywhere.
             "given\ngiven\nmore\n"
-            "/bin /dev /etc /given /lib /lib64 /mnt /new /proc\n");
+            "/bin /dev /etc /given /mnt /new /proc\n");
   EXPECT_EQ(folder.State(), before);
   Inside({"--rootfs", folder.path(), "ps"}, 127);
 }

@@ -101,7 +101,8 @@ void ForbidUserNamespaces() { ForbidNamespaces(CLONE_NEWUSER); }
 void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 
 void DropCapabilities() {
-  for (const unsigned long capability : {CAP_NET_ADMIN, CAP_SYS_TIME}) {
+  for (const unsigned long capability :
+       {CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_TIME}) {
     MUST(prctl, PR_CAPBSET_DROP, capability);
   }
 }

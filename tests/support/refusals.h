@@ -31,8 +31,8 @@ void ForbidUserNamespaces();
 /// uid 0 in a user namespace.
 void GiveUpCapabilities();
 
-/// CAP_NET_ADMIN and CAP_SYS_TIME, as in a container of Docker's with
-/// CAP_SYS_ADMIN and no more.
+/// CAP_NET_ADMIN, CAP_SYS_CHROOT and CAP_SYS_TIME, as of an ordinary user in a
+/// container of Podman's with CAP_SYS_ADMIN and no more.
 void DropCapabilities();
 
 /// A throwaway user namespace and a mount namespace, whose mounts are private.
