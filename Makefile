@@ -55,7 +55,7 @@ platforms: ## Run the two commands of the README in Debian 12, 13 and sid
 	@tests/platforms.sh /var/tmp/platforms
 
 bench: setup ## Measure the lessons, and what the plumbing adds to clone(2)
-	@$(BAZEL) run -c opt //tests:benchmark
+	@$(BAZEL) run -c opt //tests:benchmarks
 
 docs: setup ## Put the output of real runs into the pages
 	@third_party/setup.sh test

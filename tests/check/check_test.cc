@@ -1,6 +1,5 @@
 // What check says of any program: what it isolates, leaks and gets wrong.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -21,7 +20,6 @@
 #include "common/kernel/descriptor.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
@@ -33,12 +31,8 @@ namespace fs = std::filesystem;
 
 class CheckTest : public LessonTest {
  protected:
-  Result Run(const Words& words, const Before& before = {}) const {
-    return RunCommand(Lesson(words, before));
-  }
-
   json XRay(const std::string& script) const {
-    const Result result = Run({"--json", "sh", "-c", script});
+    const Result result = RunCommand(Lesson({"--json", "sh", "-c", script}));
     json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),
@@ -126,8 +120,7 @@ TEST_P(CheckTest, NamesTheWellKnownMistakes) {
 }
 
 TEST_P(CheckTest, LeadsToTheManualAndTheLesson) {
-  const Result result = Run({"unshare", "--pid", "--fork", "cat"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+  const Result result = Run({"unshare", "--pid", "--fork", "cat"}, {}, 1);
   EXPECT_THAT(result.output,
               AllOf(HasSubstr("\n     mistake  In the new PID namespace"),
                     HasSubstr("\n     manual   pid_namespaces(7): \"mount a"),
@@ -163,8 +156,9 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
       << "#!/bin/sh\nexec unshare --user --map-root-user sh\n";
   fs::permissions(directory + "/user.sh", fs::perms(0755));
   std::ofstream(directory + "/init") << "not executable\n";
-  const Result result = Run({"--all", directory});
-  const json document = json::parse(Run({"--all", directory, "--json"}).output);
+  const Result result = RunCommand(Lesson({"--all", directory}));
+  const json document =
+      json::parse(RunCommand(Lesson({"--all", directory, "--json"})).output);
   fs::remove_all(directory);
   EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
   EXPECT_THAT(
@@ -185,9 +179,7 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
 }
 
 void CoverPartOfProc() {
-  EnterUserNamespaceAsRoot();
-  MUST(unshare, CLONE_NEWNS);
-  MakeMountsPrivate();
+  EnterPrivateMounts();
   MountTmpfs("/proc/tty");
 }
 
@@ -202,9 +194,6 @@ struct Unfit {
 TEST_P(CheckTest, SaysWhyItCannotRun) {
   const std::string help = "Try: bazel run //lessons:check -- --help\n";
   const std::string full = "No space left on device";
-  const auto fill = [] {
-    MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-  };
   // Root there may be root of the machine, and is not trusted.
   const auto nobody = [](const std::string& cause) {
     return as_nobody() ? cause : "Root may not become another user here";
@@ -218,8 +207,8 @@ TEST_P(CheckTest, SaysWhyItCannotRun) {
            {{"--all", "/tmp", "sh"}, 2, help},
            {{"/nonexistent"}, 2, help},
            {{"/etc/passwd"}, 2, help},
-           {{"cat"}, 1, full, fill},
-           {{"--json", "cat"}, 1, full, fill},
+           {{"cat"}, 1, full, FillStdout},
+           {{"--json", "cat"}, 1, full, FillStdout},
            {{"sh"},
             77,
             nobody("user.max_uts_namespaces is 0"),
@@ -237,22 +226,22 @@ TEST_P(CheckTest, SaysWhyItCannotRun) {
            {{"sh"}, 77, nobody("/proc is masked"), CoverPartOfProc},
            {{"sh"}, 77, "/proc belongs to another PID namespace", CoverProc}}) {
     SCOPED_TRACE(testing::PrintToString(words) + says);
-    const Result result = Run(words, before);
+    const Result result = RunCommand(Lesson(words, before));
     EXPECT_EQ(ExitStatus(result.status), status);
     EXPECT_THAT(result.output, IsEmpty());
     EXPECT_THAT(result.errors, AllOf(HasSubstr("check: "), HasSubstr(says)));
     if (status != 77) continue;
     EXPECT_THAT(result.errors, HasSubstr("\n  remedy: "));
-    EXPECT_THAT(json::parse(Run({"--json", "sh"}, before).output)["cause"]
-                    .get<std::string>(),
-                HasSubstr(says));
+    EXPECT_THAT(
+        json::parse(
+            RunCommand(Lesson({"--json", "sh"}, before)).output)["cause"]
+            .get<std::string>(),
+        HasSubstr(says));
   }
 }
 
 TEST_P(CheckTest, HelpsWithinEightyColumns) {
-  const Result help = Run({"--help"});
-  EXPECT_EQ(DescribeStatus(help.status), "exit status 0");
-  ExpectFits80Columns(help.output);
+  ExpectFits80Columns(Run({"--help"}).output);
 }
 
 TEST_P(CheckTest, LocksTheReadersFilesAndItsOwnProcesses) {
@@ -287,9 +276,10 @@ TEST_P(CheckTest, PrintsWhatItsPageShows) {
     std::istringstream words((*each)[2]);
     Words arguments;
     for (std::string word; words >> word;) arguments.push_back(word);
-    const Result result = Run(arguments, [home = fs::current_path()] {
-      setenv("BUILD_WORKING_DIRECTORY", home.c_str(), 1);
-    });
+    const Result result =
+        RunCommand(Lesson(arguments, [home = fs::current_path()] {
+          setenv("BUILD_WORKING_DIRECTORY", home.c_str(), 1);
+        }));
     const auto timeless = [](const std::string& text) {
       return std::regex_replace(text, std::regex("Linux [^,]+|[0-9]{3,}"), "N");
     };

@@ -278,12 +278,6 @@ struct Refusal {
 
 constexpr const char* kAllowed = "it was allowed";
 
-void EnterOwnMounts() {
-  EnterUserNamespaceAsRoot();
-  MUST(unshare, CLONE_NEWNS);
-  MakeMountsPrivate();
-}
-
 void AllowUtsNamespaces(const char* limit) {
   EnterUserNamespaceAsRoot();
   WriteAll(Open("/proc/sys/user/max_uts_namespaces", O_WRONLY).get(), limit);
@@ -298,7 +292,7 @@ void UnshareUtsTwice() {
 
 // A chroot in a root directory that is a mount point.
 void EnterMountedChroot() {
-  EnterOwnMounts();
+  EnterPrivateMounts();
   MountTmpfs("/mnt");
   MUST(mkdir, "/mnt/proc", 0755);
   MUST(mount, "/proc", "/mnt/proc", nullptr, MS_BIND | MS_REC, nullptr);
@@ -307,7 +301,7 @@ void EnterMountedChroot() {
 
 // A directory of /proc which only exists to be mounted on.
 void CoverEmptyDirectory() {
-  EnterOwnMounts();
+  EnterPrivateMounts();
   const char* empty = "/proc/sys/fs/binfmt_misc";
   if (std::filesystem::exists(empty)) MountTmpfs(empty);
 }
@@ -360,7 +354,7 @@ const std::vector<Refusal> kRefusals = {
     // As of a container's root, or of setpriv's: not all that uid 0 can do.
     {"NoSetfcap", kNoSetfcap, LoseCapabilities, EnterUserNamespaceAsRoot,
      "CAP_SETFCAP is missing"},
-    {"FileSystem", 0, EnterOwnMounts,
+    {"FileSystem", 0, EnterPrivateMounts,
      [] { MUST(mount, "none", "/", "nonesuch", 0, nullptr); },
      "This kernel does not have that kind"},
     {"ProcOfOthers", 0, CoverProc, CheckProc,
@@ -369,7 +363,7 @@ const std::vector<Refusal> kRefusals = {
      "/proc is not mounted."},
     {"EmptyProc", 0,
      [] {
-       EnterOwnMounts();
+       EnterPrivateMounts();
        MUST(mount, "none", "/proc", "tmpfs", 0, nullptr);
      },
      CheckProc, "/proc is not mounted."},
