@@ -86,7 +86,7 @@ TEST_P(TourTest, HandsTheOptionsOfALessonOn) {
       Run({"--step", "--auto", "0.5", "--code", "--color=always"}).output;
   for (const std::string& lesson : LessonNames()) {
     EXPECT_THAT(all, HasSubstr("/" + lesson +
-                               " --color=always --step --auto 0.5 --code "));
+                               " --color=always --step --code --auto 0.5 "));
   }
   EXPECT_THAT(
       Run({"--markdown", "--lesson", "uts", "pid"}).output,

@@ -308,8 +308,7 @@ TEST_P(RunLessonTest, EndsAsItShouldAndSoWhereNothingCanBeWritten) {
         Replace(STDOUT_FILENO, out);
         Replace(STDERR_FILENO, err);
       };
-      const bool fails =
-          out == "closed" || (!out.empty() && !result.output.empty());
+      const bool fails = !out.empty() && !result.output.empty();
       const Text told = HasSubstr(out == "closed" ? "Bad file descriptor"
                                                   : "No space left on device");
       ExpectExit(RunCommand(CommandOf(replaced)), fails ? 1 : GetParam().status,

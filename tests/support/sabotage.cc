@@ -74,7 +74,6 @@ constexpr Call kCalls[] = {
     {"readlink", SYS_readlink, "s"},
     {"rmdir", SYS_rmdir, "s"},
     {"stat", SYS_stat, "s"},
-    {"rmdir", SYS_rmdir, "s"},
 #endif
     {"open", SYS_openat, "ds"},
     {"readlink", SYS_readlinkat, "ds"},
@@ -104,7 +103,6 @@ constexpr Call kCalls[] = {
     {"recv", SYS_recvfrom, "d"},
     {"recvmsg", SYS_recvmsg, "d"},
     {"sendmsg", SYS_sendmsg, "d"},
-    {"read", SYS_read, "d"},
     {"capset", SYS_capset, ""},
     {"geteuid", SYS_geteuid, ""},
     {"getpid", SYS_getpid, ""},
