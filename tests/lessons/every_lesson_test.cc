@@ -555,22 +555,20 @@ TEST(Uts, HasColorOnATerminalThatHasItOnly) {
 
 TEST(Uts, IsShownByAPlayerAsByATerminal) {
   setenv("LC_ALL", "C.UTF-8", 1);
-  if (IsMissing(RunTool({"asciinema", "--version"}))) {
-    GTEST_SKIP() << "asciinema is not installed";
-  }
-  std::string folder = testing::TempDir() + "/asciinema.XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  const std::string cast = folder + "/cast";
+  if (!IsOnPath("asciinema")) GTEST_SKIP() << "asciinema is not installed";
+  std::string directory = testing::TempDir() + "/asciinema.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string cast = directory + "/cast";
   const Result result =
       RunCommand({.program = "lessons/uts",
                   .arguments = {"--color=always", "--cast", cast}});
   Terminal terminal({.function = [&] {
-    setenv("ASCIINEMA_CONFIG_HOME", folder.c_str(), 1);
+    setenv("ASCIINEMA_CONFIG_HOME", directory.c_str(), 1);
     return execlp("asciinema", "asciinema", "play", "--speed", "1000",
                   cast.c_str(), nullptr);
   }});
   EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-  fs::remove_all(folder);
+  fs::remove_all(directory);
   EXPECT_EQ(std::regex_replace(terminal.screen(), std::regex("\r\n"), "\n"),
             result.output);
 }
