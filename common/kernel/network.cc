@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -166,11 +168,15 @@ void AwaitOperational(const std::string& name) {
   Check(::bind(news.get(), Generic(links), sizeof links),
         "bind({}, RTMGRP_LINK)", news.get());
   const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+  // Unlike SIOCGIFFLAGS, this has the kernel take note of a new state at once,
+  // and not within a second.
+  ethtool_value link = {.cmd = ETHTOOL_GLINK, .data = 0};
   ifreq request = RequestFor(name.c_str());
+  request.ifr_data = reinterpret_cast<char*>(&link);
   while (true) {
-    Check(::ioctl(socket.get(), SIOCGIFFLAGS, &request),
-          "ioctl({}, SIOCGIFFLAGS, \"{}\")", socket.get(), name);
-    if ((request.ifr_flags & IFF_RUNNING) != 0) return;
+    Check(::ioctl(socket.get(), SIOCETHTOOL, &request),
+          "ioctl({}, SIOCETHTOOL, \"{}\", ETHTOOL_GLINK)", socket.get(), name);
+    if (link.data != 0) return;
     Check(Retry([&] { return recv(news.get(), nullptr, 0, 0); }),
           "recv({}, RTM_NEWLINK)", news.get());
   }

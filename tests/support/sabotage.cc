@@ -191,12 +191,15 @@ std::string DescriptorName(pid_t pid, uint64_t fd) {
 
 uint64_t FlagsAt(pid_t pid, uint64_t address) {
   uint64_t flags = 0;
-  pread(Memory(pid).get(), &flags, sizeof flags, static_cast<off_t>(address));
-  return flags;
+  const ssize_t size = pread(Memory(pid).get(), &flags, sizeof flags,
+                             static_cast<off_t>(address));
+  return size > 0 ? flags : 0;
 }
 
 void SetFlagsAt(pid_t pid, uint64_t address, uint64_t flags) {
-  pwrite(Memory(pid).get(), &flags, sizeof flags, static_cast<off_t>(address));
+  // It fails where the process has been killed: then nobody reads them.
+  [[maybe_unused]] const ssize_t size = pwrite(
+      Memory(pid).get(), &flags, sizeof flags, static_cast<off_t>(address));
 }
 
 using Arguments = decltype(__ptrace_syscall_info{}.entry.args);
