@@ -33,7 +33,7 @@ const std::string kMqueue = kShm + "/mqueue";
 const Probe kIpcs{"", "$ ipcs -q", [] {
                     return TrimTable(RunTool({"ipcs", "-q"}), 43);
                   }};
-const Probe kKeys{"keys in use", "/proc/sysvipc/msg, shm, sem", [] {
+const Probe kKeys{"key in use", "/proc/sysvipc/msg, shm, sem", [] {
                     return Agreed({ReadColumn("/proc/sysvipc/msg"),
                                    ReadColumn("/proc/sysvipc/shm"),
                                    ReadColumn("/proc/sysvipc/sem")});
@@ -108,13 +108,13 @@ static void Teach(Lesson& lesson) {
   lesson.Claim("A file, a socket with a path and a signal get through.",
                reached);
 
-  lesson.Step("The namespace of `other` ended with it, its mount did not");
+  lesson.Step("The namespace of `other` ended with it; its mount did not");
   const int late = host.Run(
       [] { return TRY(open, (kMqueue + "/late").c_str(), O_CREAT, 0600); });
   lesson.Claim("An IPC namespace ends with its last process.",
                posix.holds ? Outcome{late == EACCES} : posix);
 
-  lesson.Compare(before, made, after);
+  lesson.Compare(before, made, after, "inside", "host");
   lesson.Remember(
       "An IPC namespace has System V objects and POSIX queues, not files.");
   inside.Run(OutliveParent);  // `host` ends with this function.

@@ -94,7 +94,8 @@ static void Teach(Lesson& lesson) {
   slave.Run([] { MountTmpfs("/mnt/child"); });
   lesson.Claim("A slave passes nothing on.", host.Ask(kChild) == "nothing");
 
-  lesson.Step("A new PID namespace needs a new /proc");
+  lesson.Step("A new PID namespace needs a new /proc",
+              "The mounts of `inside` are private, as those of every stand-in.");
   Process inside = outside.StandIn("inside", CLONE_NEWNS | CLONE_NEWPID);
   lesson.Claim("In a new PID namespace, the old /proc shows the outside.",
                inside.Ask(kSelf) == std::to_string(inside.pid()));

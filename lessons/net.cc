@@ -121,7 +121,7 @@ static void Teach(Lesson& lesson) {
 
   lesson.Step(
       "A veth pair is a cable between two namespaces",
-      "As by: ip link add outer type veth peer name inner netns PID.");
+      "The same as: ip link add outer type veth peer name inner netns PID");
   lesson.Claim("Messages cross a veth pair, in both directions.", [&] {
     host.Run([pid = inside.pid()] {
       CALL(send, OpenSocket(AF_NETLINK, SOCK_RAW), RTM_NEWLINK, "veth",
@@ -155,7 +155,7 @@ static void Teach(Lesson& lesson) {
                         Connect() == ENETUNREACH;
                }));
 
-  lesson.Compare(before, fresh, host.Ask(kLo, kNamespace));
+  lesson.Compare(before, fresh, host.Ask(kLo, kNamespace), "inside", "host");
   lesson.Remember(
       "A network namespace has interfaces, ports and abstract names.");
   // `host` ends with this function; its namespace, and the pair, do not.

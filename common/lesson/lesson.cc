@@ -104,14 +104,15 @@ void Lesson::Answer(std::string found, std::string because) {
 void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
-                     const Evidence& after, const std::string& who) {
+                     const Evidence& after, const std::string& who,
+                     const std::string& other) {
   // A process that ends leaves all its namespaces but two.
   if (inside.findings().size() < before.findings().size()) {
     const std::string ended = Process::DescribeEnded();
     throw ProcessError(ended.empty() ? who + " has ended" : ended);
   }
   Comparison comparison;
-  comparison.header = {"", "outside before", who, "outside after", "verdict"};
+  comparison.header = {"", other + " before", who, other + " after", "verdict"};
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const auto& [probe, was, source] = before.findings()[i];
     const std::string& there = inside.findings()[i].value;

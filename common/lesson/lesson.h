@@ -84,9 +84,10 @@ class Lesson : private Observer {
   void Note(std::string text);
 
   /// Shows in one table, a row for each probe, what differs inside and that
-  /// outside nothing changed. `who` was asked there.
+  /// outside nothing changed. `who` was asked there, and here `other`.
   void Compare(const Evidence& before, const Evidence& inside,
-               const Evidence& after, const std::string& who = "inside");
+               const Evidence& after, const std::string& who = "inside",
+               const std::string& other = "outside");
 
   /// Shows what is best seen in rows and columns.
   void Show(Table table);

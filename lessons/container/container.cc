@@ -129,7 +129,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
 
   lesson.Step(
       "A filter refuses what engines refuse",
-      "A new user namespace would bring them back. Now it is complete.");
+      "In a new user namespace a process has all capabilities again.");
   inside.Run(FilterCalls);
   const int unshared = inside.Run([] { return TRY(unshare, CLONE_NEWUSER); });
   lesson.Claim("A filter refuses it a new user namespace (EPERM).",
@@ -153,7 +153,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
                             : "no",
                 "A container hides the host from its processes, not its "
                 "processes from the host.");
-  lesson.Claim("The host lists the command, with another PID than it has.",
+  lesson.Claim("The host lists the command, with another PID than inside.",
                is_second && pids != "2");
 
   lesson.Step("The limit holds",
@@ -195,6 +195,11 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   lesson.Remember(
       "A container is an ordinary process: in new namespaces, with a new "
       "root, limits, and fewer capabilities.");
+  // Nothing but PID 1 is to be there for a shell inside.
+  kill(command.pid(), SIGKILL);
+  inside.Run([] {
+    while (waitpid(-1, nullptr, 0) != -1) continue;
+  });
   lesson.Keep(std::move(inside));
 }
 
