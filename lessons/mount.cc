@@ -95,7 +95,7 @@ static void Teach(Lesson& lesson) {
   lesson.Claim("A slave passes nothing on.", host.Ask(kChild) == "nothing");
 
   lesson.Step("A new PID namespace needs a new /proc",
-              "The mounts of `inside` are private, as those of every stand-in.");
+              "`inside` has private mounts, as every stand-in has.");
   Process inside = outside.StandIn("inside", CLONE_NEWNS | CLONE_NEWPID);
   lesson.Claim("In a new PID namespace, the old /proc shows the outside.",
                inside.Ask(kSelf) == std::to_string(inside.pid()));

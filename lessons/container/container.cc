@@ -197,9 +197,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
       "root, limits, and fewer capabilities.");
   // Nothing but PID 1 is to be there for a shell inside.
   kill(command.pid(), SIGKILL);
-  inside.Run([] {
-    while (waitpid(-1, nullptr, 0) != -1) continue;
-  });
+  inside.Run(ReapAll);
   lesson.Keep(std::move(inside));
 }
 

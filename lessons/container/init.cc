@@ -41,6 +41,11 @@ pid_t Reap(int& status) {
   }
 }
 
+void ReapAll() {
+  while (waitpid(-1, nullptr, 0) != -1) {
+  }
+}
+
 void PassOnSignal(pid_t command) {
   int signal = SIGCHLD;
   while (signal == SIGCHLD) signal = NextSignal(true);

@@ -22,6 +22,9 @@ int NextSignal(bool end);
 /// inside would continue it. wait(2).
 pid_t Reap(int& status);
 
+/// Waits until no child is left. wait(2).
+void ReapAll();
+
 /// Passes on the next signal to `command`, unless it is SIGCHLD. Throws
 /// CallError.
 void PassOnSignal(pid_t command);
