@@ -7,14 +7,10 @@
 
 #include "lessons/setns_join.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,80 +18,18 @@
 #include <cerrno>
 #include <cstdlib>
 #include <functional>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
-#include "common/program/command_line.h"
 #include "common/program/shell.h"
+#include "lessons/setns_target.h"
 
 namespace steps {
 namespace {
-
-// A namespace to join: where the reader found it, open, and its kind's
-// flag.
-struct Target {
-  std::string path;
-  Descriptor fd;
-  int kind;
-};
-
-// A bare name is that of a network namespace. ip-netns(8).
-std::string PathOf(const std::string& word) {
-  const std::string netns = "/run/netns/" + word;
-  const bool is_bare = !word.empty() && word.find('/') == std::string::npos;
-  return is_bare && access(word.c_str(), F_OK) == -1 &&
-                 access(netns.c_str(), F_OK) == 0
-             ? netns
-             : word;
-}
-
-// Whether this names a further namespace, and not the command. A link in
-// /proc that is gone was meant as one.
-bool IsNamespace(const std::string& word) {
-  struct statfs status = {};
-  if (statfs(word.c_str(), &status) == 0) return status.f_type == NSFS_MAGIC;
-  return word.starts_with("/proc/") && word.find("/ns/") != std::string::npos;
-}
-
-Target OpenNamespace(const std::string& path) {
-  struct statfs status = {};
-  if (statfs(path.c_str(), &status) == -1 && errno == ENOENT) {
-    throw std::runtime_error(fmt::format(
-        "there is no \"{}\": {}", path,
-        path.starts_with("/proc/")
-            ? "a process's links end with it"
-            : "a namespace has a path such as /proc/4242/ns/uts"));
-  }
-  if (status.f_type != 0 && status.f_type != NSFS_MAGIC) {
-    throw UsageError(fmt::format("{} is no namespace", path));
-  }
-  Descriptor fd(CALL(open, path.c_str(), O_RDONLY | O_CLOEXEC));
-  const int kind = MUST(ioctl, fd.get(), NS_GET_NSTYPE);
-  return {path, std::move(fd), kind};
-}
-
-NamespaceId IdOf(const Descriptor& fd) {
-  struct stat status = {};
-  MUST(fstat, fd.get(), &status);
-  return {status.st_dev, status.st_ino};
-}
-
-// Whether this process is in that namespace; of PID namespaces, whether its
-// next children are.
-bool IsIn(int kind, const Descriptor& fd) {
-  const std::string name(KindOf(kind).proc_name);
-  const std::string link =
-      "/proc/self/ns/" + name + (kind == CLONE_NEWPID ? "_for_children" : "");
-  struct stat here = {};
-  return stat(link.c_str(), &here) == 0 &&
-         IdOf(fd) == NamespaceId{here.st_dev, here.st_ino};
-}
 
 using Say = std::function<void(const std::string&)>;
 
@@ -153,35 +87,6 @@ void Sort(std::vector<Target>& targets, bool user_first) {
   });
 }
 
-// Whether a link of a process leads nowhere yet: pid_for_children does not,
-// from unshare(CLONE_NEWPID) to the first child.
-bool LeadsNowhere(const std::string& path) {
-  struct stat status = {};
-  return lstat(path.c_str(), &status) == 0 &&
-         stat(path.c_str(), &status) == -1 && errno == ENOENT;
-}
-
-// All are opened before one is joined: then /proc may be another.
-std::vector<Target> OpenAll(Lesson& lesson,
-                            const std::vector<std::string>& paths) {
-  std::vector<Target> targets;
-  for (const std::string& path : paths) {
-    if (LeadsNowhere(path)) {
-      lesson.Note(fmt::format("{}: nothing is there yet.", path));
-      continue;
-    }
-    Target target = OpenNamespace(path);
-    if (IsIn(target.kind, target.fd)) {
-      lesson.Note(fmt::format("{}: you are in it already.", path));
-    } else if (std::ranges::none_of(targets, [&](const Target& other) {
-                 return IdOf(other.fd) == IdOf(target.fd);
-               })) {
-      targets.push_back(std::move(target));
-    }
-  }
-  return targets;
-}
-
 // A mount namespace may have the /proc of a PID namespace in which this
 // process has no number.
 bool IsStrangeToProc() {
@@ -215,7 +120,7 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
   auto word = words.begin();
   while (++word != words.end() && IsNamespace(*word)) paths.push_back(*word);
   if (word != words.end() && *word == "--") ++word;
-  std::vector<Target> targets = OpenAll(lesson, paths);
+  std::vector<Target> targets = OpenTargets(lesson, paths);
   const bool user_first = !HasCapabilities({CAP_SYS_ADMIN});
   Sort(targets, user_first);
   if (!CanJoin(targets)) {

@@ -68,7 +68,7 @@ static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
 
   lesson.Step("Control: without CLONE_NEWUSER, a child cannot become root",
-              "A uid map may say that its uid is 0. It tries to write one.");
+              "The child tries to write a uid map in which it is root.");
   BecomeOrdinary(lesson.machine());
   const Evidence before = AskWho(outside);
   const auto map_uid = [uid = geteuid()] { return Map("uid_map", uid); };
@@ -168,7 +168,7 @@ static void Teach(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return steps::RunLesson({"user",
-                           "User namespaces: root inside, nobody outside",
+                           "User namespaces: root inside, not outside",
                            "user_namespaces(7)",
                            {}},
                           steps::Teach, argc, argv);

@@ -123,7 +123,8 @@ constexpr std::array kPassedOn = {SIGHUP,  SIGINT,  SIGQUIT,
 // The command that AwaitCommand awaits.
 volatile pid_t awaited = -1;
 
-// What comes from the terminal, the command gets as well. system(3).
+// What kill(2) has sent to this process alone. What the terminal sends, such as
+// Ctrl-C, the command gets itself. sigaction(2).
 void PassOn(int signal, siginfo_t* info, void*) {
   if (info->si_code <= 0) kill(awaited, signal);
 }

@@ -13,10 +13,24 @@
 
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
+#include <string>
 
 static char stack[1024 * 1024];
 static int ready[2];
+
+// Runs a program, such as ip(8), and waits for it. 0 where it succeeds.
+template <typename... Words>
+static int Run(const char* program, Words... words) {
+  const pid_t pid = fork();
+  if (pid == -1) return -1;
+  if (pid == 0) {
+    execlp(program, program, words..., nullptr);
+    _exit(127);
+  }
+  int status = -1;
+  waitpid(pid, &status, 0);
+  return status;
+}
 
 static int Child(void*) {
   char byte = 0;
@@ -37,11 +51,12 @@ int main() {
     return 1;
   }
   close(ready[0]);
-  char pair[128];
-  snprintf(pair, sizeof pair,
-           "ip link add outside type veth peer name inside netns %d", child);
-  if (system(pair) != 0) return 1;
-  if (system("ip link set outside up") != 0) return 1;
+  const std::string netns = std::to_string(child);
+  if (Run("ip", "link", "add", "outside", "type", "veth", "peer", "name",
+          "inside", "netns", netns.c_str()) != 0) {
+    return 1;
+  }
+  if (Run("ip", "link", "set", "outside", "up") != 0) return 1;
   if (write(ready[1], "x", 1) != 1) return 1;
   waitpid(child, nullptr, 0);
   return 0;

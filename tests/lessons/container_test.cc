@@ -203,11 +203,9 @@ TEST_P(ContainerTest, LeavesNoZombie) {
 
 TEST_P(ContainerTest, PassesOnASignal) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    Terminal terminal({.program = program(),
-                       .arguments = {"sh", "-c",
-                                     "trap 'echo got; exit 7' INT TERM; "
-                                     "echo ready; while :; do read x; done"},
-                       .as_nobody = as_nobody()});
+    Terminal terminal(Lesson({"sh", "-c",
+                              "trap 'echo got; exit 7' INT TERM; "
+                              "echo ready; while :; do read x; done"}));
     terminal.ReadTo("\nready\r\n");
     ASSERT_EQ(kill(terminal.pid(), signal), 0);
     terminal.ReadTo("got\r\n");
@@ -216,11 +214,9 @@ TEST_P(ContainerTest, PassesOnASignal) {
 }
 
 TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c",
-                                   "n=0; trap 'n=$((n+1))' INT; echo ready; "
-                                   "read x; sleep 0.1; echo $n times; exit 9"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c",
+                            "n=0; trap 'n=$((n+1))' INT; echo ready; "
+                            "read x; sleep 0.1; echo $n times; exit 9"}));
   terminal.ReadTo("\nready\r\n");
   terminal.Type("\x03");
   terminal.Type("\n");
@@ -230,9 +226,7 @@ TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
 
 TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
   for (int i = 0; i < 20; ++i) {
-    Terminal terminal({.program = program(),
-                       .arguments = {"sleep", "1000"},
-                       .as_nobody = as_nobody()});
+    Terminal terminal(Lesson({"sleep", "1000"}));
     terminal.ReadTo("all of it together");
     usleep(i * 3000);  // One of the moments at which it is made.
     terminal.Type("\x03");
@@ -260,11 +254,9 @@ TEST_P(ContainerTest, LeavesTheTerminalToThePipelineThatItIsIn) {
 }
 
 TEST_P(ContainerTest, HasATerminalOfItsOwn) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c",
-                                   "tty; tty </dev/console; tty </dev/stderr; "
-                                   "stty size; ls /dev/pts"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c",
+                            "tty; tty </dev/console; tty </dev/stderr; "
+                            "stty size; ls /dev/pts"}));
   terminal.ReadTo(
       "\n/dev/pts/0\r\n/dev/console\r\n/dev/pts/0\r\n24 80\r\n"
       "0  ptmx\r\n");
@@ -282,9 +274,7 @@ TEST_P(ContainerTest, LeavesAFileInThePlaceOfStderr) {
 }
 
 TEST_P(ContainerTest, ShellHasJobControl) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"bash", "--norc"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"bash", "--norc"}));
   EXPECT_EQ(terminal.ReadTo("# ").find("job control"), std::string::npos);
   terminal.Type("sh -c 'echo begun; read x; echo $x; read x'\n");
   terminal.ReadTo("\nbegun\r\n");
@@ -306,12 +296,9 @@ Descriptor OpenTerminalOf(const Terminal& terminal) {
 }
 
 TEST_P(ContainerTest, TerminalHasTheSizeOfTheReaders) {
-  Terminal terminal(
-      {.program = program(),
-       .arguments = {"sh", "-c",
-                     "trap 'stty size; exit 0' WINCH; echo ready; "
-                     "while :; do read x; done"},
-       .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c",
+                            "trap 'stty size; exit 0' WINCH; echo ready; "
+                            "while :; do read x; done"}));
   terminal.ReadTo("\nready\r\n");
   const winsize size = {
       .ws_row = 50, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
@@ -321,11 +308,9 @@ TEST_P(ContainerTest, TerminalHasTheSizeOfTheReaders) {
 }
 
 TEST_P(ContainerTest, AllThatIsTypedAndShownPasses) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c",
-                                   "stty raw -echo; echo ready; seq 20000; "
-                                   "head -c 20000 | wc -c"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c",
+                            "stty raw -echo; echo ready; seq 20000; "
+                            "head -c 20000 | wc -c"}));
   terminal.ReadTo("\nready\n");
   terminal.Type(std::string(20000, 'x'));
   terminal.ReadTo("\n19999\n20000\n20000\n");
@@ -379,18 +364,14 @@ TEST_P(ContainerTest, StopsAndGoesOnAsAJobOfTheReaders) {
 
 TEST_P(ContainerTest, EndsWithTheReadersTerminal) {
   std::optional<Terminal> terminal;
-  terminal.emplace(Command{.program = program(),
-                           .arguments = {"sh", "-c", "echo ready; sleep 1000"},
-                           .as_nobody = as_nobody()});
+  terminal.emplace(Lesson({"sh", "-c", "echo ready; sleep 1000"}));
   terminal->ReadTo("\nready\r\n");
   terminal.reset();
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
 TEST_P(ContainerTest, CtrlZStopsNothing) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c", "echo ready; read x; echo $x"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c", "echo ready; read x; echo $x"}));
   terminal.ReadTo("\nready\r\n");
   terminal.Type("\x1a");
   terminal.Type("on\n");
@@ -399,9 +380,7 @@ TEST_P(ContainerTest, CtrlZStopsNothing) {
 }
 
 TEST_P(ContainerTest, EndsWithWhoeverRunsIt) {
-  Terminal terminal({.program = program(),
-                     .arguments = {"sh", "-c", "echo ready; sleep 1000"},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"sh", "-c", "echo ready; sleep 1000"}));
   terminal.ReadTo("\nready\r\n");
   ASSERT_EQ(kill(terminal.pid(), SIGKILL), 0);
   EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
@@ -598,9 +577,7 @@ TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
 
 TEST_P(ContainerTest, WithoutACommandTheFolderHasAShell) {
   const RootFolder folder;
-  Terminal terminal({.program = program(),
-                     .arguments = {"--rootfs", folder.path()},
-                     .as_nobody = as_nobody()});
+  Terminal terminal(Lesson({"--rootfs", folder.path()}));
   terminal.ReadTo("# ");
   terminal.Type("cat /given /etc/hostname\n");
   terminal.ReadTo("\ngiven\r\ncontainer_001\r\n");

@@ -145,12 +145,17 @@ TEST_P(SetnsTest, SkipsWhereTheReaderIsAlready) {
   }
 }
 
+// In a mount namespace of its own.
+void EmptyRun() {
+  MUST(unshare, CLONE_NEWNS);
+  MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  MUST(mount, "none", "/run", "tmpfs", 0, nullptr);
+}
+
 TEST_P(SetnsTest, FindsANetworkNamespaceByItsName) {
   if (as_nobody()) GTEST_SKIP() << "/run belongs to root";
   const auto mount_it = [] {
-    MUST(unshare, CLONE_NEWNS);
-    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    MUST(mount, "none", "/run", "tmpfs", 0, nullptr);
+    EmptyRun();
     MUST(mkdir, "/run/netns", 0755);
     Open("/run/netns/foo", O_CREAT, 0600);
     const Process other = Process::Quiet().Clone("other", CLONE_NEWNET);
@@ -183,11 +188,9 @@ TEST_P(SetnsTest, CommandGetsASignalThatIsSentToTheToolAlone) {
   const Holder holder(as_nobody());
   for (const std::string& path : {holder.Path("uts"), holder.Path("pid")}) {
     for (const int signal : {SIGINT, SIGTERM}) {
-      Terminal terminal({.program = program(),
-                         .arguments = {path, "sh", "-c",
-                                       "trap 'exit 8' INT TERM; echo ready; "
-                                       "while :; do read x; done"},
-                         .as_nobody = as_nobody()});
+      Terminal terminal(Lesson({path, "sh", "-c",
+                                "trap 'exit 8' INT TERM; echo ready; "
+                                "while :; do read x; done"}));
       terminal.ReadTo("\nready\r\n");
       ASSERT_EQ(kill(terminal.pid(), signal), 0);
       EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
@@ -247,9 +250,7 @@ TEST_P(SetnsTest, TriesAnotherOrderWhereOneFails) {
 TEST_P(SetnsTest, JoinsPinnedNamespaces) {
   if (as_nobody()) GTEST_SKIP() << "an ordinary user mounts nothing here";
   const auto pin = [] {
-    MUST(unshare, CLONE_NEWNS);
-    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    MUST(mount, "none", "/run", "tmpfs", 0, nullptr);
+    EmptyRun();
     const Process other =
         Process::Quiet().Clone("other", CLONE_NEWNET | CLONE_NEWUTS);
     for (const std::string kind : {"net", "uts"}) {

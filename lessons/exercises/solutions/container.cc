@@ -35,10 +35,24 @@ static void ChangeRoot() {
   Must(chdir("/"), "chdir");
 }
 
+// Runs a program, such as ip(8), and waits for it. 0 where it succeeds.
+template <typename... Words>
+static int Run(const char* program, Words... words) {
+  const pid_t pid = fork();
+  Must(pid, "fork");
+  if (pid == 0) {
+    execlp(program, program, words..., nullptr);
+    _exit(127);
+  }
+  int status = -1;
+  waitpid(pid, &status, 0);
+  return status;
+}
+
 static int Child(void*) {
   Must(sethostname("container_001", 13), "sethostname");
   ChangeRoot();
-  Must(system("ip link set lo up") == 0 ? 0 : -1, "ip link");
+  Must(Run("ip", "link", "set", "lo", "up") == 0 ? 0 : -1, "ip link");
   Must(execlp("sh", "sh", nullptr), "execlp");
   return 0;
 }
