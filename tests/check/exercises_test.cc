@@ -163,11 +163,10 @@ const std::vector<Wrong> kWrong = {
      "Write(\"/proc/self/gid_map\", gid_map);", "(void)gid_map;"},
     {"net", "No process is in a new network namespace.", "CLONE_NEWNET",
      "CLONE_NEWNS"},
-    {"net", "It wrote \"Cannot find device\".", "\"netns\", netns.c_str()",
-     "\"mtu\", \"1500\""},
+    {"net", "It wrote \"Cannot find device\".",
+     "\"netns\", std::to_string(child).c_str()", "\"mtu\", \"1500\""},
     {"net", "On the host, no end of a veth pair is up.",
-     "if (Run(\"ip\", \"link\", \"set\", \"outside\", \"up\") != 0) return 1;",
-     ""},
+     "if (!Ip(\"link\", \"set\", \"outside\", \"up\")) return 1;", ""},
     {"pivot_root", "The old root is still mounted, on /",
      "umount2(\".\", MNT_DETACH)", "getpid()"},
     {"pivot_root", "on the host, too: tmpfs on /mnt", kPrivate, "getpid()"},
@@ -177,8 +176,7 @@ const std::vector<Wrong> kWrong = {
     {"container", "The root was changed by chroot(2)",
      "syscall(SYS_pivot_root, \".\", \".\")", "chroot(\".\")",
      "umount2(\".\", MNT_DETACH)", "getpid()"},
-    {"container", "lo is down",
-     "Run(\"ip\", \"link\", \"set\", \"lo\", \"up\")", "getppid()"},
+    {"container", "lo is down", "IFF_UP", "0"},
 };
 
 TEST_P(ExercisesTest, EveryWrongProgramIsToldOfItsMistake) {

@@ -12,26 +12,22 @@
 static char stack[1024 * 1024];
 static int ready[2];
 
-// Runs a program, such as ip(8), and waits for it. 0 where it succeeds.
+// Runs ip(8) with these words. False where it fails.
 template <typename... Words>
-static int Run(const char* program, Words... words) {
+static bool Ip(Words... words) {
   const pid_t pid = fork();
-  if (pid == -1) return -1;
-  if (pid == 0) {
-    execlp(program, program, words..., nullptr);
-    _exit(127);
-  }
+  if (pid == 0) execlp("ip", "ip", words..., nullptr);
+  if (pid == 0) _exit(127);
   int status = -1;
-  waitpid(pid, &status, 0);
-  return status;
+  return pid != -1 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static int Child(void*) {
   char byte = 0;
   close(ready[1]);
   if (read(ready[0], &byte, 1) != 1) return 1;
-  if (Run("ip", "link", "set", "lo", "up") != 0) return 1;
-  if (Run("ip", "link", "set", "inside", "up") != 0) return 1;
+  if (!Ip("link", "set", "lo", "up")) return 1;
+  if (!Ip("link", "set", "inside", "up")) return 1;
   execlp("sh", "sh", nullptr);
   perror("execlp");
   return 1;
@@ -46,12 +42,11 @@ int main() {
     return 1;
   }
   close(ready[0]);
-  const std::string netns = std::to_string(child);
-  if (Run("ip", "link", "add", "outside", "type", "veth", "peer", "name",
-          "inside", "netns", netns.c_str()) != 0) {
+  if (!Ip("link", "add", "outside", "type", "veth", "peer", "name", "inside",
+          "netns", std::to_string(child).c_str())) {
     return 1;
   }
-  if (Run("ip", "link", "set", "outside", "up") != 0) return 1;
+  if (!Ip("link", "set", "outside", "up")) return 1;
   if (write(ready[1], "x", 1) != 1) return 1;
   waitpid(child, nullptr, 0);
   return 0;
