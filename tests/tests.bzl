@@ -2,7 +2,7 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_test")
 
-def test(src, data = [], size = "small", tags = []):
+def test(src, data = [], size = "medium", tags = []):
     """A cc_test. It sees the machine itself: Bazel's sandbox maps one user only.
 
     Args:

@@ -1,33 +1,12 @@
 // What check says of any program: what it isolates, leaks and gets wrong.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <regex>
-#include <sstream>
-#include <string>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 class CheckTest : public LessonTest {
  protected:
@@ -146,21 +125,16 @@ TEST_P(CheckTest, ShowsWhatAProgramChoseAsText) {
 }
 
 TEST_P(CheckTest, ChecksAllOfADirectory) {
-  std::string directory = "/tmp/check_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  fs::permissions(directory, fs::perms(0755));
-  fs::copy("lessons/exercises/solutions/uts.cc", directory);
-  fs::copy("lessons/exercises/pid.cc", directory);
-  std::ofstream(directory + "/ipc.cc") << "int main() { return x; }\n";
-  std::ofstream(directory + "/user.sh")
-      << "#!/bin/sh\nexec unshare --user --map-root-user sh\n";
-  fs::permissions(directory + "/user.sh", fs::perms(0755));
-  std::ofstream(directory + "/init") << "not executable\n";
-  const Result result = RunCommand(Lesson({"--all", directory}));
+  const TemporaryDirectory directory;
+  fs::copy("lessons/exercises/solutions/uts.cc", directory.path());
+  fs::copy("lessons/exercises/pid.cc", directory.path());
+  directory.Put("ipc.cc", "int main() { return x; }\n");
+  directory.Put("user.sh",
+                "#!/bin/sh\nexec unshare --user --map-root-user sh\n");
+  directory.Put("init", "not executable\n", 0644);
+  const Result result = Run({"--all", directory.path()}, {}, 1);
   const json document =
-      json::parse(RunCommand(Lesson({"--all", directory, "--json"})).output);
-  fs::remove_all(directory);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
+      json::parse(Try({"--all", directory.path(), "--json"}).output);
   EXPECT_THAT(
       result.output,
       AllOf(HasSubstr("     done     uts        Rename yourself"),

@@ -1,28 +1,13 @@
 // Every solution is done, every starter is told of its hole, and every program
 // that people write by mistake is told of that mistake.
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/kernel/descriptor.h"
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 const std::string kExercises = "lessons/exercises/";
 const std::string kPrivate =
@@ -34,24 +19,12 @@ std::string Solution(const std::string& exercise) {
 
 class ExercisesTest : public LessonTest {
  protected:
-  ExercisesTest() {
-    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
-    fs::permissions(directory_, fs::perms(0755));
-  }
-  ~ExercisesTest() override { fs::remove_all(directory_); }
-
-  // Where anybody may read it.
-  std::string Put(const std::string& name, const std::string& source) const {
-    std::string path = fmt::format("{}/{}.cc", directory_, name);
-    std::ofstream(path) << source;
-    return path;
-  }
-
   // What check says of the exercise; empty where it is done.
   std::string Why(const std::string& exercise,
                   const std::string& source) const {
-    const Result result = RunCommand(
-        Lesson({"--json", "--exercise", exercise, Put(exercise, source)}));
+    const Result result =
+        RunCommand(Lesson({"--json", "--exercise", exercise,
+                           directory_.Put(exercise + ".cc", source)}));
     const json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),
@@ -60,7 +33,7 @@ class ExercisesTest : public LessonTest {
     return document.value("why", "");
   }
 
-  std::string directory_ = "/tmp/exercises_test.XXXXXX";
+  const TemporaryDirectory directory_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Is, ExercisesTest, ValuesIn(ForBothUsers({"check"})),

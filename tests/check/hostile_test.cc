@@ -1,31 +1,16 @@
 // Whatever a program does, check ends in time, says what happened, and the
 // machine is as it was: also when check itself is killed.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
 #include <random>
-#include <string>
-#include <vector>
 
-#include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
-using testing::AnyOf;
-using testing::HasSubstr;
-using testing::IsEmpty;
 
 struct Hostile {
   std::string name;
@@ -162,7 +147,7 @@ TEST_P(HostileTest, TheMachineIsAsItWas) {
   EXPECT_EQ(DescribeStatus(result.status), "exit status 1")
       << result.output << result.errors;
   EXPECT_THAT(line, HasSubstr(hostile.says));
-  EXPECT_LT(time, std::chrono::seconds(30));
+  EXPECT_LT(time, std::chrono::seconds(60));
   ExpectUnchanged();
 }
 

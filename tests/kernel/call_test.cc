@@ -1,26 +1,11 @@
 #include "common/kernel/call.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <string>
-#include <vector>
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::Field;
-using testing::Property;
 using testing::StrEq;
-using testing::Throws;
-using testing::ThrowsMessage;
 
 // Functions that stand in for system calls: they only answer.
 int Answer(int result, int error) {

@@ -1,32 +1,11 @@
 #include "common/kernel/cgroups.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <filesystem>
-#include <string>
-#include <vector>
-
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/process.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::Field;
-using testing::Optional;
-using testing::Pair;
 
 // A machine with version 1 alone.
 constexpr const char* kVersion1Mounts =
@@ -38,7 +17,7 @@ constexpr const char* kVersion1Cgroups =
     "5:pids:/user.slice/x\n4:cpu,cpuacct:/\n1:name=systemd:/user.slice/x\n";
 
 // The tree of version 2, with the files that are read.
-class Version2 {
+class Version2 : public TemporaryDirectory {
  public:
   Version2() {
     Make("", "cpu memory pids");
@@ -46,17 +25,10 @@ class Version2 {
     Make("user.slice/user-1.slice", "memory pids");
     Make("user.slice/user-1.slice/session-2.scope", "");
   }
-  ~Version2() { fs::remove_all(top); }
 
   void Make(const std::string& cgroup, const std::string& children_have) const {
-    fs::create_directories(top + "/" + cgroup);
-    WriteAll(Open(top + "/" + cgroup + "/cgroup.subtree_control",
-                  O_WRONLY | O_CREAT | O_TRUNC, 0600)
-                 .get(),
-             children_have + "\n");
+    Put(cgroup + "/cgroup.subtree_control", children_have + "\n");
   }
-
-  const std::string top = testing::TempDir() + "version_2";
 };
 
 TEST(CgroupsIn, GivesEachByItsControllers) {
@@ -82,7 +54,7 @@ struct Where {
 TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
   const Version2 tree;
   const std::string version_2 = fmt::format(
-      "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.top);
+      "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.path());
   const std::string session = "/user.slice/user-1.slice/session-2.scope";
   const std::string pids = "/sys/fs/cgroup/pids/user.slice/x";
   const std::string cpu = "/sys/fs/cgroup/cpu,cpuacct";
@@ -107,8 +79,9 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
            // Seen from a cgroup namespace that the process is not in.
            {"pids", "5:pids:/../x\n", kVersion1Mounts, "", ""},
            {"pids", "0::" + session, version_2,
-            tree.top + "/user.slice/user-1.slice", tree.top + session},
-           {"cpu", "0::" + session, version_2, tree.top, tree.top + session}}) {
+            tree.path() + "/user.slice/user-1.slice", tree.path() + session},
+           {"cpu", "0::" + session, version_2, tree.path(),
+            tree.path() + session}}) {
     SCOPED_TRACE(controller + " of " + cgroups);
     const auto place =
         FindCgroupPlace(controller, CgroupsIn(cgroups), MountsIn(mounts));
@@ -120,7 +93,7 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
   EXPECT_THAT(
       FindCgroupPlace("pids", CgroupsIn("0::" + session), MountsIn(version_2)),
       Optional(AllOf(Field(&CgroupPlace::controllers, ""),
-                     Field(&CgroupPlace::directory, tree.top + session))));
+                     Field(&CgroupPlace::directory, tree.path() + session))));
   EXPECT_THAT(FindCgroupPlace("cpu", CgroupsIn(kVersion1Cgroups),
                               MountsIn(kVersion1Mounts)),
               Optional(Field(&CgroupPlace::controllers, "cpu,cpuacct")));
@@ -172,7 +145,7 @@ TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
 
 TEST_F(CgroupTest, IsRemovedThoughItsMakerIsKilled) {
   const std::string path = Kill(false);
-  for (int i = 0; i < 500 && fs::exists(path); ++i) usleep(10'000);
+  for (int i = 0; i < 6000 && fs::exists(path); ++i) usleep(10'000);
   EXPECT_FALSE(fs::exists(path));
 }
 

@@ -1,23 +1,11 @@
 #include "common/kernel/descriptor.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <string>
-#include <utility>
-
-#include "common/kernel/call.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::AllOf;
-using testing::EndsWith;
-using testing::StartsWith;
-using testing::ThrowsMessage;
 
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) != -1; }
 

@@ -1,34 +1,12 @@
 #include "common/kernel/mounts.h"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#include <functional>
-#include <optional>
-#include <stdexcept>
-#include <string>
-
-#include "common/kernel/call.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/user_namespace.h"
-#include "tests/support/program.h"
-#include "tests/support/refusals.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::Field;
-using testing::FieldsAre;
-using testing::MatchesRegex;
-using testing::Optional;
 
 void Change(const std::string& point, unsigned long propagation) {
   MUST(mount, nullptr, point.c_str(), nullptr, propagation, nullptr);

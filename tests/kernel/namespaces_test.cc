@@ -1,26 +1,9 @@
 #include "common/kernel/namespaces.h"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <filesystem>
-#include <map>
-#include <stdexcept>
-#include <string>
-
-#include "common/kernel/call.h"
-#include "common/kernel/process.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::Contains;
-using testing::Field;
-using testing::ThrowsMessage;
 
 TEST(Kinds, AreAllThatThisKernelHas) {
   for (const auto& link :

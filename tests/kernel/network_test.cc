@@ -1,32 +1,14 @@
 #include "common/kernel/network.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <csignal>
-#include <functional>
-#include <string>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
-#include "tests/support/program.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::ElementsAre;
-using testing::Pair;
 
 // In a network namespace that ends with the test.
 void InNetworkNamespace(const std::function<void()>& body) {

@@ -1,39 +1,13 @@
 #include "common/kernel/process.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <new>
-#include <string>
-#include <vector>
 
-#include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
-#include "tests/support/program.h"
-#include "tests/support/refusals.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::AllOf;
-using testing::AnyOf;
-using testing::ElementsAre;
-using testing::Field;
-using testing::HasSubstr;
-using testing::Not;
-using testing::Property;
-using testing::Throws;
-using testing::ThrowsMessage;
 
 // What processes have told, a line each.
 class Record : public Observer {
@@ -115,20 +89,19 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
   struct Case {
     const char* message;
     void (*function)();
+    Process::Patience patience = Process::kPatience;
   };
   for (const Case& each : std::vector<Case>{
            {"child: no luck", [] { throw std::runtime_error("no luck"); }},
            {"child: a child may not direct other processes",
             [] { outside->Ask(kSelf); }},
-           {"child has given no answer for 1 s", [] { pause(); }},
+           {"child has given no answer for 1 s", [] { pause(); },
+            std::chrono::seconds(1)},
            {"child ended early: exit status 3", [] { _exit(3); }},
            {"child was killed by SIGKILL", [] { raise(SIGKILL); }}}) {
     Process child = outside_.Clone("child", 0);
     EXPECT_THAT(
-        [&] {
-          child.Run([run = each.function] { run(); },
-                    std::chrono::milliseconds(1000));
-        },
+        [&] { child.Run([run = each.function] { run(); }, each.patience); },
         ThrowsMessage<std::exception>(HasSubstr(each.message)));
   }
   kill(child_.pid(), SIGKILL);

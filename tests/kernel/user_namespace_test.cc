@@ -1,21 +1,11 @@
 #include "common/kernel/user_namespace.h"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/capability.h>
-#include <unistd.h>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "tests/support/program.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::MatchesRegex;
-using testing::ThrowsMessage;
 
 TEST(EnterUserNamespaceAsRoot, MakesAnOrdinaryUserRoot) {
   InChildAsNobody([] {

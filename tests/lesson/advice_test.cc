@@ -1,43 +1,15 @@
 #include "common/lesson/advice.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/capability.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
-#include <memory>
 #include <new>
-#include <regex>
-#include <string>
 #include <system_error>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
-#include "tests/support/program.h"
-#include "tests/support/refusals.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-using testing::StartsWith;
 
 // A call that failed, as its text has it.
 CallError Refused(int error, const std::string& text) {
@@ -456,18 +428,12 @@ const std::vector<File> kFiles = {
 TEST(Machine, SeesWhatItsFilesSay) {
   for (const auto& [name, text, traits] : kFiles) {
     SCOPED_TRACE(std::string(name) + ": " + text);
-    std::string root = testing::TempDir() + "machine.XXXXXX";
-    ASSERT_NE(mkdtemp(root.data()), nullptr);
-    const auto add = [&root](const std::string& file, const char* holds) {
-      const std::filesystem::path path = root + "/" + file;
-      std::filesystem::create_directories(path.parent_path());
-      WriteAll(Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600).get(), holds);
-    };
-    add(kStatus, "Name:\tx\nUid:\t1000\t1000\t1000\t1000\n");
-    add(kUidMap, "0 0 4294967295\n");
-    add(name, text);
-    EXPECT_EQ(Machine::Look(root).traits & ~unsigned{kLittleMemory}, traits);
-    std::filesystem::remove_all(root);
+    const TemporaryDirectory root;
+    root.Put(kStatus, "Name:\tx\nUid:\t1000\t1000\t1000\t1000\n");
+    root.Put(kUidMap, "0 0 4294967295\n");
+    root.Put(name, text);
+    EXPECT_EQ(Machine::Look(root.path()).traits & ~unsigned{kLittleMemory},
+              traits);
   }
 }
 

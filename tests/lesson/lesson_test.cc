@@ -1,29 +1,11 @@
 #include "common/lesson/lesson.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <set>
-#include <stdexcept>
-#include <string>
 #include <variant>
-#include <vector>
 
-#include "common/kernel/user_namespace.h"
-#include "tests/support/program.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::_;
-using testing::ElementsAre;
-using testing::FieldsAre;
-using testing::HasSubstr;
-using testing::Optional;
-using testing::UnorderedElementsAre;
 
 const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
 const Probe kLink{"namespace", "/proc/self/ns/uts",

@@ -1,54 +1,23 @@
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/syscall.h>
 #include <termios.h>
-#include <unistd.h>
 
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
-#include <optional>
-#include <regex>
-#include <sstream>
-#include <string>
-#include <vector>
-
-#include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
 
-namespace fs = std::filesystem;
+using Text = testing::Matcher<const std::string&>;
+
+Words Sh(const std::string& script) { return {"sh", "-c", script}; }
 
 class ContainerTest : public LessonTest {
  protected:
-  Result Run(const Words& words = {}, const Before& before = {}) const {
-    return RunCommand(Lesson(words, before));
-  }
-
-  // What the command prints, which must end with this status.
-  std::string Inside(const std::vector<std::string>& words, int status = 0) {
-    const Result result = Run(words);
+  void ExpectExit(const Result& result, int status, const Text& output = _,
+                  const Text& errors = _) const {
     EXPECT_EQ(ExitStatus(result.status), status) << result.errors;
-    return result.output;
-  }
-
-  std::string InShell(const std::string& script, int status = 0) {
-    return Inside({"sh", "-c", script}, status);
+    EXPECT_THAT(result.output, output);
+    EXPECT_THAT(result.errors, errors);
   }
 
   // A shell with job control, on a terminal, to which the container is
@@ -66,6 +35,8 @@ class ContainerTest : public LessonTest {
 INSTANTIATE_TEST_SUITE_P(Is, ContainerTest,
                          ValuesIn(ForBothUsers({"container"})), LessonName);
 
+// The lesson.
+
 bool Holds(const json& run, const std::string& part) {
   for (const json& claim : run["claims"]) {
     if (claim["text"].get<std::string>().find(part) != std::string::npos) {
@@ -75,18 +46,15 @@ bool Holds(const json& run, const std::string& part) {
   return false;
 }
 
-TEST_P(ContainerTest, ShowsItsInitAndItsLink) {
+TEST_P(ContainerTest, ShowsItsInitItsLinkAndItsLimit) {
   const json run = RunJson();
   EXPECT_EQ(Found(run), "yes, with another PID");
   EXPECT_THAT(Values(run, "orphan", "parent's PID"), ElementsAre("1"));
   EXPECT_THAT(Values(run, "inside", "seen as"), ElementsAre("192.0.2.2"));
   EXPECT_THAT(Calls(run, "inside"), Contains("kill(2, SIGUSR1) = 0"));
-}
-
-TEST_P(ContainerTest, ForksUpToTheLimit) {
-  if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
-  // With PID 1 and the command they are 20.
-  EXPECT_THAT(Values(RunJson(), "command", "children"), ElementsAre("18"));
+  // With PID 1 and the command they are 20. To nobody no cgroup is delegated.
+  if (as_nobody()) return;
+  EXPECT_THAT(Values(run, "command", "children"), ElementsAre("18"));
 }
 
 TEST_P(ContainerTest, DoesWithoutAnOverlay) {
@@ -97,23 +65,27 @@ TEST_P(ContainerTest, DoesWithoutAnOverlay) {
 
 // As container engines mask it. Then no new proc may be mounted.
 TEST_P(ContainerTest, DoesWithoutProc) {
-  const json run = RunJson([] { MountOver("/proc/tty"); });
+  const json run = RunJson(MaskProc);
   EXPECT_THAT(Calls(run, "inside"),
               Contains(MatchesRegex("mount\\(\"proc\".* = EPERM")));
   EXPECT_TRUE(Holds(run, "all namespaces"));
-  const Result command = Run({"true"}, [] { MountOver("/proc/tty"); });
-  EXPECT_EQ(DescribeStatus(command.status), "exit status 0");
-  EXPECT_THAT(command.errors,
-              AllOf(HasSubstr("Left out: mount(\"proc\")"),
-                    HasSubstr("/proc is masked"), HasSubstr("To have it: ")));
+  const Result command = Try({"true"}, MaskProc);
+  ExpectExit(command, 0, "",
+             AllOf(HasSubstr("Left out: mount(\"proc\")"),
+                   HasSubstr("/proc is masked"), HasSubstr("To have it: ")));
   ExpectFits80Columns(command.errors);
 }
 
 // A kernel that answers each prctl(2) with 0 has a capability of any number.
 TEST_P(ContainerTest, EndsWhereEveryPrctlAnswers0) {
-  const Result result = Run({}, [] { FilterCalls({{SYS_prctl, 0}}); });
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-  EXPECT_THAT(result.output, HasSubstr("FAILS "));
+  EXPECT_THAT(Run(
+                  {},
+                  [] {
+                    FilterCalls({{SYS_prctl, 0}});
+                  },
+                  1)
+                  .output,
+              HasSubstr("FAILS "));
 }
 
 TEST_P(ContainerTest, SkipsItsLimitBehindALowerOne) {
@@ -138,17 +110,14 @@ TEST_P(ContainerTest, SaysWhatItCouldNotRemove) {
 #else
   static constexpr int kRmdir = SYS_unlinkat;
 #endif
-  for (const std::vector<std::string>& command :
-       std::vector<std::vector<std::string>>{{}, {"true"}}) {
-    const Result result = Run(command, [] { FilterCalls({{kRmdir, EPERM}}); });
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-    const std::regex left("not removed: rmdir\\(([^)]*)\\)");
-    std::smatch match;
-    std::string errors = result.errors;
-    EXPECT_TRUE(std::regex_search(errors, match, left)) << errors;
-    for (; std::regex_search(errors, match, left); errors = match.suffix()) {
-      rmdir(match.str(1).c_str());
-      EXPECT_FALSE(fs::exists(match.str(1)));
+  const auto forbid = [] { FilterCalls({{kRmdir, EPERM}}); };
+  for (const Words& command : std::vector<Words>{{}, {"true"}}) {
+    const Words left = Matches(Run(command, forbid, 1).errors,
+                               "not removed: rmdir\\(([^)]*)\\)");
+    EXPECT_THAT(left, Not(IsEmpty()));
+    for (const std::string& path : left) {
+      rmdir(path.c_str());
+      EXPECT_FALSE(fs::exists(path));
     }
   }
 }
@@ -156,25 +125,14 @@ TEST_P(ContainerTest, SaysWhatItCouldNotRemove) {
 // The tool.
 
 TEST_P(ContainerTest, EveryNamespaceOfTheCommandIsAnother) {
-  for (const Kind& kind : Kinds()) {
-    const std::string link = fmt::format("/proc/self/ns/{}", kind.proc_name);
-    if (!fs::exists(link)) continue;
+  for (const auto& [flag, id] : NamespacesOf(getpid())) {
+    const std::string link =
+        fmt::format("/proc/self/ns/{}", KindOf(flag).proc_name);
     // As root it is in the reader's own user namespace, as under an engine.
-    const bool same = kind.flag == CLONE_NEWUSER && !as_nobody() && IsRoot();
-    const std::string inside = Inside({"readlink", link});
-    EXPECT_EQ(inside == fs::read_symlink(link).string() + "\n", same) << inside;
+    const bool same = flag == CLONE_NEWUSER && !as_nobody();
+    const std::string inside = Run({"readlink", link}).output;
+    EXPECT_EQ(inside == ReadLink(link) + "\n", same) << inside;
   }
-}
-
-TEST_P(ContainerTest, StdoutAndTheExitStatusAreTheCommands) {
-  const Result result = Run({"sh", "-c", "echo out; echo err >&2; exit 3"});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 3");
-  EXPECT_EQ(result.output, "out\n");
-  EXPECT_THAT(result.errors, HasSubstr("\nerr\n"));
-  ExpectFits80Columns(result.errors);
-  InShell("kill -9 $$", 128 + SIGKILL);
-  Inside({"/etc/passwd"}, 126);
-  Inside({"no_such_command"}, 127);
 }
 
 TEST_P(ContainerTest, NamesTheLessonAndTheOptionOfEachPart) {
@@ -184,228 +142,76 @@ TEST_P(ContainerTest, NamesTheLessonAndTheOptionOfEachPart) {
         "\n  root +/usr, an overlay +chroot +IMAGE\n",
         "\n  capabilities +14 of [0-9]+ +user +--cap-add, --cap-drop\n",
         "\n  network +eth0 up, lo up +net +--network\n"}) {
-    EXPECT_THAT(shown, testing::ContainsRegex(line));
+    EXPECT_THAT(shown, ContainsRegex(line));
   }
   EXPECT_EQ(shown.find("Left out: ") != std::string::npos, as_nobody());
+  ExpectFits80Columns(shown);
 }
 
-TEST_P(ContainerTest, CommandIsTheChildOfAnInitInItsOwnProc) {
-  EXPECT_THAT(Inside({"ps", "-e", "-o", "pid=,ppid=,comm="}),
-              MatchesRegex(" +1 +0 container\n +2 +1 ps\n"));
-}
+// A command, and what it prints and how it ends inside.
+struct Inside {
+  Words command;
+  Text output;
+  int status = 0;
+};
 
-TEST_P(ContainerTest, LeavesNoZombie) {
-  // The orphan has ended when the other end of its pipe has.
-  EXPECT_THAT(InShell("(sleep 0.01 & exec 1>&-); sleep 0.05; "
-                      "grep -l 'State:.Z' /proc/[0-9]*/status; true"),
-              IsEmpty());
-}
-
-TEST_P(ContainerTest, PassesOnASignal) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    Terminal terminal(Lesson({"sh", "-c",
-                              "trap 'echo got; exit 7' INT TERM; "
-                              "echo ready; while :; do read x; done"}));
-    terminal.ReadTo("\nready\r\n");
-    ASSERT_EQ(kill(terminal.pid(), signal), 0);
-    terminal.ReadTo("got\r\n");
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 7");
+TEST_P(ContainerTest, CommandSeesTheContainerAndGivesTheExitStatus) {
+  const auto leave_open = [] {
+    Check(dup2(STDIN_FILENO, 77), "dup2()");
+    setenv("SECRET", "told", 1);
+  };
+  std::vector<Inside> commands = {
+      {Sh("echo out; exit 3"), "out\n", 3},
+      {Sh("kill -9 $$"), "", 128 + SIGKILL},
+      {{"/etc/passwd"}, "", 126},
+      {{"no_such_command"}, "", 127},
+      {Sh("tty; test -e /dev/console"), "not a tty\n", 1},
+      // It is the child of an init, in a /proc of its own …
+      {{"ps", "-e", "-o", "pid=,ppid=,comm="},
+       MatchesRegex(" +1 +0 container\n +2 +1 ps\n")},
+      // … which reaps: to ps(1) a zombie is still there.
+      {Sh("(sleep 0.01 & exec 1>&-); i=0\n"
+          "while ps -e -o comm= | grep -q sleep && [ $((i += 1)) -lt 1000 ]\n"
+          "do :; done; ps -e -o comm= | grep sleep"),
+       "", 1},
+      // It has no descriptor and no variable of the reader's,
+      {Sh("ls /proc/self/fd; echo ${SECRET-no} $HOME"),
+       "0\n1\n2\n3\nno /root\n"},
+      // the capabilities that engines leave,
+      {{"cat", "/proc/self/status"},
+       AllOf(HasSubstr("NoNewPrivs:\t1\nSeccomp:\t2\n"),
+             HasSubstr("CapInh:\t0000000000000000\n"
+                       "CapPrm:\t00000000a80425fb\n"
+                       "CapEff:\t00000000a80425fb\n"
+                       "CapBnd:\t00000000a80425fb\n"
+                       "CapAmb:\t0000000000000000\n"))},
+      // a link to the gateway, and no further,
+      {{"bash", "-c", "cat < /dev/tcp/192.0.2.1/8080"}, "192.0.2.2\n"},
+      {{"bash", "-c", ": < /dev/tcp/198.51.100.1/80"}, "", 1},
+      // and directories in which all that is written goes with it.
+      {Sh("cd /usr; echo text >written_inside; cat written_inside; "
+          "echo >/tmp/written_inside; echo >/etc/written_inside; ls /tmp"),
+       "text\nwritten_inside\n"},
+      {Sh("ls -d /usr/written_inside 2>&-"), "", 2}};
+  if (!as_nobody()) {
+    commands.push_back(
+        {Sh("head -c 512M /dev/zero | tail > /dev/null; echo $?"), "137\n"});
   }
-}
-
-TEST_P(ContainerTest, CtrlCIsForTheCommandOnce) {
-  Terminal terminal(Lesson({"sh", "-c",
-                            "n=0; trap 'n=$((n+1))' INT; echo ready; "
-                            "read x; sleep 0.1; echo $n times; exit 9"}));
-  terminal.ReadTo("\nready\r\n");
-  terminal.Type("\x03");
-  terminal.Type("\n");
-  terminal.ReadTo("\n1 times\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
-}
-
-TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
-  for (int i = 0; i < 20; ++i) {
-    Terminal terminal(Lesson({"sleep", "1000"}));
-    terminal.ReadTo("all of it together");
-    usleep(i * 3000);  // One of the moments at which it is made.
-    terminal.Type("\x03");
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  for (const auto& [command, output, status] : commands) {
+    SCOPED_TRACE(command.back());
+    ExpectExit(Try(command, leave_open), status, output);
+  }
+  for (const std::string directory : {"/usr", "/tmp", "/etc"}) {
+    EXPECT_FALSE(fs::exists(directory + "/written_inside"));
   }
 }
 
 TEST_P(ContainerTest, SignalToItsOwnGroupStaysInside) {
   const Result result = RunCommand({.function = [&] {
     setsid();
-    const Result inside = Run({"sh", "-c", "kill -9 0"});
-    return ExitStatus(inside.status) == 128 + SIGKILL ? 3 : 4;
+    return ExitStatus(Try(Sh("kill -9 0")).status) == 128 + SIGKILL ? 3 : 4;
   }});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 3");
-}
-
-TEST_P(ContainerTest, LeavesTheTerminalToThePipelineThatItIsIn) {
-  Terminal terminal(
-      Script("$lesson echo piped 2>&- | cat; "
-             "read x; echo \"$x\""));
-  terminal.ReadTo("piped\r\n");
-  terminal.Type("typed\n");
-  terminal.ReadTo("\ntyped\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST_P(ContainerTest, HasATerminalOfItsOwn) {
-  Terminal terminal(Lesson({"sh", "-c",
-                            "tty; tty </dev/console; tty </dev/stderr; "
-                            "stty size; ls /dev/pts"}));
-  terminal.ReadTo(
-      "\n/dev/pts/0\r\n/dev/console\r\n/dev/pts/0\r\n24 80\r\n"
-      "0  ptmx\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-  EXPECT_EQ(InShell("tty; test -e /dev/console", 1), "not a tty\n");
-}
-
-TEST_P(ContainerTest, LeavesAFileInThePlaceOfStderr) {
-  Terminal terminal(
-      Script("$lesson sh -c 'tty; echo error >&2' 2>&1 >/dev/tty | grep rror"));
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-  // The two reach the reader's terminal by different ways, in any order.
-  EXPECT_THAT(terminal.screen(),
-              AllOf(HasSubstr("/dev/pts/0\r\n"), HasSubstr("error")));
-}
-
-TEST_P(ContainerTest, ShellHasJobControl) {
-  Terminal terminal(Lesson({"bash", "--norc"}));
-  EXPECT_EQ(terminal.ReadTo("# ").find("job control"), std::string::npos);
-  terminal.Type("sh -c 'echo begun; read x; echo $x; read x'\n");
-  terminal.ReadTo("\nbegun\r\n");
-  terminal.Type("\x1a");
-  terminal.ReadTo("Stopped");
-  terminal.Type("fg\n");
-  terminal.ReadTo("\nsh -c");
-  terminal.Type("once\n");
-  terminal.ReadTo("once\r\nonce\r\n");
-  terminal.Type("\x03");
-  terminal.ReadTo("# ");
-  terminal.Type("exit 5\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 5");
-}
-
-// The reader's terminal, on which that program is.
-Descriptor OpenTerminalOf(const Terminal& terminal) {
-  return Open(fmt::format("/proc/{}/fd/0", terminal.pid()), O_RDWR | O_NOCTTY);
-}
-
-TEST_P(ContainerTest, TerminalHasTheSizeOfTheReaders) {
-  Terminal terminal(Lesson({"sh", "-c",
-                            "trap 'stty size; exit 0' WINCH; echo ready; "
-                            "while :; do read x; done"}));
-  terminal.ReadTo("\nready\r\n");
-  const winsize size = {
-      .ws_row = 50, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
-  MUST(ioctl, OpenTerminalOf(terminal).get(), TIOCSWINSZ, &size);
-  terminal.ReadTo("50 132\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST_P(ContainerTest, AllThatIsTypedAndShownPasses) {
-  Terminal terminal(Lesson({"sh", "-c",
-                            "stty raw -echo; echo ready; seq 20000; "
-                            "head -c 20000 | wc -c"}));
-  terminal.ReadTo("\nready\n");
-  terminal.Type(std::string(20000, 'x'));
-  terminal.ReadTo("\n19999\n20000\n20000\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-// The lesson's process, in which the signal is sent to its group where `group`.
-struct End {
-  const char* description;
-  const char* keys;
-  int signal = 0;
-  bool group = false;
-};
-
-TEST_P(ContainerTest, TerminalOfTheReaderIsRestored) {
-  for (const End& end : std::vector<End>{{"it ends", "\n"},
-                                         {"Ctrl-C", "\x03"},
-                                         {"SIGTERM", "", SIGTERM},
-                                         {"SIGKILL", "", SIGKILL},
-                                         {"all", "", SIGKILL, true}}) {
-    Terminal terminal(
-        Script("before=$(stty -g); "
-               "$lesson sh -c 'echo ready; read x'; "
-               "until test $(stty -g) = $before; do :; done; echo restored"));
-    terminal.ReadTo("\nready\r\n");
-    const std::vector<pid_t> lesson = ChildrenOf(terminal.pid());
-    ASSERT_EQ(lesson.size(), 1U);
-    termios raw = {};
-    MUST(tcgetattr, OpenTerminalOf(terminal).get(), &raw);
-    EXPECT_EQ(raw.c_lflag & (ICANON | ECHO | ISIG), 0U);
-    if (end.signal != 0) kill(end.group ? -lesson[0] : lesson[0], end.signal);
-    terminal.Type(end.keys);
-    terminal.ReadTo("restored\r\n");
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0")
-        << end.description;
-    EXPECT_THAT(Survivors(), IsEmpty()) << end.description;
-  }
-}
-
-TEST_P(ContainerTest, StopsAndGoesOnAsAJobOfTheReaders) {
-  Terminal terminal(
-      Script("$lesson sh -c 'echo ready; read x; echo $x'; "
-             "echo stopped; fg; echo ended"));
-  terminal.ReadTo("\nready\r\n");
-  kill(ChildrenOf(terminal.pid()).at(0), SIGSTOP);
-  terminal.ReadTo("stopped");
-  terminal.Type("typed\n");
-  terminal.ReadTo("\ntyped\r\nended\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST_P(ContainerTest, EndsWithTheReadersTerminal) {
-  std::optional<Terminal> terminal;
-  terminal.emplace(Lesson({"sh", "-c", "echo ready; sleep 1000"}));
-  terminal->ReadTo("\nready\r\n");
-  terminal.reset();
-  EXPECT_THAT(Survivors(), IsEmpty());
-}
-
-TEST_P(ContainerTest, CtrlZStopsNothing) {
-  Terminal terminal(Lesson({"sh", "-c", "echo ready; read x; echo $x"}));
-  terminal.ReadTo("\nready\r\n");
-  terminal.Type("\x1a");
-  terminal.Type("on\n");
-  terminal.ReadTo("\non\r\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
-TEST_P(ContainerTest, EndsWithWhoeverRunsIt) {
-  Terminal terminal(Lesson({"sh", "-c", "echo ready; sleep 1000"}));
-  terminal.ReadTo("\nready\r\n");
-  ASSERT_EQ(kill(terminal.pid(), SIGKILL), 0);
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
-  EXPECT_THAT(Survivors(), IsEmpty());
-}
-
-TEST_P(ContainerTest, WhatIsWrittenInsideIsGoneAfterwards) {
-  EXPECT_EQ(InShell("echo text > /usr/from_container && cat "
-                    "/usr/from_container; echo > /tmp/from_container; "
-                    "echo > /etc/from_container; ls /tmp"),
-            "text\nfrom_container\n");
-  for (const std::string folder : {"/usr", "/tmp", "/etc"}) {
-    EXPECT_FALSE(fs::exists(folder + "/from_container"));
-  }
-  InShell("test -e /usr/from_container", 1);
-}
-
-TEST_P(ContainerTest, HasTheCapabilitiesThatEnginesLeave) {
-  const std::string status = Inside({"cat", "/proc/self/status"});
-  for (const char* line :
-       {"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapInh:\t0000000000000000\n",
-        "CapPrm:\t00000000a80425fb\n", "CapEff:\t00000000a80425fb\n",
-        "CapBnd:\t00000000a80425fb\n", "CapAmb:\t0000000000000000\n"}) {
-    EXPECT_THAT(status, HasSubstr(line));
-  }
+  ExpectExit(result, 3);
 }
 
 // A way out, as a command that succeeds where it is open.
@@ -458,79 +264,188 @@ std::vector<Escape> Escapes() {
 }
 
 TEST_P(ContainerTest, NoWayOutIsOpen) {
-  const Result tools =
-      Run({"sh", "-c",
-           "for tool in hostname ip nsenter perl unshare; do command -v $tool "
-           "|| exit 1; done"});
-  if (tools.status != 0) GTEST_SKIP() << "a tool is not installed";
+  for (const char* tool : {"hostname", "ip", "nsenter", "perl", "unshare"}) {
+    if (!IsOnPath(tool)) GTEST_SKIP() << tool << " is not installed";
+  }
   const std::vector<Escape> escapes = Escapes();
   std::string script;
   for (std::size_t i = 0; i < escapes.size(); ++i) {
     script += fmt::format("if {{ {}; }} >/dev/null 2>&1; then echo {}; fi\n",
                           escapes[i].command, i);
   }
-  std::istringstream open(InShell(script));
+  std::istringstream open(Try(Sh(script + "echo all")).output);
   for (std::size_t i = 0; open >> i;) {
     ADD_FAILURE() << escapes[i].command << ": not stopped by "
                   << escapes[i].stopped_by;
   }
+  open.clear();
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(open), {}), "all\n");
 }
 
-TEST_P(ContainerTest, CommandGetsNoDescriptorAndNoVariableOfTheReader) {
-  const auto leave_open = [] {
-    Check(dup2(STDIN_FILENO, 77), "dup2()");
-    setenv("SECRET", "told", 1);
-  };
-  const Result result = Run(
-      {"sh", "-c", "ls /proc/self/fd; echo ${SECRET-no} $HOME"}, leave_open);
-  EXPECT_EQ(result.output, "0\n1\n2\n3\nno /root\n");
+// On the reader's terminal.
+
+// A conversation with a command, or a script of the reader's that runs it.
+struct Talk {
+  Words command;  // One word: a script.
+  std::vector<std::pair<std::string, std::string>> lines;
+  std::string end = "exit status 0";
+};
+
+TEST_P(ContainerTest, CommandHasATerminal) {
+  for (const auto& [command, lines, end] : std::vector<Talk>{
+           // One of its own.
+           {Sh("tty; tty </dev/console; tty </dev/stderr; stty size; "
+               "ls /dev/pts"),
+            {{"\n/dev/pts/0\r\n/dev/console\r\n/dev/pts/0\r\n24 80\r\n"
+              "0  ptmx\r\n",
+              ""}}},
+           // All that is typed and shown passes.
+           {Sh("stty raw -echo; echo ready; seq 20000; head -c 20000 | wc -c"),
+            {{"\nready\n", std::string(20000, 'x')},
+             {"\n19999\n20000\n20000\n", ""}}},
+           // Ctrl-C is for the command, once; Ctrl-Z stops nothing.
+           {Sh("n=0; trap 'n=$((n+1))' INT; echo ready; read x; sleep 0.1; "
+               "echo $n times; exit 9"),
+            {{"\nready\r\n", "\x03"}, {"", "\n"}, {"\n1 times\r\n", ""}},
+            "exit status 9"},
+           {Sh("echo ready; read x; echo $x"),
+            {{"\nready\r\n", "\x1a"}, {"", "on\n"}, {"\non\r\n", ""}}},
+           // A shell has job control.
+           {{"bash", "--norc"},
+            {{"# ", "sh -c 'echo begun; read x; echo $x; read x'\n"},
+             {"\nbegun\r\n", "\x1a"},
+             {"Stopped", "fg\n"},
+             {"\nsh -c", "once\n"},
+             {"once\r\nonce\r\n", "\x03"},
+             {"# ", "exit 5\n"}},
+            "exit status 5"},
+           // In a pipeline it leaves the terminal to the reader's others, and
+           // a file in the place of stderr.
+           {{"$lesson echo piped 2>&- | cat; read x; echo \"$x\""},
+            {{"piped\r\n", "typed\n"}, {"\ntyped\r\n", ""}}},
+           {{"$lesson sh -c 'tty; echo error >&2' 2>&1 >/dev/tty | "
+             "grep rror >/dev/null"},
+            {{"/dev/pts/0\r\n", ""}}}}) {
+    SCOPED_TRACE(command.back());
+    Terminal terminal(command.size() == 1 ? Script(command[0])
+                                          : Lesson(command));
+    EXPECT_EQ(terminal.Talk(lines), end);
+    EXPECT_THAT(terminal.screen(), Not(HasSubstr("no job control")));
+  }
 }
 
-TEST_P(ContainerTest, MemoryIsLimited) {
-  if (as_nobody()) GTEST_SKIP() << "to nobody no cgroup is delegated";
-  EXPECT_EQ(InShell("head -c 512M /dev/zero | tail > /dev/null; echo $?"),
-            "137\n");
+// The reader's terminal, on which that program is.
+Descriptor OpenTerminalOf(const Terminal& terminal) {
+  return Open(fmt::format("/proc/{}/fd/0", terminal.pid()), O_RDWR | O_NOCTTY);
 }
 
-TEST_P(ContainerTest, LinkLeadsToTheGatewayAndNoFurther) {
-  EXPECT_EQ(Inside({"bash", "-c", "cat < /dev/tcp/192.0.2.1/8080"}),
-            "192.0.2.2\n");
-  Inside({"bash", "-c", ": < /dev/tcp/198.51.100.1/80"}, 1);
+TEST_P(ContainerTest, PassesOnASignalAndTheSizeOfTheTerminal) {
+  for (const int signal : {SIGINT, SIGTERM, SIGWINCH}) {
+    Terminal terminal(
+        Lesson(Sh("trap 'stty size; exit 7' INT TERM WINCH; echo ready; "
+                  "while :; do read x; done")));
+    terminal.ReadTo("\nready\r\n");
+    const winsize size = {
+        .ws_row = 50, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
+    if (signal == SIGWINCH) {
+      MUST(ioctl, OpenTerminalOf(terminal).get(), TIOCSWINSZ, &size);
+    } else {
+      kill(terminal.pid(), signal);
+    }
+    terminal.ReadTo(signal == SIGWINCH ? "50 132\r\n" : "24 80\r\n");
+    EXPECT_EQ(terminal.Await(), "exit status 7");
+  }
 }
 
-// A folder with a shell, and nothing else.
-class RootFolder {
+TEST_P(ContainerTest, CtrlCIsNotLostWhileTheContainerIsMade) {
+  for (int i = 0; i < 20; ++i) {
+    Terminal terminal(Lesson({"sleep", "1000"}));
+    terminal.ReadTo("all of it together");
+    usleep(i * 3000);  // One of the moments at which it is made.
+    terminal.Type("\x03");
+    EXPECT_EQ(terminal.Await(), "exit status 130");
+  }
+}
+
+// The lesson's process, in which the signal is sent to its group where `group`.
+struct End {
+  const char* description;
+  const char* keys;
+  int signal = 0;
+  bool group = false;
+};
+
+TEST_P(ContainerTest, TerminalOfTheReaderIsRestored) {
+  for (const End& end : std::vector<End>{{"it ends", "\n"},
+                                         {"Ctrl-C", "\x03"},
+                                         {"SIGTERM", "", SIGTERM},
+                                         {"SIGKILL", "", SIGKILL},
+                                         {"all", "", SIGKILL, true}}) {
+    SCOPED_TRACE(end.description);
+    Terminal terminal(
+        Script("before=$(stty -g); "
+               "$lesson sh -c 'echo ready; read x'; "
+               "until test $(stty -g) = $before; do :; done; echo restored"));
+    terminal.ReadTo("\nready\r\n");
+    const pid_t lesson = ChildrenOf(terminal.pid()).at(0);
+    termios raw = {};
+    MUST(tcgetattr, OpenTerminalOf(terminal).get(), &raw);
+    EXPECT_EQ(raw.c_lflag & (ICANON | ECHO | ISIG), 0U);
+    if (end.signal != 0) kill(end.group ? -lesson : lesson, end.signal);
+    EXPECT_EQ(terminal.Talk({{"", end.keys}, {"restored\r\n", ""}}),
+              "exit status 0");
+    EXPECT_THAT(Survivors(), IsEmpty());
+  }
+}
+
+TEST_P(ContainerTest, StopsAndGoesOnAsAJobOfTheReaders) {
+  Terminal terminal(
+      Script("$lesson sh -c 'echo ready; read x; echo $x'; "
+             "echo stopped; fg; echo ended"));
+  terminal.ReadTo("\nready\r\n");
+  kill(ChildrenOf(terminal.pid()).at(0), SIGSTOP);
+  EXPECT_EQ(
+      terminal.Talk({{"stopped", "typed\n"}, {"\ntyped\r\nended\r\n", ""}}),
+      "exit status 0");
+}
+
+TEST_P(ContainerTest, EndsWithTheReadersTerminalAndWithWhoeverRunsIt) {
+  for (const bool killed : {false, true}) {
+    Terminal terminal(Lesson(Sh("echo ready; sleep 1000")));
+    terminal.ReadTo("\nready\r\n");
+    if (!killed) continue;
+    kill(terminal.pid(), SIGKILL);
+    EXPECT_EQ(terminal.Await(), "killed by SIGKILL");
+  }
+  EXPECT_THAT(Survivors(), IsEmpty());
+}
+
+// Another root.
+
+// A directory with a shell, and nothing else.
+class Root : public TemporaryDirectory {
  public:
-  RootFolder() {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-    fs::permissions(path_, fs::perms(0755));
-    const std::string libraries = RunTool({"ldd", "/bin/sh"});
+  Root() {
     Copy("/bin/sh");
     Copy("/bin/cat");
-    const std::regex file("/[^ ]+");
-    for (auto match =
-             std::sregex_iterator(libraries.begin(), libraries.end(), file);
-         match != std::sregex_iterator(); ++match) {
-      Copy(match->str());
+    for (const auto& library :
+         Matches(RunTool({"ldd", "/bin/sh"}), "(/[^ ]+)")) {
+      Copy(library);
     }
-    fs::create_directory(path_ + "/etc");
-    fs::create_symlink("/given", path_ + "/etc/hosts");
-    const Descriptor given = Open(path_ + "/given", O_WRONLY | O_CREAT, 0644);
-    WriteAll(given.get(), "given\n");
+    fs::create_directory(path() + "/etc");
+    fs::create_symlink("/given", path() + "/etc/hosts");
+    Put("given", "given\n", 0644);
     // As its owner would have it: what uid 0 inside may write to.
     const uid_t uid = IsRoot() ? 65534 : geteuid();
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(path())) {
       Check(lchown(entry.path().c_str(), uid, uid), "lchown()");
     }
   }
-  ~RootFolder() { fs::remove_all(path_); }
-
-  const std::string& path() const { return path_; }
 
   // Its files, and what the one that was given holds.
   std::string State() const {
-    std::string state = ReadFile(path_ + "/given");
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    std::string state = ReadFile(path() + "/given");
+    for (const auto& entry : fs::recursive_directory_iterator(path())) {
       state += entry.path().string() + "\n";
     }
     return state;
@@ -538,81 +453,65 @@ class RootFolder {
 
  private:
   void Copy(const std::string& file) const {
-    fs::create_directories(path_ + fs::path(file).parent_path().string());
-    fs::copy_file(file, path_ + file, fs::copy_options::skip_existing);
+    fs::create_directories(path() + fs::path(file).parent_path().string());
+    fs::copy_file(file, path() + file, fs::copy_options::skip_existing);
   }
-
-  std::string path_ = "/tmp/container_test.XXXXXX";
 };
 
-TEST_P(ContainerTest, RootIsAFolderThatStaysAsItIs) {
-  const RootFolder folder;
-  const std::string before = folder.State();
-  EXPECT_EQ(Inside({"--rootfs", folder.path(), "sh", "-c",
-                    "cat /given; echo more >> /given; cat /given; "
-                    "echo new > /new; echo /[!lu]*"}),  // Libraries anywhere.
-            "given\ngiven\nmore\n"
-            "/bin /dev /etc /given /mnt /new /proc\n");
-  EXPECT_EQ(folder.State(), before);
-  Inside({"--rootfs", folder.path(), "ps"}, 127);
+TEST_P(ContainerTest, RootIsADirectoryThatStaysAsItIs) {
+  const Root root;
+  const std::string before = root.State();
+  ExpectExit(Try({"--rootfs", root.path(), "sh", "-c",
+                  "cat /given; echo more >> /given; cat /given; "
+                  "echo new > /new; echo /[!lu]*"}),  // Libraries anywhere.
+             0,
+             "given\ngiven\nmore\n"
+             "/bin /dev /etc /given /mnt /new /proc\n");
+  EXPECT_EQ(root.State(), before);
+  ExpectExit(Try({"--rootfs", root.path(), "ps"}), 127);
+
+  // Without a command it has a shell.
+  Terminal terminal(Lesson({"--rootfs", root.path()}));
+  EXPECT_EQ(terminal.Talk({{"# ", "cat /given /etc/hostname\n"},
+                           {"\ngiven\r\ncontainer_001\r\n", "exit 5\n"}}),
+            "exit status 5");
 }
 
 // Mounted on, it may not be shown below an overlay in a user namespace.
 TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
-  const RootFolder folder;
-  const auto mount_on_it = [&] { MountOver(folder.path() + "/etc"); };
-  const std::vector<std::string> arguments = {"--rootfs", folder.path(), "cat",
-                                              "/given"};
-  const Result refused = Run(arguments, mount_on_it);
-  EXPECT_EQ(DescribeStatus(refused.status), "exit status 77");
-  EXPECT_THAT(refused.errors, HasSubstr("cause   The new root is read-only"));
+  const Root root;
+  const auto mount_on_it = [&] { MountOver(root.path() + "/etc"); };
+  const Words words = {"--rootfs", root.path(), "cat", "/given"};
+  ExpectExit(Try(words, mount_on_it), 77, "",
+             HasSubstr("cause   The new root is read-only"));
   for (const char* missing : {"/dev", "/mnt", "/proc"}) {
-    fs::create_directory(folder.path() + missing);
+    fs::create_directory(root.path() + missing);
   }
-  const Result result = Run(arguments, mount_on_it);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_EQ(result.output, "given\n");
-  EXPECT_THAT(result.errors, HasSubstr("/, read-only"));
-}
-
-TEST_P(ContainerTest, WithoutACommandTheFolderHasAShell) {
-  const RootFolder folder;
-  Terminal terminal(Lesson({"--rootfs", folder.path()}));
-  terminal.ReadTo("# ");
-  terminal.Type("cat /given /etc/hostname\n");
-  terminal.ReadTo("\ngiven\r\ncontainer_001\r\n");
-  terminal.Type("exit 5\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 5");
+  ExpectExit(Try(words, mount_on_it), 0, "given\n", HasSubstr("/, read-only"));
 }
 
 // A link could lead one mount behind another, and keep the host's root there.
 TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
-  const std::vector<std::string> names = {"dev", "mnt", "proc"};
+  const Words names = {"dev", "mnt", "proc"};
   for (const std::string& link : names) {
     for (const std::string& target : names) {
       if (link == target) continue;
-      const RootFolder folder;
-      fs::create_directory(folder.path() + "/" + target);
-      fs::create_symlink(target, folder.path() + "/" + link);
-      const Result result =
-          Run({"--rootfs", folder.path(), "sh", "-c", "echo out"});
-      EXPECT_EQ(DescribeStatus(result.status), "exit status 1");
-      EXPECT_THAT(result.output, IsEmpty());
-      EXPECT_THAT(result.errors, HasSubstr("open(\"root/" + link + "\""));
+      const Root root;
+      fs::create_directory(root.path() + "/" + target);
+      fs::create_symlink(target, root.path() + "/" + link);
+      ExpectExit(Try({"--rootfs", root.path(), "sh", "-c", "echo out"}), 1, "",
+                 HasSubstr("open(\"root/" + link + "\""));
     }
   }
 }
 
-TEST_P(ContainerTest, RefusesARootThatIsNoFolder) {
+TEST_P(ContainerTest, RefusesARootThatIsNoDirectory) {
   for (const std::string path : {"", "/nonexistent", "/etc/passwd"}) {
-    const Result result = Run({"--rootfs", path, "true"});
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 2");
-    EXPECT_THAT(result.errors,
-                HasSubstr(fmt::format("--rootfs: open(\"{}\"", path)));
+    ExpectExit(Try({"--rootfs", path, "true"}), 2, "",
+               HasSubstr(fmt::format("--rootfs: open(\"{}\"", path)));
   }
-  EXPECT_EQ(DescribeStatus(Run({"--rootfs"}).status), "exit status 2");
-  EXPECT_EQ(DescribeStatus(Run({"--shell", "--rootfs", "/usr"}).status),
-            "exit status 2");
+  ExpectExit(Try({"--rootfs"}), 2);
+  ExpectExit(Try({"--shell", "--rootfs", "/usr"}), 2);
 }
 
 }  // namespace

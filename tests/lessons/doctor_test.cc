@@ -1,21 +1,9 @@
 // What the doctor says of a machine that refuses something is true, and is what
 // a lesson says there.
 
-#include <fmt/format.h>
-#include <sched.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
-#include <cerrno>
-#include <cstdlib>
-#include <map>
-#include <sstream>
-
-#include "common/kernel/call.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
@@ -314,7 +302,7 @@ TEST_P(DoctorTest, FailsWhereALessonDoes) {
 TEST_P(DoctorTest, HasTheCommandLineOfALesson) {
   folder_.FakeAll("exit 77\n");
   Terminal terminal(Lesson({}, [] { setenv("TERM", "xterm", 1); }));
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 77");
+  EXPECT_EQ(terminal.Await(), "exit status 77");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("\x1b[32mworks"), HasSubstr("\x1b[1;31mref")));
   EXPECT_THAT(Run({}, {}, 77).output, Not(HasSubstr("\x1b")));

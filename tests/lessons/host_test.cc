@@ -3,13 +3,9 @@
 
 #include <poll.h>
 
-#include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <random>
 
-#include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
 
@@ -95,7 +91,7 @@ TEST_P(HostTest, IsUnchangedAfterCtrlC) {
     Wait(duration);
     terminal.Type("\x03");
     // The first: it came before main(). The last: it came too late.
-    EXPECT_THAT(DescribeStatus(terminal.Await()),
+    EXPECT_THAT(terminal.Await(),
                 AnyOf("killed by SIGINT", "exit status 130", "exit status 0"));
     ExpectUnchanged();
   }
@@ -125,7 +121,7 @@ TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
     Strike();
     // Where that was one of the jobs, the shell lives on.
     terminal.Type("exit\n");
-    EXPECT_THAT(DescribeStatus(terminal.Await()), kStruck);
+    EXPECT_THAT(terminal.Await(), kStruck);
     ExpectUnchanged();
   }
 }

@@ -1,44 +1,20 @@
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <filesystem>
-#include <map>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/graph.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
 
-using testing::_;
-
 class InspectTest : public LessonTest {
  protected:
-  Result Run(const Words& words = {}, const Before& before = {}) const {
-    return RunCommand(Lesson(words, before));
-  }
-
   json RunJsonWith(const Words& words, int exit_status = 0) const {
     return RunJson({}, exit_status, words);
   }
 
   // That these words are refused with `exit_status`, and what stderr says.
   std::string ErrorsOf(const Words& words, int exit_status) const {
-    return LessonTest::Run(words, {}, exit_status).errors;
+    return Run(words, {}, exit_status).errors;
   }
 };
 
@@ -106,8 +82,8 @@ TEST_P(InspectTest, SaysWhichTwoOfThreeShare) {
   const Process plain = Member(false);
   const Process uts = Member(false, CLONE_NEWUTS);
   const Process ipc = Member(false, CLONE_NEWIPC);
-  const json table =
-      RunJsonWith({Word(uts), Word(plain), Word(ipc)})["tables"][0];
+  const json run = RunJsonWith({Word(uts), Word(plain), Word(ipc)});
+  const json& table = run["tables"][0];
   EXPECT_EQ(Row(table, "uts").back(), Word(plain) + " and " + Word(ipc));
   EXPECT_EQ(Row(table, "ipc").back(), Word(uts) + " and " + Word(plain));
   EXPECT_EQ(Row(table, "net").back(), "all");
@@ -192,38 +168,6 @@ TEST_P(InspectTest, SaysWhoMayInspectTheProcessOfAnotherUser) {
           "(ptrace(2)).\n"
           "  remedy  sudo\n");
   EXPECT_EQ(RunJsonWith({"1"}, 77)["verdict"], "cannot run");
-}
-
-// The reader's PIDs are those of this process, outside of the user namespace.
-TEST_P(InspectTest, SaysWhatRootOfAUserNamespaceLacks) {
-  const Process member = Member(as_nobody());
-  const Result result = Run({Word(member)}, EnterUserNamespaceAsRoot);
-  EXPECT_EQ(ExitStatus(result.status), 77);
-  EXPECT_THAT(result.errors,
-              AllOf(HasSubstr("EACCES"), HasSubstr("CAP_SYS_PTRACE")));
-}
-
-TEST_P(InspectTest, ComparesTheShellInsideWithThisProcess) {
-  const Process member = Member(as_nobody());
-  Terminal terminal(Lesson({"--shell"}));
-  terminal.ReadTo("[inside inspect] root@container_001:");
-  terminal.Type("echo \"shell <$$>\"\n");
-  terminal.ReadTo("\nshell <");
-  std::string shell = terminal.ReadTo(">");
-  shell.pop_back();
-  const json run = RunJsonWith({Word(member), shell});
-  for (const json& row : run["tables"][0]["rows"]) {
-    // A user namespace, too, for an ordinary user to be root in.
-    const bool own = row[0] == "uts" || (as_nobody() && row[0] == "user");
-    EXPECT_EQ(row[3], own ? "none" : "all") << row;
-  }
-  Exit(terminal);
-}
-
-TEST_P(InspectTest, NeedsAProcOfItsOwnPidNamespace) {
-  const Result result = Run({"1"}, CoverProc);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 77");
-  EXPECT_THAT(result.errors, HasSubstr("cause   /proc belongs to another"));
 }
 
 }  // namespace

@@ -1,22 +1,11 @@
 // Sabotage: the kernel lies to a lesson, and the claim that rests on what it
 // said FAILS, by its name. A claim that no lie can make fail proves nothing.
 
-#include <fmt/format.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cctype>
-#include <cerrno>
 
 #include "common/kernel/cgroups.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 #include "tests/support/sabotage.h"
 
 namespace steps {

@@ -1,29 +1,17 @@
 // Lessons on unusual machines: each holds there, and skips no claim but those
 // that the machine does not allow it to try.
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <tuple>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
+#include "common/kernel/cgroups.h"
 #include "common/kernel/network.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
@@ -38,20 +26,6 @@ Before Rename(const std::string& hostname) {
 
 Before Forbid(int flags) {
   return [=] { ForbidNamespaces(flags); };
-}
-
-// A PID namespace with its own /proc, in which this process is PID 1 and there
-// is no other, as in a container.
-void EnterContainer() {
-  EnterUserNamespaceAsRoot();
-  MUST(unshare, CLONE_NEWPID | CLONE_NEWNS);
-  const pid_t pid = MUST(fork);
-  if (pid != 0) {
-    int status = 0;
-    MUST(waitpid, pid, &status, 0);
-    _exit(WEXITSTATUS(status));
-  }
-  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
 }
 
 // A time namespace in which the clocks are 100 days ahead, and the boot time
@@ -113,7 +87,11 @@ const Machine kMachines[] = {
     {"HasTheNameAlready", "inspect", Rename("container_001")},
     {"HasTheNameAlready", "setns", Rename("container_001")},
     {"IgnoresChildren", "uts", [] { signal(SIGCHLD, SIG_IGN); }},
-    {"IsAContainer", "pid", EnterContainer,
+    {"IsAContainer", "pid",
+     [] {
+       EnterUserNamespaceAsRoot();
+       EnterContainer();
+     },
      "\n     outside  PID             1 "},
     {"IsAhead", "time", BeAhead,
      "monotonic 17280000 0\\nboottime 17280000 500000000"},
@@ -195,6 +173,57 @@ TEST_P(MachineTest, ALessonHoldsOn) {
     skipped.erase(0, begin.size() + 2);
   }
   EXPECT_EQ(skipped, "");
+}
+
+// As root it proves every claim; so it does for a user to whom a cgroup is
+// delegated.
+TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
+  const std::optional<CgroupPlace> place = FindCgroupPlace("pids");
+  if (!IsRoot() || !place || access(place->directory.c_str(), W_OK) != 0) {
+    GTEST_SKIP() << "no cgroup may be made here and delegated";
+  }
+  // Below the delegated one: in version 2 a process may not stand in the way.
+  const Cgroup cgroup(*place, {"a", "a/b"});
+  const auto write_to = [&](const std::string& file, const char* text) {
+    WriteAll(Open(cgroup.path() + "/" + file, O_WRONLY).get(), text);
+  };
+  if (place->controllers.empty()) {
+    write_to("cgroup.subtree_control", "+pids");
+    write_to("a/cgroup.subtree_control", "+pids");
+  }
+  for (const char* file : {"a", "a/cgroup.procs", "a/b", "a/b/cgroup.procs"}) {
+    MUST(chown, (cgroup.path() + "/" + file).c_str(), 65534, 65534);
+  }
+  InChild([&] {
+    write_to("a/b/cgroup.procs", "0");
+    const Command lesson = {.program = "lessons/cgroup", .as_nobody = true};
+    EXPECT_THAT(RunCommand(lesson).output,
+                AllOf(HasSubstr("\n6 of 6 claims hold.\n"),
+                      HasSubstr(" fork() = -1 EAGAIN"), HasSubstr(" …/a/b ")));
+    Command shell = lesson;
+    shell.arguments = {"--shell"};
+    EXPECT_EQ(Terminal(shell).Talk({{"[inside cgroup] ", "exit\n"}}),
+              "exit status 0");
+    EXPECT_THAT(Survivors(), IsEmpty());
+  });
+}
+
+// What the lesson takes that refusal for: it comes when the namespace has
+// ended, and not as long as a descriptor holds it.
+TEST(MqueueMount, RefusesANewQueueOnceItsNamespaceHasEnded) {
+  InChild([] {
+    EnterPrivateMounts();
+    MountTmpfs("/tmp");
+    Process self = Process::Quiet();
+    auto member = std::make_unique<Process>(self.Clone("", CLONE_NEWIPC));
+    member->Run([] { MUST(mount, "mqueue", "/tmp", "mqueue", 0, nullptr); });
+    Descriptor held = Open(fmt::format("/proc/{}/ns/ipc", member->pid()), 0);
+    member.reset();
+    EXPECT_EQ(TRY(open, "/tmp/held", O_CREAT, 0600), 0);
+    held.Close();
+    EXPECT_EQ(TRY(open, "/tmp/ended", O_CREAT, 0600), EACCES);
+    EXPECT_EQ(TRY(open, "/tmp/held", O_CREAT, 0600), 0) << "is left";
+  });
 }
 
 }  // namespace

@@ -1,10 +1,6 @@
-#include <fmt/format.h>
 
-#include <csignal>
 
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
-#include "tests/support/refusals.h"
 
 namespace steps {
 namespace {
@@ -127,7 +123,7 @@ TEST_P(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
     EXPECT_THAT(terminal.screen(), HasSubstr(" claims hold."));
     terminal.ReadTo("Enter: ");
     killed ? kill(terminal.pid(), SIGKILL) : (terminal.Type("q\n"), 0);
-    EXPECT_EQ(DescribeStatus(terminal.Await()),
+    EXPECT_EQ(terminal.Await(),
               killed ? "killed by SIGKILL" : "exit status 130");
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("what it is about")));
     EXPECT_THAT(Survivors(), IsEmpty()) << "though it became another user";
@@ -139,7 +135,7 @@ TEST_P(TourTest, EndsWithItsLessonAndFailsOnAFullDisk) {
   Terminal terminal(Lesson());
   terminal.ReadTo("here");
   terminal.Type("\x03");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+  EXPECT_EQ(terminal.Await(), "exit status 130");
   // That is for the lesson to say.
   EXPECT_THAT(terminal.screen(), Not(HasSubstr("interrupted")));
   folder_.FakeAll("echo \"$0\" >&2\nkill -PIPE $$\n");

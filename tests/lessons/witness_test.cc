@@ -1,29 +1,12 @@
 // An independent witness: the calls that a lesson shows are those that the
 // kernel saw, as strace(1) tells, with the same arguments and results.
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cctype>
-#include <csignal>
-#include <filesystem>
-#include <map>
-#include <regex>
-#include <sstream>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A call: its name, its arguments in pieces, what it returned.
 struct Seen {
@@ -174,15 +157,14 @@ TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
   if (IsMissing(RunTool({"strace", "--version"}))) {
     GTEST_SKIP() << "strace is not installed";
   }
-  std::string directory = testing::TempDir() + "/witness_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  fs::permissions(directory, fs::perms(0777));
-  // Nobody may not walk to the lesson, nor to the directory.
+  const TemporaryDirectory directory;
+  fs::permissions(directory.path(), fs::perms(0777));
+  // Nobody may not walk to the lesson.
   const Descriptor program = Open(Lesson().program, O_PATH);
   const Result result = RunCommand({.function = [&] {
     const std::string path =
         fmt::format("/proc/self/fd/{}", dup(program.get()));
-    MUST(chdir, directory.c_str());
+    MUST(chdir, directory.path().c_str());
     if (as_nobody() && IsRoot()) BecomeNobody();
     return execlp("strace", "strace", "-ff", "-qq", "-s4096", "-esignal=none",
                   "-ocalls", path.c_str(), "--json", nullptr);
@@ -190,8 +172,7 @@ TEST_P(WitnessTest, KernelSawTheCallsThatTheLessonShows) {
   ASSERT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
 
   const std::vector<Seen> shown = Shown(json::parse(result.output));
-  std::vector<Seen> witnessed = Witnessed(directory);
-  fs::remove_all(directory);
+  std::vector<Seen> witnessed = Witnessed(directory.path());
   EXPECT_FALSE(shown.empty());
   for (const Seen& call : shown) {
     const auto match = std::ranges::find_if(

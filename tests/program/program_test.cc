@@ -1,50 +1,16 @@
 #include "common/program/program.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
-#include <optional>
-#include <sstream>
-#include <stdexcept>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/process.h"
 #include "common/program/command_line.h"
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
-using testing::_;
-using testing::AllOf;
-using testing::ContainsRegex;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::MatchesRegex;
-using testing::Not;
-using testing::StartsWith;
-
 using Teach = std::function<void(Lesson&)>;
-using Words = std::vector<std::string>;
-using Before = std::function<void()>;
 using Text = testing::Matcher<const std::string&>;
 
 const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
@@ -183,14 +149,14 @@ void Replace(int fd, const std::string& file) {
   if (file == "/dev/full") MUST(dup2, Open(file, O_WRONLY).get(), fd);
 }
 
-// A program that passes for Graphviz.
+// A program that passes for Graphviz, and goes with the lesson.
 Before FakeDot(const std::string& script) {
   return [=] {
-    std::string directory = testing::TempDir() + "/dot.XXXXXX";
-    Check(mkdtemp(directory.data()) == nullptr ? -1 : 0, "mkdtemp()");
-    WriteAll(Open(directory + "/dot", O_WRONLY | O_CREAT, 0755).get(),
+    EnterPrivateMounts();
+    MountTmpfs("/mnt");
+    WriteAll(Open("/mnt/dot", O_WRONLY | O_CREAT, 0755).get(),
              "#!/bin/sh\n" + script + "\n");
-    setenv("PATH", (directory + ":/usr/bin:/bin").c_str(), 1);
+    setenv("PATH", "/mnt:/usr/bin:/bin", 1);
   };
 }
 
@@ -328,7 +294,7 @@ TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
 }
 
 TEST(RunLesson, ExitsWith77WhereProcIsThatOfAnotherPidNamespace) {
-  for (const std::string form : {"--color=never", "--json"}) {
+  for (const std::string form : {"--color=never", "--json", "one"}) {
     const Result result = RunCommand({.function = [form] {
       Process inside =
           Process::Quiet().Clone("inside", CLONE_NEWUSER | CLONE_NEWPID);
@@ -434,7 +400,7 @@ TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
   terminal.Type("exit\n");
   terminal.ReadTo("q Enter: quit]");
   terminal.Type("\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
 }
 
@@ -445,7 +411,7 @@ TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
     terminal.Type("\n");
     terminal.ReadTo("q Enter: quit]");
     terminal.Type(keys);
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 130");
+    EXPECT_EQ(terminal.Await(), "exit status 130");
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
     EXPECT_THAT(Survivors(), IsEmpty());
   }

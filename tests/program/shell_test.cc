@@ -1,40 +1,16 @@
 #include "common/program/shell.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <termios.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
-#include <map>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
 
 // A program that is root in a user namespace, also where nobody runs the test,
 // and ends as `use` does with a process that is inside.
@@ -57,7 +33,7 @@ TEST(RunShell, RunsInTheNamespacesOfTheProcess) {
     const std::string link = terminal.ReadTo("]");
     terminal.Type("readlink /proc/self/ns/uts; exit 5\n");
     terminal.ReadTo("\n" + link);
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+    EXPECT_EQ(terminal.Await(), "exit status 0");
     EXPECT_THAT(Survivors(), IsEmpty());
   }
 }
@@ -80,7 +56,7 @@ TEST(RunShell, EndsWhatTheShellLeavesRunning) {
     terminal.ReadTo("\nnumber 2\r\n");
     EXPECT_GE(Descendants().size(), 6U);
     terminal.Type(typed);
-    EXPECT_EQ(DescribeStatus(terminal.Await()), status) << typed;
+    EXPECT_EQ(terminal.Await(), status) << typed;
     EXPECT_THAT(Survivors(), IsEmpty());
   }
 }
@@ -131,7 +107,7 @@ TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
   terminal.ReadTo("Stopped");
   // The first time bash only warns of the job.
   terminal.Type("exit\nexit 6\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
@@ -168,7 +144,7 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
     fmt::print("{}, sane {}, kept {}\n", DescribeStatus(status), sane, kept);
     return std::fflush(stdout);
   }});
-  EXPECT_EQ(DescribeStatus(reader.Await()), "exit status 0");
+  EXPECT_EQ(reader.Await(), "exit status 0");
   EXPECT_THAT(reader.screen(),
               HasSubstr("exit status 130, sane true, kept true\r\n"));
 }
@@ -214,38 +190,23 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   }
 }
 
-// A program of these bytes, which goes with its object.
-class ProgramFile {
- public:
-  explicit ProgramFile(const std::string& bytes) {
-    const Descriptor file(mkstemp(path_.data()));
-    WriteAll(file.get(), bytes);
-    MUST(fchmod, file.get(), 0755);
-  }
-  ~ProgramFile() { unlink(path_.c_str()); }
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_ = "/tmp/shell_test.XXXXXX";
-};
-
 TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
   // This program, whose loader has another name of the same length.
   std::string binary = ReadFile("/proc/self/exe");
   const std::size_t loader = binary.find("/ld-linux");
   ASSERT_NE(loader, std::string::npos);
-  const ProgramFile program(binary.replace(loader, 9, "/no-linux"));
-  const ProgramFile script("#! /nonexistent/sh -e\necho ran\n");
-  const ProgramFile second("#!" + script.path() + "\n");
+  const TemporaryDirectory directory;
+  directory.Put("program", binary.replace(loader, 9, "/no-linux"));
+  const std::string script =
+      directory.Put("script", "#! /nonexistent/sh -e\necho ran\n");
+  directory.Put("second", "#!" + script + "\n");
   const std::string of_script = "its interpreter /nonexistent/sh is not there";
-  for (const auto& [file, missing] : std::map<std::string, std::string>{
-           {program.path(), "the loader that it was linked for is not there"},
-           {script.path(), of_script},
-           {second.path(), of_script}}) {
-    const std::string name = file.substr(file.rfind('/') + 1);
-    const Result result = RunCommand({.function = [&name] {
-      setenv("PATH", "/nonexistent::/tmp", 1);
+  for (const auto& [name, missing] : std::map<std::string, std::string>{
+           {"program", "the loader that it was linked for is not there"},
+           {"script", of_script},
+           {"second", of_script}}) {
+    const Result result = RunCommand({.function = [&, &name = name] {
+      setenv("PATH", ("/nonexistent::" + directory.path()).c_str(), 1);
       return Run({name});
     }});
     EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
@@ -257,7 +218,7 @@ TEST_P(CommandTest, IsAShellWhenThereIsNone) {
   Terminal terminal({.function = [] { return Run({}); }});
   terminal.ReadTo("[there] ");
   terminal.Type("exit 6\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 6");
+  EXPECT_EQ(terminal.Await(), "exit status 6");
 }
 
 TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
@@ -267,7 +228,7 @@ TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
   }});
   terminal.ReadTo("ready");
   terminal.Type("\x03");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9");
+  EXPECT_EQ(terminal.Await(), "exit status 9");
 }
 
 TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
@@ -279,7 +240,7 @@ TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
     }});
     terminal.ReadTo("ready");
     ASSERT_EQ(kill(terminal.pid(), signal), 0);
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 8");
+    EXPECT_EQ(terminal.Await(), "exit status 8");
   }
 }
 
@@ -294,7 +255,7 @@ TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
   terminal.Type("\x03");
   terminal.ReadTo("^C");
   terminal.Type("\n\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 1");
+  EXPECT_EQ(terminal.Await(), "exit status 1");
 }
 
 TEST(AwaitCommand, EndsWithItsParent) {
@@ -304,7 +265,7 @@ TEST(AwaitCommand, EndsWithItsParent) {
   terminal.Type("here\n");
   terminal.ReadTo("here\r\nhere");
   kill(terminal.pid(), SIGKILL);
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "killed by SIGKILL");
+  EXPECT_EQ(terminal.Await(), "killed by SIGKILL");
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 

@@ -1,25 +1,12 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 
 #include <iterator>
-#include <map>
-#include <regex>
-#include <string>
-#include <vector>
 
 #include "common/show/renderer.h"
 #include "tests/support/graph.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::AllOf;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-using testing::StartsWith;
 
 const Opening kOpening = {
     "uts", "UTS namespace: a title", "uts_namespaces(7)", "6.1.0", 1000,

@@ -1,16 +1,9 @@
 #include "common/show/printable.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <map>
-#include <string>
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::ElementsAre;
-using testing::IsEmpty;
 
 TEST(Printable, ShowsControlCharactersAndBytesThatAreNoUtf8) {
   const std::string text = "container_001 ~ é \u00A0 ス … 🐧 \uD7FB\uE000\uFFFD";

@@ -1,34 +1,17 @@
 #include "common/show/renderer.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <regex>
-#include <sstream>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "common/kernel/descriptor.h"
 #include "common/show/printable.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::Property;
 
 const Opening kOpening = {
     "uts", "UTS namespaces: a title", "uts_namespaces(7)", "6.1.0",

@@ -1,17 +1,9 @@
 #include "common/show/source.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <map>
-#include <string>
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::Pair;
 
 const EmbeddedSource lesson_source("lessons/example.cc", R"text(// A lesson.
 

@@ -1,35 +1,17 @@
 #include "common/show/stepper.h"
 
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <functional>
-#include <map>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "common/kernel/process.h"
 #include "common/lesson/event.h"
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
 using std::chrono::milliseconds;
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
 
 constexpr const char* kKeys = "[Enter: run this step   q Enter: quit]";
 
@@ -73,7 +55,7 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
                 AllOf(StartsWith(erased + "     first\r\n"),
                       HasSubstr("2  Two"), Not(HasSubstr("second"))));
     terminal.Type("\n");
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+    EXPECT_EQ(terminal.Await(), "exit status 0");
     EXPECT_EQ(terminal.screen().find('\x1b') == std::string::npos,
               erased == "\r\n");
   }
@@ -84,7 +66,7 @@ TEST(Stepper, QuitsWithQAndAtTheEndOfTheInput) {
        {"q\n", "\nq\n", "x\nq\n", "\x04", "\n\x04", "x\x04\x04"}) {
     Terminal terminal(Show(kTwoSteps));
     terminal.Type(keys);
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 9") << keys;
+    EXPECT_EQ(terminal.Await(), "exit status 9") << keys;
   }
 }
 
@@ -97,7 +79,7 @@ TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
   }});
   terminal.ReadTo("ready");
   terminal.Type("\n\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("second"), Not(HasSubstr("\x1b"))));
 }
@@ -109,11 +91,11 @@ TEST(Stepper, RunsAShellWhereThereIsAnInside) {
   terminal.ReadTo("the shell");
   terminal.ReadTo("s Enter: a shell inside   q Enter: quit]");
   terminal.Type("\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
 
   Terminal outside(Show({Step{1, "One", ""}}, false));
   outside.Type("s\nx\n\n");
-  EXPECT_EQ(DescribeStatus(outside.Await()), "exit status 0");
+  EXPECT_EQ(outside.Await(), "exit status 0");
   EXPECT_THAT(outside.screen(), Not(HasSubstr("shell")));
 }
 
@@ -129,7 +111,7 @@ TEST(Stepper, TellsTheReaderWhetherTheGuessWasRight) {
     terminal.Type(keys);
     terminal.ReadTo("answer   ");
     EXPECT_EQ(terminal.ReadTo("\r\n"), said) << keys;
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+    EXPECT_EQ(terminal.Await(), "exit status 0");
   }
 }
 
@@ -149,7 +131,7 @@ TEST(Stepper, StopsWhenTheScreenIsFull) {
       echo = 1;
       terminal.Type("\n");
     }
-    EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+    EXPECT_EQ(terminal.Await(), "exit status 0");
     EXPECT_THAT(terminal.screen(), HasSubstr("last"));
   }
 }
@@ -166,14 +148,14 @@ TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
   EXPECT_THAT(keys, HasSubstr("…"));
   EXPECT_LE(keys.size() - std::string("…").size() + 2, 28U);
   terminal.Type("\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
 }
 
 TEST(Stepper, GoesOnByItselfAfterAPause) {
   const std::vector<Event> events = {Step{1, "One", ""}, Rows(30),
                                      Step{2, "Two", ""}};
   Terminal terminal(Show(events, false, milliseconds(1)));
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
+  EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("Enter: run this step"), HasSubstr("2  Two")));
   // Without a keyboard there is none to ask for.

@@ -1,10 +1,14 @@
 #include "tests/support/host_state.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
+#include <vector>
 
 #include "common/kernel/cgroups.h"
 #include "common/kernel/descriptor.h"
@@ -38,6 +42,15 @@ void AddDirectory(HostState& state, const std::string& path) {
   }
 }
 
+// Whether a cgroup of this name, "steps-PID-…", belongs to a process that lives
+// and is none of this test's: somebody else runs a lesson.
+bool IsForeign(const std::string& name) {
+  const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
+  const std::vector<pid_t> own = Descendants();
+  return pid != getpid() && std::ranges::find(own, pid) == own.end() &&
+         fs::exists(fmt::format("/proc/{}", pid));
+}
+
 // The cgroups that lessons make: others come and go.
 void AddCgroups(HostState& state) {
   for (const Mount& mount : Mounts()) {
@@ -46,8 +59,9 @@ void AddCgroups(HostState& state) {
     for (auto entry = fs::recursive_directory_iterator(mount.point, gone);
          entry != fs::recursive_directory_iterator(); entry.increment(gone)) {
       const std::string path = entry->path();
-      if (entry->is_directory(gone) &&
-          path.find("/" + std::string(kCgroupPrefix)) != std::string::npos) {
+      const std::size_t name = path.find("/" + std::string(kCgroupPrefix));
+      if (name != path.npos && entry->is_directory(gone) &&
+          !IsForeign(path.substr(name + 1))) {
         state["cgroup " + path];
       }
     }

@@ -1,35 +1,14 @@
 #include "tests/support/host_state.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/ipc.h>
-#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <functional>
-#include <string>
-
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
-#include "tests/support/program.h"
-#include "tests/support/refusals.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-using testing::HasSubstr;
-using testing::IsEmpty;
-
-namespace fs = std::filesystem;
 
 const std::string kCgroups = "/sys/fs/cgroup";
 

@@ -1,36 +1,27 @@
 #include "tests/support/lessons.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
-
 #include <cctype>
-#include <cstdlib>
-#include <filesystem>
-#include <map>
-#include <regex>
-#include <sstream>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/process.h"
-
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 class ThrowawayHost : public testing::Environment {
   void SetUp() override {
     if (!IsRoot()) return;
     MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET);
-    MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    MakeMountsPrivate();
+    const auto is_in_tmp = [](const char* path) {
+      return fs::weakly_canonical(path).string().starts_with("/tmp/");
+    };
+    // Unless that would hide the programs or the pages.
+    if (!is_in_tmp("lessons") && !is_in_tmp("docs/lesson.schema.json")) {
+      MUST(mount, "tmpfs", "/tmp", "tmpfs", 0, nullptr);
+    }
     MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
   }
 };
@@ -80,7 +71,7 @@ Command LessonTest::Lesson(const Words& words, const Before& before) const {
 
 Result LessonTest::Run(const Words& words, const Before& before,
                        int status) const {
-  Result result = RunCommand(Lesson(words, before));
+  Result result = Try(words, before);
   EXPECT_EQ(ExitStatus(result.status), status)
       << result.errors << result.output;
   return result;
@@ -90,8 +81,7 @@ json LessonTest::RunJson(const Before& before, int status,
                          const Words& words) const {
   Words all = {"--json"};
   all.insert(all.end(), words.begin(), words.end());
-  const Result result = Run(all, before, status);
-  json run = json::parse(result.output);
+  json run = json::parse(Run(all, before, status).output);
   const bool is_other = lesson() == "doctor" || lesson() == "tour";
   EXPECT_EQ(
       SchemaErrors(run, (is_other ? lesson() : "lesson") + ".schema.json"), "");
@@ -99,34 +89,20 @@ json LessonTest::RunJson(const Before& before, int status,
   return run;
 }
 
-void LessonTest::Exit(Terminal& terminal) {
-  terminal.Type("exit\n");
-  EXPECT_EQ(DescribeStatus(terminal.Await()), "exit status 0");
-}
-
 LessonFolder::LessonFolder() {
-  Check(mkdtemp(path_.data()) == nullptr ? -1 : 0, "mkdtemp(\"{}\")", path_);
-  fs::permissions(path_, fs::perms(0755));
   for (const auto& program : fs::directory_iterator("lessons")) {
-    fs::copy(program.path(), path_);
+    fs::copy(program.path(), path());
   }
 }
-
-LessonFolder::~LessonFolder() { fs::remove_all(path_); }
 
 void LessonFolder::Fake(const std::string& lesson,
                         const std::string& lines) const {
   Remove(lesson);
-  WriteAll(Open(Program(lesson), O_WRONLY | O_CREAT, 0755).get(),
-           "#!/bin/sh\n" + lines);
+  Put(lesson, "#!/bin/sh\n" + lines);
 }
 
 void LessonFolder::FakeAll(const std::string& lines) const {
   for (const std::string& lesson : LessonNames()) Fake(lesson, lines);
-}
-
-void LessonFolder::Remove(const std::string& lesson) const {
-  fs::remove(Program(lesson));
 }
 
 Command LessonFolderTest::Lesson(const Words& words,
@@ -199,6 +175,15 @@ void ExpectFits80Columns(const std::string& text) {
     EXPECT_LE(width, 80U) << line;
     EXPECT_FALSE(line.ends_with(' ')) << line;
   }
+}
+
+Words Matches(const std::string& text, const std::string& regex) {
+  const std::regex pattern(regex);
+  const std::sregex_iterator all(text.begin(), text.end(), pattern);
+  Words matches;
+  std::transform(all, {}, std::back_inserter(matches),
+                 [](const std::smatch& match) { return match.str(1); });
+  return matches;
 }
 
 std::string WithoutColor(const std::string& text) {

@@ -1,44 +1,23 @@
 #ifndef TESTS_SUPPORT_LESSONS_H_
 #define TESTS_SUPPORT_LESSONS_H_
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tests/support/program.h"
-#include "tests/support/terminal.h"
+#include "tests/support/test.h"
 
 // What the tests that run lessons have in common. What they run calls copies of
 // this machine's UTS, IPC and mount namespaces its host, and a network
 // namespace in which there is nothing but lo: a lesson that is broken must not
-// change the machine itself. There, as systemd has it, every mount is shared.
+// change the machine itself. There, as systemd has it, every mount is shared;
+// /tmp is empty, and goes with the test.
 
 namespace steps {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::AnyOf;
-using testing::Contains;
-using testing::ContainsRegex;
-using testing::Each;
-using testing::ElementsAre;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::MatchesRegex;
-using testing::Not;
-using testing::SizeIs;
-using testing::StartsWith;
-using testing::ValuesIn;
-
-using Words = std::vector<std::string>;
-using Before = std::function<void()>;
 
 /// Every lesson there is among the runfiles: not the programs that run them.
 std::set<std::string> LessonNames();
@@ -66,6 +45,11 @@ class LessonTest : public testing::TestWithParam<LessonAndUser> {
   virtual Command Lesson(const Words& words = {},
                          const Before& before = {}) const;
 
+  /// What it did, however it ended.
+  Result Try(const Words& words, const Before& before = {}) const {
+    return RunCommand(Lesson(words, before));
+  }
+
   /// What it did; it must end with this status.
   Result Run(const Words& words = {}, const Before& before = {},
              int status = 0) const;
@@ -73,35 +57,25 @@ class LessonTest : public testing::TestWithParam<LessonAndUser> {
   /// The document of a run with --json, which must also fit its schema.
   json RunJson(const Before& before = {}, int status = 0,
                const Words& words = {}) const;
-
-  /// Leaves the shell on this terminal: the lesson must end with 0.
-  static void Exit(Terminal& terminal);
 };
 
-/// A directory that anybody may read, with copies of the programs among the
-/// test's data: the tour and the doctor run the lessons that are beside them.
-/// It goes with its object.
-class LessonFolder {
+/// A directory with copies of the programs among the test's data: the tour and
+/// the doctor run the lessons that are beside them. Throws CallError.
+class LessonFolder : public TemporaryDirectory {
  public:
-  /// With a copy of every program. Throws CallError and filesystem_error.
   LessonFolder();
-  ~LessonFolder();
-  LessonFolder(const LessonFolder&) = delete;
-  LessonFolder& operator=(const LessonFolder&) = delete;
 
-  const std::string& path() const { return path_; }
   std::string Program(const std::string& name) const {
-    return path_ + "/" + name;
+    return path() + "/" + name;
   }
 
   /// Puts a script with these lines in the place of one lesson, or of all.
   void Fake(const std::string& lesson, const std::string& lines) const;
   void FakeAll(const std::string& lines) const;
 
-  void Remove(const std::string& lesson) const;
-
- private:
-  std::string path_ = "/tmp/lesson_folder.XXXXXX";
+  void Remove(const std::string& lesson) const {
+    std::filesystem::remove(Program(lesson));
+  }
 };
 
 /// Each test runs a program from such a directory.
@@ -137,6 +111,9 @@ Words Skipped(const json& run);
 /// Fails the test for each line that is wider than 80 columns or ends in blank
 /// space.
 void ExpectFits80Columns(const std::string& text);
+
+/// What the first group of `regex` matches in `text`, each time.
+Words Matches(const std::string& text, const std::string& regex);
 
 /// What a terminal would show without its colours.
 std::string WithoutColor(const std::string& text);

@@ -27,8 +27,10 @@
 namespace steps {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr uid_t kNobody = 65534;
-constexpr timespec kPatience = {.tv_sec = 10, .tv_nsec = 0};
+constexpr timespec kPatience = {.tv_sec = 60, .tv_nsec = 0};
 
 // The wait statuses that somebody will ask for, once they are there.
 std::map<pid_t, std::optional<int>>& Statuses() {
@@ -163,6 +165,22 @@ std::vector<std::string> Survivors() {
 }
 
 bool IsRoot() { return geteuid() == 0; }
+
+TemporaryDirectory::TemporaryDirectory() {
+  Check(mkdtemp(path_.data()) == nullptr ? -1 : 0, "mkdtemp(\"{}\")", path_);
+  fs::permissions(path_, fs::perms(0755));
+}
+
+TemporaryDirectory::~TemporaryDirectory() { fs::remove_all(path_); }
+
+std::string TemporaryDirectory::Put(const std::string& name,
+                                    const std::string& text,
+                                    mode_t mode) const {
+  const fs::path path = path_ + "/" + name;
+  fs::create_directories(path.parent_path());
+  WriteAll(Open(path, O_WRONLY | O_CREAT | O_TRUNC, mode).get(), text);
+  return path;
+}
 
 void BecomeNobody() {
   Check(setgroups(0, nullptr), "setgroups(0)");

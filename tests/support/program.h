@@ -75,12 +75,31 @@ Result RunCommand(const Command& command);
 /// The processes below this one, the nearest first.
 std::vector<pid_t> Descendants();
 
-/// Reaps what is below this process; what is still alive after ten seconds is
+/// Reaps what is below this process; what is still alive after a minute is
 /// killed, and given.
 std::vector<std::string> Survivors();
 
 /// Whether the tests run as root: without it, nobody else can be played.
 bool IsRoot();
+
+/// A directory that anybody may read. It goes with its object.
+class TemporaryDirectory {
+ public:
+  /// Throws CallError.
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  /// Writes a file there, "a" or "a/b", and gives its path. Throws CallError.
+  std::string Put(const std::string& name, const std::string& text,
+                  mode_t mode = 0755) const;
+
+ private:
+  std::string path_ = "/tmp/steps_test.XXXXXX";
+};
 
 /// Makes this process nobody's, with no capability, as after an exec.
 void BecomeNobody();

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -120,6 +121,18 @@ void MountOver(const std::string& point) {
 }
 
 void MaskProc() { MountOver("/proc/tty"); }
+
+void EnterContainer() {
+  MUST(unshare, CLONE_NEWPID | CLONE_NEWNS);
+  MakeMountsPrivate();
+  const pid_t pid = MUST(fork);
+  if (pid != 0) {
+    int status = 0;
+    Retry([&] { return waitpid(pid, &status, 0); });
+    _exit(ExitStatus(status));
+  }
+  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
+}
 
 void CoverProc() {
   EnterPrivateMounts();

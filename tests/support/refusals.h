@@ -45,6 +45,10 @@ void MountOver(const std::string& point);
 /// A /proc of which a part is covered, as in a container.
 void MaskProc();
 
+/// A PID namespace with its own /proc, in which this process is PID 1 and there
+/// is no other, as in a container: it takes root.
+void EnterContainer();
+
 /// The /proc of another PID namespace.
 void CoverProc();
 

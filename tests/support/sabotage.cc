@@ -12,12 +12,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -30,7 +30,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -39,76 +39,44 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
-#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 
 namespace steps {
 namespace {
 
 using std::uint64_t;
+using std::chrono::steady_clock;
 
-// A system call that a name stands for. Its arguments, a letter each: s a
-// string, d a descriptor, n a byte count, k clone's flags, u unshare's flags, c
-// the address of a clone_args, . another.
-struct Call {
-  std::string_view name;
-  long number;
-  std::string_view arguments;
-};
-
-constexpr long kAny = -1;
-
-constexpr Call kCalls[] = {
-    {"any", kAny, ""},
-    {"clone", SYS_clone, "k"},
-    {"clone", SYS_clone3, "c"},
-#ifdef SYS_fork  // Architectures that came late have only the *at() calls.
-    {"clone", SYS_fork, ""},
-    {"clone", SYS_vfork, ""},
-    {"open", SYS_open, "s"},
-    {"readlink", SYS_readlink, "s"},
-    {"rmdir", SYS_rmdir, "s"},
-    {"stat", SYS_stat, "s"},
-#endif
-    {"open", SYS_openat, "ds"},
-    {"readlink", SYS_readlinkat, "ds"},
-    {"rmdir", SYS_unlinkat, "ds"},
-    {"stat", SYS_newfstatat, "ds"},
-    {"unshare", SYS_unshare, "u"},
-    {"setns", SYS_setns, "d"},
-    {"sethostname", SYS_sethostname, "s"},
-    {"setdomainname", SYS_setdomainname, "s"},
-    {"mount", SYS_mount, "sss"},
-    {"mount_setattr", SYS_mount_setattr, "ds"},
-    {"umount2", SYS_umount2, "s"},
-    {"pivot_root", SYS_pivot_root, "ss"},
-    {"chroot", SYS_chroot, "s"},
-    {"fchdir", SYS_fchdir, "d"},
-    {"kill", SYS_kill, ""},
-    {"waitpid", SYS_wait4, ""},
-    {"read", SYS_read, "d"},
-    {"write", SYS_write, "d.n"},
-    {"sendto", SYS_sendto, "d.n"},
-    {"ioctl", SYS_ioctl, "d"},
-    {"msgget", SYS_msgget, ""},
-    {"semget", SYS_semget, ""},
-    {"bind", SYS_bind, "d"},
-    {"connect", SYS_connect, "d"},
-    {"accept", SYS_accept4, "d"},
-    {"recv", SYS_recvfrom, "d"},
-    {"recvmsg", SYS_recvmsg, "d"},
-    {"sendmsg", SYS_sendmsg, "d"},
-    {"capset", SYS_capset, ""},
-    {"geteuid", SYS_geteuid, ""},
-    {"getpid", SYS_getpid, ""},
-    {"getppid", SYS_getppid, ""},
-    {"uname", SYS_uname, ""},
-};
+// The numbers of the system calls that a name stands for; none for "any".
+std::set<long> NumbersOf(const std::string& name) {
+  static const std::map<std::string, std::vector<std::string>> kCalls = {
+      {"accept", {"accept4"}},
+      {"any", {}},
+      {"clone", {"clone", "clone3", "fork", "vfork"}},
+      {"open", {"open", "openat"}},
+      {"readlink", {"readlink", "readlinkat"}},
+      {"recv", {"recvfrom"}},
+      {"rmdir", {"rmdir", "unlinkat"}},
+      {"stat", {"stat", "newfstatat"}},
+      {"waitpid", {"wait4"}}};
+  const auto found = kCalls.find(name);
+  std::set<long> numbers;
+  // What this architecture has not gets a number that no call has.
+  for (const std::string& call :
+       found == kCalls.end() ? std::vector{name} : found->second) {
+    numbers.insert(seccomp_syscall_resolve_name(call.c_str()));
+  }
+  if (numbers.contains(__NR_SCMP_ERROR)) {
+    throw std::invalid_argument("a lie about an unknown call: " + name);
+  }
+  return numbers;
+}
 
 // What the tracer and PID 1 tell the test, in memory that all three share.
 struct Report {
@@ -118,15 +86,17 @@ struct Report {
   int number = 0;  // Of the call that it was told about.
 };
 
-std::atomic<bool> late = false;
-
 // ptrace(2). False if the process is gone: it may be killed at any moment.
 bool Trace(__ptrace_request request, pid_t pid, uint64_t address,
-           const void* data) {
+           uint64_t data) {
   if (ptrace(request, pid, address, data) != -1) return true;
   if (errno == ESRCH) return false;
   throw CallError(errno, fmt::format("ptrace({:#x}, {})",
                                      static_cast<unsigned>(request), pid));
+}
+
+uint64_t AddressOf(const void* data) {
+  return reinterpret_cast<std::uintptr_t>(data);
 }
 
 // Changes registers of a process, in a system call that it enters or leaves.
@@ -134,9 +104,9 @@ template <typename Function>
 void ChangeRegisters(pid_t pid, Function change) {
   user_regs_struct registers = {};
   iovec all = {.iov_base = &registers, .iov_len = sizeof registers};
-  if (!Trace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &all)) return;
+  if (!Trace(PTRACE_GETREGSET, pid, NT_PRSTATUS, AddressOf(&all))) return;
   change(registers);
-  Trace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &all);
+  Trace(PTRACE_SETREGSET, pid, NT_PRSTATUS, AddressOf(&all));
 }
 
 #if defined(__x86_64__)
@@ -152,7 +122,6 @@ void SkipCall(pid_t pid) {
   ChangeRegisters(pid,
                   [](user_regs_struct& to) { to.orig_rax = ~uint64_t{0}; });
 }
-constexpr bool kAnswerReplacesArgument = false;
 #elif defined(__aarch64__)
 void SetFirstArgument(pid_t pid, uint64_t value) {
   ChangeRegisters(pid, [&](user_regs_struct& to) { to.regs[0] = value; });
@@ -163,22 +132,19 @@ void SetAnswer(pid_t pid, long value) {
 void SkipCall(pid_t pid) {
   int none = -1;
   const iovec number = {.iov_base = &none, .iov_len = sizeof none};
-  Trace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &number);
+  Trace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, AddressOf(&number));
 }
-constexpr bool kAnswerReplacesArgument = true;
 #else
 #error "Which registers hold a system call's number, argument and answer?"
 #endif
 
-Descriptor Memory(pid_t pid) {
-  return Descriptor(
-      open(fmt::format("/proc/{}/mem", pid).c_str(), O_RDWR | O_CLOEXEC));
-}
-
-// Of a process that has been killed, the empty string.
+// Of what is no address, and of a process that has been killed, the empty
+// string.
 std::string StringAt(pid_t pid, uint64_t address) {
   std::array<char, 4097> text = {};  // PATH_MAX, and a 0 behind it.
-  const ssize_t size = pread(Memory(pid).get(), text.data(), text.size() - 1,
+  const Descriptor memory(
+      open(fmt::format("/proc/{}/mem", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t size = pread(memory.get(), text.data(), text.size() - 1,
                              static_cast<off_t>(address));
   return size > 0 ? text.data() : "";
 }
@@ -189,139 +155,53 @@ std::string DescriptorName(pid_t pid, uint64_t fd) {
       fmt::format("/proc/{}/fd/{}", pid, static_cast<int>(fd)), none);
 }
 
-uint64_t FlagsAt(pid_t pid, uint64_t address) {
-  uint64_t flags = 0;
-  const ssize_t size = pread(Memory(pid).get(), &flags, sizeof flags,
-                             static_cast<off_t>(address));
-  return size > 0 ? flags : 0;
-}
-
-void SetFlagsAt(pid_t pid, uint64_t address, uint64_t flags) {
-  // It fails where the process has been killed: then nobody reads them.
-  [[maybe_unused]] const ssize_t size = pwrite(
-      Memory(pid).get(), &flags, sizeof flags, static_cast<off_t>(address));
-}
-
 using Arguments = decltype(__ptrace_syscall_info{}.entry.args);
+
+// The CLONE_NEW* flags that a call has.
+uint64_t FlagsOf(pid_t pid, long number, const Arguments& arguments) {
+  if (number == SYS_clone3) {
+    return static_cast<uint64_t>(
+        ptrace(PTRACE_PEEKDATA, pid, arguments[0], nullptr));
+  }
+  // The lowest byte of clone's flags is a signal; in unshare's and clone3's, it
+  // has CLONE_NEWTIME.
+  if (number == SYS_clone) return arguments[0] & ~uint64_t{CSIGNAL};
+  return number == SYS_unshare ? arguments[0] : 0;
+}
 
 class Tracer {
  public:
   Tracer(const Command& command, const Lie& lie, Report& report)
-      : begun_(command.program.empty()), lie_(lie), report_(report) {
-    for (const Call& call : kCalls) {
-      if (call.name == lie.call) calls_.push_back(call);
-    }
-    if (calls_.empty()) {
-      throw std::invalid_argument("a lie about an unknown call: " + lie.call);
-    }
-    if (lie.occurrence < 1) {
-      throw std::invalid_argument("a lie counts from 1");
-    }
-    if (lie.drop != 0 && (calls_[0].arguments.empty() ||
-                          !strchr("kuc", calls_[0].arguments[0]))) {
+      : begun_(command.program.empty()),
+        numbers_(NumbersOf(lie.call)),
+        lie_(lie),
+        report_(report) {
+    if (lie.drop != 0 && !numbers_.contains(SYS_clone) &&
+        !numbers_.contains(SYS_unshare)) {
       throw std::invalid_argument(lie.call + " has no CLONE_NEW* flags");
     }
   }
 
   // Traces PID 1 of a stand-in and all that it starts to their end; what is
   // there at the deadline is killed, and named. The wait status of PID 1.
-  int Run(pid_t init, std::string& hung) {
-    init_ = init;
-    processes_ = {init};
-    int init_status = 0;
-    while (true) {
-      int status = 0;
-      const pid_t pid = waitpid(-1, &status, __WALL);
-      const int error = errno;
-      if (pid == -1 && error == ECHILD) return init_status;
-      if (late && hung.empty()) hung = KillAll();
-      if (pid == -1) continue;  // The deadline.
-      if (WIFSTOPPED(status)) {
-        processes_.insert(pid);
-        if (!hung.empty()) kill(pid, SIGKILL);
-        Resume(pid, status);
-      } else {
-        if (pid == init_) init_status = status;
-        processes_.erase(pid);
-        entered_.erase(pid);
-      }
-    }
-  }
+  int Run(pid_t init, steady_clock::time_point deadline, std::string& hung);
 
  private:
   // A call that matches, while it is in the kernel.
   struct Entered {
-    bool told = false;
-    uint64_t argument = 0;  // The first one …
-    uint64_t flags = 0;     // … and the flags in it or at its address.
-    bool flags_at_address = false;
-    long answer = 0;
+    bool told;
+    long answer;
   };
 
-  std::string KillAll() {
-    std::string names;
-    for (const pid_t pid : processes_) {
-      std::string name = "?\n";
-      try {
-        name = ReadFile(fmt::format("/proc/{}/comm", pid));
-      } catch (const CallError&) {
-      }
-      if (pid != init_) names += fmt::format("{} {}", pid, name);
-      kill(pid, SIGKILL);
-    }
-    return names.empty() ? fmt::format("{} the stand-in\n", init_) : names;
-  }
-
-  // Whether `call` stands for the one with this number. These do not return;
-  // brk(2) gives an address, and never an errno.
-  static bool Matches(const Call& call, long number) {
-    constexpr std::array kNeverFail = {SYS_brk, SYS_exit, SYS_exit_group,
-                                       SYS_restart_syscall, SYS_rt_sigreturn};
-    return call.number == number ||
-           (call.number == kAny &&
-            std::ranges::find(kNeverFail, number) == kNeverFail.end());
-  }
-
-  // Lets a process go on that has stopped.
-  void Resume(pid_t pid, int status) {
-    const int event = status >> 16;
-    int signal = WSTOPSIG(status);
-    if (signal == (SIGTRAP | 0x80)) {
-      EnterOrLeave(pid);
-      signal = 0;
-    } else if (event != 0) {
-      if (event == PTRACE_EVENT_EXEC) {
-        begun_ = begun_ || report_.ready;
-        entered_.erase(pid);  // A thread may have taken its PID.
-      }
-      signal = 0;
-    }
-    // As ptrace(2) wants it. NOLINTNEXTLINE(performance-no-int-to-ptr)
-    const auto* data = reinterpret_cast<const void*>(std::intptr_t{signal});
-    Trace(over_ ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, data);
-  }
-
-  void EnterOrLeave(pid_t pid) {
-    __ptrace_syscall_info info = {};
-    if (!Trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info)) return;
-    if (info.op == PTRACE_SYSCALL_INFO_EXIT) Leave(pid, info.exit.rval);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || pid == init_) return;
-    if (!begun_ || !report_.ready) return;
-    for (const Call& call : calls_) {
-      const auto number = static_cast<long>(info.entry.nr);
-      if (Matches(call, number)) Enter(pid, call, number, info.entry.args);
-    }
-  }
-
-  void Enter(pid_t pid, const Call& call, long number,
-             const Arguments& arguments);
+  std::string KillAll() const;
+  void Resume(pid_t pid, int status);
+  bool Matches(pid_t pid, long number, const Arguments& arguments) const;
+  void Enter(pid_t pid, long number, const Arguments& arguments);
   void Leave(pid_t pid, long answer);
-  bool MatchesPath(pid_t pid, const Call& call,
-                   const Arguments& arguments) const;
 
   bool begun_;
   pid_t init_ = -1;
-  std::vector<Call> calls_;
+  const std::set<long> numbers_;
   const Lie& lie_;
   Report& report_;
   int count_ = 0;
@@ -330,89 +210,131 @@ class Tracer {
   std::map<pid_t, Entered> entered_;
 };
 
-// Whether `lie.path` is in one of the arguments.
-bool Tracer::MatchesPath(pid_t pid, const Call& call,
-                         const Arguments& arguments) const {
-  if (lie_.path.empty()) return true;
-  for (std::size_t i = 0; i < call.arguments.size(); ++i) {
-    std::string text;
-    if (call.arguments[i] == 's') text = StringAt(pid, arguments[i]);
-    if (call.arguments[i] == 'd') text = DescriptorName(pid, arguments[i]);
-    if (text.find(lie_.path) != std::string::npos) return true;
-  }
-  return false;
-}
-
-void Tracer::Enter(pid_t pid, const Call& call, long number,
-                   const Arguments& arguments) {
-  Entered entered = {.argument = arguments[0], .flags = arguments[0]};
-  const char kind = call.arguments.empty() ? '.' : call.arguments[0];
-  entered.flags_at_address = kind == 'c';
-  if (kind == 'c') entered.flags = FlagsAt(pid, arguments[0]);
-  if (lie_.drop != 0) {
-    const auto drop = static_cast<uint64_t>(lie_.drop);
-    // The lowest byte of clone's flags is a signal; in unshare's and clone3's,
-    // it has CLONE_NEWTIME.
-    const uint64_t flags =
-        kind == 'k' ? entered.flags & ~uint64_t{CSIGNAL} : entered.flags;
-    if (!strchr("kuc", kind) || (flags & drop) != drop) return;
-  }
-  if (call.number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR) == 0) return;
-  if (!MatchesPath(pid, call, arguments)) return;
-
-  ++count_;
-  entered.told = !report_.told && count_ == lie_.occurrence;
-  if (entered.told) {
-    report_.told = true;
-    report_.number = static_cast<int>(number);
-    const uint64_t flags = entered.flags & ~static_cast<uint64_t>(lie_.drop);
-    const std::size_t size = call.arguments.find('n');
-    entered.answer = lie_.answer.value_or(
-        size == call.arguments.npos ? 0 : static_cast<long>(arguments[size]));
-    // A close(2) that fails has closed all the same.
-    const bool closes = call.number == kAny && number == SYS_close;
-    if (lie_.drop == 0) {
-      if (!closes) SkipCall(pid);
-    } else if (entered.flags_at_address) {
-      SetFlagsAt(pid, entered.argument, flags);
+int Tracer::Run(pid_t init, steady_clock::time_point deadline,
+                std::string& hung) {
+  init_ = init;
+  processes_ = {init};
+  int init_status = 0;
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  Check(sigprocmask(SIG_BLOCK, &child, nullptr), "sigprocmask()");
+  while (true) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
+    if (pid == -1) return init_status;
+    if (steady_clock::now() > deadline && hung.empty()) hung = KillAll();
+    if (pid == 0) {
+      constexpr timespec kTick = {.tv_sec = 0, .tv_nsec = 100'000'000};
+      sigtimedwait(&child, nullptr, &kTick);
+    } else if (WIFSTOPPED(status)) {
+      processes_.insert(pid);
+      if (!hung.empty()) kill(pid, SIGKILL);
+      Resume(pid, status);
     } else {
-      SetFirstArgument(pid, flags);
+      if (pid == init_) init_status = status;
+      processes_.erase(pid);
+      entered_.erase(pid);
     }
   }
-  entered_[pid] = entered;
+}
+
+std::string Tracer::KillAll() const {
+  std::string names;
+  for (const pid_t pid : processes_) {
+    std::string name = "?\n";
+    try {
+      name = ReadFile(fmt::format("/proc/{}/comm", pid));
+    } catch (const CallError&) {
+    }
+    if (pid != init_) names += fmt::format("{} {}", pid, name);
+    kill(pid, SIGKILL);
+  }
+  return names.empty() ? fmt::format("{} the stand-in\n", init_) : names;
+}
+
+// Lets a process go on that has stopped.
+void Tracer::Resume(pid_t pid, int status) {
+  const int event = status >> 16;
+  const int stop = WSTOPSIG(status);
+  const bool is_call = stop == (SIGTRAP | 0x80);
+  __ptrace_syscall_info info = {};
+  if (is_call &&
+      Trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, AddressOf(&info))) {
+    const bool enters = info.op == PTRACE_SYSCALL_INFO_ENTRY;
+    if (!enters) Leave(pid, info.exit.rval);
+    if (enters && pid != init_ && begun_ && report_.ready) {
+      Enter(pid, static_cast<long>(info.entry.nr), info.entry.args);
+    }
+  }
+  if (event == PTRACE_EVENT_EXEC) {
+    begun_ = begun_ || report_.ready;
+    entered_.erase(pid);  // A thread may have taken its PID.
+  }
+  const int signal = is_call || event != 0 ? 0 : stop;
+  Trace(over_ ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0,
+        static_cast<uint64_t>(signal));
+}
+
+bool Tracer::Matches(pid_t pid, long number, const Arguments& arguments) const {
+  if (lie_.call == "any") {
+    // These do not return; brk(2) gives an address, and never an errno.
+    constexpr std::array kNeverFail = {SYS_brk, SYS_exit, SYS_exit_group,
+                                       SYS_restart_syscall, SYS_rt_sigreturn};
+    return std::ranges::find(kNeverFail, number) == kNeverFail.end();
+  }
+  const auto drop = static_cast<uint64_t>(lie_.drop);
+  if (!numbers_.contains(number) ||
+      (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR) == 0) ||
+      (drop != 0 && (FlagsOf(pid, number, arguments) & drop) != drop)) {
+    return false;
+  }
+  return DescriptorName(pid, arguments[0]).find(lie_.path) !=
+             std::string::npos ||
+         std::any_of(arguments, arguments + 3, [&](uint64_t argument) {
+           return StringAt(pid, argument).find(lie_.path) != std::string::npos;
+         });
+}
+
+void Tracer::Enter(pid_t pid, long number, const Arguments& arguments) {
+  if (!Matches(pid, number, arguments)) return;
+  ++count_;
+  const bool tells = !report_.told && count_ == lie_.occurrence;
+  const bool has_size = number == SYS_write || number == SYS_sendto;
+  entered_[pid] = {tells, lie_.answer.value_or(
+                              has_size ? static_cast<long>(arguments[2]) : 0)};
+  if (!tells) return;
+  report_.told = true;
+  report_.number = static_cast<int>(number);
+  const auto drop = static_cast<uint64_t>(lie_.drop);
+  if (drop == 0) {
+    // A close(2) that fails has closed all the same.
+    if (lie_.call != "any" || number != SYS_close) SkipCall(pid);
+  } else if (number == SYS_clone3) {
+    Trace(PTRACE_POKEDATA, pid, arguments[0],
+          FlagsOf(pid, number, arguments) & ~drop);
+  } else {
+    SetFirstArgument(pid, arguments[0] & ~drop);
+  }
 }
 
 void Tracer::Leave(pid_t pid, long answer) {
   const auto node = entered_.extract(pid);
   if (node.empty()) return;
-  const Entered& entered = node.mapped();
   // ERESTARTSYS and its kin, which only a tracer sees: a signal interrupts the
   // call.
   constexpr std::array kInterrupted = {-512L, -513L, -514L, -516L};
   if (std::ranges::find(kInterrupted, answer) != kInterrupted.end()) {
     --count_;
-    if (entered.told) report_.told = false;
+    if (node.mapped().told) report_.told = false;
   }
-  if (!entered.told) return;
+  if (!node.mapped().told) return;
   over_ = report_.told;
-  if (lie_.drop == 0) {
-    SetAnswer(pid, entered.answer);
-  } else if (entered.flags_at_address) {
-    SetFlagsAt(pid, entered.argument, entered.flags);
-  } else if (!kAnswerReplacesArgument) {
-    SetFirstArgument(pid, entered.argument);
-  }
+  if (lie_.drop == 0) SetAnswer(pid, node.mapped().answer);
 }
 
 constexpr int kStandIn =
     CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
-
-// As fork(2), into new namespaces.
-pid_t StartStandIn() {
-  const long pid = syscall(SYS_clone, kStandIn | SIGCHLD, nullptr, nullptr,
-                           nullptr, nullptr);
-  return static_cast<pid_t>(Check(pid, "clone({:#x})", kStandIn | SIGCHLD));
-}
 
 // One run, from the tracer's process on.
 struct Run {
@@ -437,40 +359,32 @@ int Run::Trace(pid_t test) {
   Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
   Descriptor traced(ends[0]);
   Descriptor release(ends[1]);
-  const pid_t init = StartStandIn();
+  // As fork(2), into new namespaces.
+  const auto init =
+      static_cast<pid_t>(Check(syscall(SYS_clone, kStandIn | SIGCHLD, nullptr,
+                                       nullptr, nullptr, nullptr),
+                               "clone({:#x})", kStandIn | SIGCHLD));
   if (init == 0) {
     release.Close();
     char byte = 0;
     if (read(traced.get(), &byte, 1) != 1) _exit(EXIT_FAILURE);
     Become({.function = [this] { return BeInit(); }});
   }
-  constexpr std::uintptr_t kOptions =
-      PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-      PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  steps::Trace(PTRACE_SEIZE, init, 0, reinterpret_cast<void*>(kOptions));
-
-  // Again and again, because the first may come just before a waitpid().
-  struct sigaction action = {};
-  action.sa_handler = [](int) { late = true; };
-  Check(sigaction(SIGALRM, &action, nullptr), "sigaction(SIGALRM)");
-  const auto us = std::chrono::microseconds(options.deadline).count();
-  const itimerval timer = {
-      .it_interval = {.tv_sec = 0, .tv_usec = 100'000},
-      .it_value = {.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000}};
-  Check(setitimer(ITIMER_REAL, &timer, nullptr), "setitimer()");
-
+  steps::Trace(PTRACE_SEIZE, init, 0,
+               PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+                   PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                   PTRACE_O_TRACEEXEC);
   WriteAll(release.get(), "x");
   std::string names;
-  const int status = tracer.Run(init, names);
+  const int status =
+      tracer.Run(init, steady_clock::now() + options.deadline, names);
   WriteAll(hung.get(), names);
   return status == 0 || !names.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 // PID 1 of the stand-in.
 int Run::BeInit() {
-  Check(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-        "mount(\"/\", MS_REC | MS_PRIVATE)");
+  MakeMountsPrivate();
   Check(mount("proc", "/proc", "proc", 0, nullptr), "mount(\"/proc\")");
   if (options.look) WriteAll(before.get(), options.look());
   const pid_t pid = Check(fork(), "fork()");
@@ -563,23 +477,12 @@ LieResult RunWithLie(const Command& command, const Lie& lie,
 
 std::string WhyNoLies() {
   if (!IsRoot()) return "only root can make a stand-in for the host";
-  std::string reason;
-  pid_t pid = -1;
   try {
-    pid = StartStandIn();
-    if (pid == 0) {
-      pause();
-      _exit(EXIT_FAILURE);
-    }
-    Trace(PTRACE_SEIZE, pid, 0, nullptr);
-  } catch (const CallError& error) {
-    reason = error.what();
+    RunWithLie({.function = [] { return 0; }}, {.call = "setns"});
+  } catch (const std::exception& error) {
+    return error.what();
   }
-  if (pid > 0) {
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, __WALL);
-  }
-  return reason;
+  return "";
 }
 
 }  // namespace steps

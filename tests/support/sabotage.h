@@ -61,7 +61,7 @@ struct LieResult : Result {
 /// How a program is lied to.
 struct LieOptions {
   /// How long the program and all of its descendants may take.
-  std::chrono::milliseconds deadline = std::chrono::seconds(30);
+  std::chrono::milliseconds deadline = std::chrono::seconds(60);
 
   /// Looks at the stand-in for the host, from its PID 1.
   std::function<std::string()> look = {};

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/kernel/call.h"
+#include "common/kernel/process.h"
 
 namespace steps {
 
@@ -44,14 +45,23 @@ std::optional<std::string> Terminal::ReadToOrEnd(std::string_view text) {
   return screen_.substr(begin, read_ - begin);
 }
 
-int Terminal::Await() {
+std::string Terminal::Await() {
   while (Read()) {
   }
-  return AwaitStatus(pid_);
+  return DescribeStatus(AwaitStatus(pid_));
+}
+
+std::string Terminal::Talk(
+    const std::vector<std::pair<std::string, std::string>>& lines) {
+  for (const auto& [shown, typed] : lines) {
+    ReadTo(shown);
+    Type(typed);
+  }
+  return Await();
 }
 
 bool Terminal::Read() {
-  constexpr int kPatience = 10'000;  // Milliseconds.
+  constexpr int kPatience = 60'000;  // Milliseconds.
   std::array<pollfd, 2> either = {
       {{.fd = keyboard_.get(), .events = POLLIN, .revents = 0},
        {.fd = FdOfEnded(), .events = POLLIN, .revents = 0}}};

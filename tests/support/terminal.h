@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/kernel/descriptor.h"
 #include "tests/support/program.h"
@@ -25,14 +27,19 @@ class Terminal {
 
   /// Reads until the screen has shown `text` after what was read before, and
   /// gives what it has shown up to there; all of it at the end, when it never
-  /// does. Fails the test after ten seconds.
+  /// does. Fails the test after a minute.
   std::string ReadTo(std::string_view text);
 
   /// The same, but nothing when the program ends before.
   std::optional<std::string> ReadToOrEnd(std::string_view text);
 
-  /// Reads to the end, and gives the wait status.
-  int Await();
+  /// Reads to the end, and gives the wait status in words.
+  std::string Await();
+
+  /// A conversation: each text that is read to, and what is typed then. Reads
+  /// to the end, and gives the wait status in words.
+  std::string Talk(
+      const std::vector<std::pair<std::string, std::string>>& lines);
 
   /// Everything that the screen has shown so far.
   const std::string& screen() const { return screen_; }

@@ -1,0 +1,285 @@
+// An engine is the judge of the lesson container, what a process sees in ours
+// and under podman; and what the doctor says there is true, and its advice
+// helps.
+
+#include <cstdint>
+#include <iterator>
+#include <list>
+
+#include "common/kernel/cgroups.h"
+#include "tests/support/lessons.h"
+
+namespace steps {
+namespace {
+
+void MountOn(const char* point, const char* type) {
+  MUST(mount, "none", point, type, 0, nullptr);
+}
+
+// Makes this mount namespace one in which podman may leave what it likes: with
+// crun, and without a cgroup; or with runc, and in a cgroup below `parent`.
+// Its root directory /mnt/rootfs lacks only the host's /usr.
+void MakeRoomForPodman(const std::string& parent) {
+  MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  MountOn("/proc", "proc");
+  if (parent.empty()) {
+    // With crun it refuses to begin where version 1 has the controllers.
+    MUST(umount2, "/sys/fs/cgroup", MNT_DETACH);
+    MountOn("/sys/fs/cgroup", "cgroup2");
+  }
+  for (const char* point : {"/run", "/dev/shm", "/mnt"})
+    MountOn(point, "tmpfs");
+  for (const char* directory :
+       {"dev", "etc", "lessons", "mnt", "proc", "run", "sys", "tmp", "usr"}) {
+    fs::create_directories(std::string("/mnt/rootfs/") + directory);
+  }
+  for (const auto& entry : fs::directory_iterator("/")) {
+    if (!entry.is_symlink()) continue;  // Such as /bin, which leads to usr/bin.
+    fs::copy_symlink(entry, "/mnt/rootfs" + entry.path().string());
+  }
+}
+
+// `podman run` with these options and this command.
+Command Podman(const std::string& parent, const Words& options,
+               const Words& command) {
+  Words argv = {
+      "podman",
+      "--root=/mnt/root",
+      "--runroot=/mnt/run",
+      "--tmpdir=/mnt/tmp",
+      "--cgroup-manager=cgroupfs",
+      parent.empty() ? "--runtime=crun" : "--runtime=runc",
+      "--storage-driver=vfs",
+      "--events-backend=none",
+      "run",
+      parent.empty() ? "--cgroups=disabled" : "--cgroup-parent=" + parent,
+      "--log-driver=none",
+      "--network=none",
+      "--ulimit=host",
+      "--volume=/usr:/usr:ro"};
+  argv.insert(argv.end(), options.begin(), options.end());
+  argv.insert(argv.end(), {"--rootfs", "/mnt/rootfs"});
+  argv.insert(argv.end(), command.begin(), command.end());
+  return {.function = [argv] {
+    return execvp("podman", ExecArguments(argv).data());
+  }};
+}
+
+using Facts = std::set<std::string>;
+
+Facts FactsIn(const std::string& text) {
+  Facts facts;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) facts.insert(line);
+  return facts;
+}
+
+class BesidePodman : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!IsRoot()) GTEST_SKIP() << "only root can be root";
+    for (const char* tool : {"podman", "crun", "runc"}) {
+      if (!IsOnPath(tool)) GTEST_SKIP() << tool << " is not installed";
+    }
+  }
+
+  // What each command, with its options, prints under podman. Skips the test
+  // where podman cannot run here.
+  void RunInPodman(const std::vector<std::pair<Words, Words>>& runs,
+                   const std::string& parent = "") {
+    Process machine = Process::Quiet().Clone(
+        "podman", CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS);
+    const std::string text = machine.Run(
+        [runs = &runs, parent = &parent] {
+          MakeRoomForPodman(*parent);
+          json outputs = json::array();
+          for (const auto& [options, command] : *runs) {
+            const Result result = RunCommand(Podman(*parent, options, command));
+            // When podman itself fails, it has a status of its own.
+            if (ExitStatus(result.status) >= 125) return result.errors;
+            outputs.push_back(result.output);
+          }
+          return outputs.dump();
+        },
+        Process::kForever);
+    const json outputs = json::parse(text, nullptr, false);
+    if (outputs.is_discarded()) GTEST_SKIP() << "podman cannot run: " << text;
+    outputs_ = outputs;
+  }
+
+  // What a script prints in ours and in a container of podman's.
+  void Compare(const std::string& script, Words options,
+               const std::string& parent = "") {
+    options.emplace_back("--hostname=container_001");
+    options.emplace_back("--security-opt=no-new-privileges");
+    RunInPodman({{options, {"sh", "-c", script}}}, parent);
+    if (IsSkipped()) return;
+    theirs_ = FactsIn(outputs_[0]);
+    const Result result = RunCommand(
+        {.program = "lessons/container", .arguments = {"sh", "-c", script}});
+    EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+    ours_ = FactsIn(result.output);
+  }
+
+  Words outputs_;
+  Facts ours_;
+  Facts theirs_;
+};
+
+// A line for each fact, "name value": the same words in both. What is private
+// is not the namespace of this process.
+std::string IsolationProbe() {
+  std::string probe;
+  for (const auto& [flag, id] : NamespacesOf(getpid())) {
+    const std::string link =
+        fmt::format("/proc/self/ns/{}", KindOf(flag).proc_name);
+    probe += fmt::format("test $(readlink {}) = {} || echo private {}\n", link,
+                         ReadLink(link), KindOf(flag).name);
+  }
+  return probe + R"(
+echo hostname $(uname -n)
+echo own_pid $$
+echo init $(cat /proc/1/comm) $(grep PPid /proc/1/status | tr -cd 0-9)
+grep -E '^(CapBnd|CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr -d :
+for path in /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/irq; do
+  test -w $path && echo may_write $path
+done
+head -c1 /proc/kcore 2>/dev/null | grep -q . && echo may_read /proc/kcore
+for path in /dev/*; do echo device $path; done
+for path in /usr /proc /dev /dev/pts /dev/shm; do
+  grep " $path " /proc/mounts | tail -1 | while read x point type rest; do
+    echo mount $point $type
+  done
+done
+test -e /mnt/dev && echo left /mnt
+mount -t tmpfs none /mnt 2>/dev/null && echo may_mount
+hostname renamed 2>/dev/null && echo may_rename
+true)";
+}
+
+// Those of `facts` that the others have not.
+Facts Without(const Facts& facts, const Facts& others) {
+  Facts rest;
+  std::ranges::set_difference(facts, others, std::inserter(rest, rest.end()));
+  return rest;
+}
+
+std::uint64_t CapabilitiesIn(const Facts& facts, const std::string& name) {
+  const std::string& line = *facts.lower_bound(name + "\t");
+  return std::stoull(line.substr(name.size()), nullptr, 16);
+}
+
+// Where ours differs, it isolates more; but it leaves the three capabilities
+// that Docker adds to those that podman leaves.
+TEST_F(BesidePodman, AContainerIsIsolatedAsMuch) {
+  Compare(IsolationProbe(), {});
+  if (IsSkipped()) return;
+  constexpr std::uint64_t kDockersOwn =
+      1U << 13 | 1U << 27 | 1U << 29;  // NET_RAW, MKNOD and AUDIT_WRITE.
+  for (const char* set : {"CapBnd", "CapEff"}) {
+    EXPECT_EQ(CapabilitiesIn(ours_, set),
+              CapabilitiesIn(theirs_, set) | kDockersOwn);
+  }
+  EXPECT_THAT(ours_, Contains("hostname container_001"));
+  Facts only_ours = Without(ours_, theirs_);
+  std::erase_if(only_ours, [](const std::string& fact) {
+    return fact.starts_with("private ");
+  });
+  EXPECT_THAT(only_ours,
+              UnorderedElementsAre(StartsWith("CapBnd"), StartsWith("CapEff"),
+                                   "init container 0", "mount /usr overlay",
+                                   "own_pid 2"));
+  // Theirs has the command itself for its PID 1.
+  EXPECT_THAT(Without(theirs_, ours_),
+              UnorderedElementsAre(StartsWith("CapBnd"), StartsWith("CapEff"),
+                                   "device /dev/core", "init sh 0",
+                                   StartsWith("mount /usr "), "own_pid 1"));
+}
+
+// What is made for podman at the root of each hierarchy of cgroups, and removed
+// with all that it leaves there.
+std::list<Cgroup> MakeCgroups() {
+  std::list<Cgroup> cgroups;
+  for (const auto& [controllers, cgroup] : CgroupsOf(getpid())) {
+    const std::string first = controllers.substr(0, controllers.find(','));
+    const std::string below = cgroup == "/" ? "" : cgroup;
+    std::string home = "/sys/fs/cgroup/unified" + below;
+    if (const auto place = FindCgroupPlace(first)) home = place->home;
+    const std::string root = home.substr(0, home.size() - below.size());
+    cgroups.emplace_back(CgroupPlace{controllers, root, home});
+  }
+  return cgroups;
+}
+
+TEST_F(BesidePodman, AContainerIsLimitedAsMuch) {
+  if (!fs::exists("/sys/fs/cgroup/pids")) {
+    GTEST_SKIP() << "podman's limits are tried with version 1 of cgroups alone";
+  }
+  std::string parent;
+  {
+    const std::list<Cgroup> cgroups = MakeCgroups();
+    parent = "/" + fs::path(cgroups.front().path()).filename().string();
+    // A process that gets as many children as it can; and one with 400 MiB.
+    Compare(R"(
+        head -c 400M /dev/zero | tail >/dev/null
+        echo memory $?
+        (i=0; while [ $((i += 1)) -le 200 ]; do sleep 1000 & done) 2>/dev/null
+        set -- /proc/[0-9]*
+        echo processes $#)",
+            {"--pids-limit=100", "--memory=256m"}, parent);
+  }
+  EXPECT_FALSE(fs::exists("/sys/fs/cgroup/pids" + parent)) << "left behind";
+  if (IsSkipped()) return;
+  // The shell that was refused a hundredth has ended.
+  EXPECT_THAT(ours_, Contains("processes 99"));
+  EXPECT_THAT(theirs_, Contains("processes 99"));
+  if (ReadField("/proc/meminfo", "SwapTotal") != "0 kB") return;
+  EXPECT_THAT(ours_, Contains("memory 137"));
+  EXPECT_THAT(theirs_, Contains("memory 137"));
+}
+
+// The operations that did not work, but for the cgroup that no user may make,
+// and the cause of each.
+std::map<std::string, std::string> Refused(const json& doctor) {
+  std::map<std::string, std::string> causes;
+  for (const json& each : doctor["operations"]) {
+    if (each["result"] == "refused" && each["operation"] != "a cgroup made") {
+      causes[each["operation"]] = each["cause"];
+    }
+    EXPECT_NE(each["result"], "failed") << each;
+  }
+  return causes;
+}
+
+TEST_F(BesidePodman, TheDoctorNamesItsFilterAndItsMaskAndTheRemediesHelp) {
+  const LessonFolder folder;
+  const std::string volume = "--volume=" + folder.path() + ":/lessons:ro";
+  const Words doctor = {"/lessons/doctor", "--json"};
+  RunInPodman({{{volume}, doctor},
+               {{volume}, {"/lessons/uts", "--json"}},
+               {{volume, "--security-opt=seccomp=unconfined",
+                 "--security-opt=unmask=ALL"},
+                doctor}});
+  if (IsSkipped()) return;
+  const json diagnosis = json::parse(outputs_[0]);
+  const json lesson = json::parse(outputs_[1]);
+  const json helped = json::parse(outputs_[2]);
+  const auto refused = Refused(diagnosis);
+  EXPECT_THAT(
+      refused,
+      ElementsAre(Pair("a new proc mounted", HasSubstr("/proc is masked")),
+                  Pair("sethostname(2) inside", HasSubstr("seccomp"))));
+  EXPECT_EQ(lesson["exit_status"], 77);
+  EXPECT_EQ(lesson["cause"], refused.at("sethostname(2) inside"));
+  for (const json& each : diagnosis["lessons"]) {
+    if (each["lesson"] != "uts") continue;
+    for (const char* member : {"exit_status", "cause", "remedy"}) {
+      EXPECT_EQ(each[member], lesson[member]);
+    }
+  }
+  EXPECT_THAT(Refused(helped), IsEmpty());
+  EXPECT_EQ(helped["exit_status"], 0);
+}
+
+}  // namespace
+}  // namespace steps

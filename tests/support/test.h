@@ -1,0 +1,77 @@
+#ifndef TESTS_SUPPORT_TEST_H_
+#define TESTS_SUPPORT_TEST_H_
+
+// What every test has at hand: GoogleTest and its matchers, the kernel's calls,
+// and what common/kernel makes of them.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
+#include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "common/kernel/process.h"
+#include "common/kernel/user_namespace.h"
+#include "tests/support/program.h"
+#include "tests/support/refusals.h"
+#include "tests/support/terminal.h"
+
+namespace steps {
+
+namespace fs = std::filesystem;
+
+using testing::_;
+using testing::AllOf;
+using testing::AnyOf;
+using testing::Contains;
+using testing::ContainsRegex;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::Field;
+using testing::FieldsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
+using testing::Optional;
+using testing::Pair;
+using testing::Property;
+using testing::SizeIs;
+using testing::StartsWith;
+using testing::Throws;
+using testing::ThrowsMessage;
+using testing::UnorderedElementsAre;
+using testing::ValuesIn;
+
+using Words = std::vector<std::string>;
+using Before = std::function<void()>;
+
+}  // namespace steps
+
+#endif  // TESTS_SUPPORT_TEST_H_
