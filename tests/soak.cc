@@ -14,6 +14,7 @@
 //            step and no claim fails, else with a reason; and whether the steps
 //            it has shown are the first of an undisturbed run.
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
 #include <seccomp.h>

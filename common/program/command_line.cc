@@ -146,9 +146,13 @@ std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    // CLI11 leaves blanks at the ends of lines from 2.6 on.
+    // From 2.6 on, CLI11 leaves blanks at the ends of lines, more empty lines,
+    // and the usage without its heading.
     static const std::regex blanks(" +\n");
-    WriteOutput(STDOUT_FILENO, std::regex_replace(app.help(), blanks, "\n"));
+    static const std::regex usage("\n+(Usage: )?(bazel run .*)\n+");
+    WriteOutput(STDOUT_FILENO,
+                std::regex_replace(std::regex_replace(app.help(), blanks, "\n"),
+                                   usage, "\n\nUsage: $2\n\n"));
     return std::nullopt;
   } catch (const CLI::CallForVersion& version) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));

@@ -1,5 +1,6 @@
 #include "tests/support/terminal.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -25,9 +26,24 @@ Terminal::Terminal(const Command& command) {
       Started(Check(forkpty(&keyboard, nullptr, nullptr, &size), "forkpty()"));
   if (pid_ == 0) Become(command);
   keyboard_ = Descriptor(keyboard);
+  MUST(fcntl, keyboard, F_SETFL, O_RDWR | O_NONBLOCK);
 }
 
-void Terminal::Type(std::string_view keys) { WriteAll(keyboard_.get(), keys); }
+void Terminal::Type(std::string_view keys) {
+  // It takes what is shown meanwhile, as every terminal does: otherwise a
+  // program that shows much before it reads would wait for it, and it for that.
+  while (!keys.empty()) {
+    pollfd either = {
+        .fd = keyboard_.get(), .events = POLLIN | POLLOUT, .revents = 0};
+    Check(Retry([&] { return poll(&either, 1, -1); }), "poll()");
+    if ((either.revents & POLLOUT) == 0) {
+      if (!Read()) return;
+      continue;
+    }
+    const ssize_t count = write(keyboard_.get(), keys.data(), keys.size());
+    if (count > 0) keys.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
 
 std::string Terminal::ReadTo(std::string_view text) {
   std::optional<std::string> shown = ReadToOrEnd(text);
