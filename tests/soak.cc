@@ -14,44 +14,20 @@
 //            step and no claim fails, else with a reason; and whether the steps
 //            it has shown are the first of an undisturbed run.
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
 #include <seccomp.h>
-#include <sys/mount.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <filesystem>
 #include <list>
-#include <random>
-#include <regex>
-#include <sstream>
-#include <string>
-#include <tuple>
-#include <vector>
 
-#include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/process.h"
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
-#include "tests/support/program.h"
 #include "tests/support/sabotage.h"
 
 namespace steps {
 namespace {
-
-using std::chrono::nanoseconds;
 
 constexpr uid_t kNobody = 65534;
 constexpr unsigned kPatience = 30;  // Seconds.
@@ -72,13 +48,9 @@ std::list<Cgroup> cgroups;
 pid_t lesson_pid = -1;  // For the handler of SIGALRM,
 bool hung = false;      // and what it has found.
 
-struct Row {
-  int calls = 0;
-  int kills = 0;
-  int hangs = 0;
-  int residues = 0;
-  int wrong_ends = 0;
-};
+// Calls that failed, kills, hangs, residues, wrong ends.
+enum Column { kCalls, kKills, kHangs, kResidues, kWrongEnds };
+using Row = std::array<int, 5>;
 
 void EnterCgroups() {
   for (const char* controller : {"pids", "memory"}) {
@@ -102,48 +74,24 @@ void BecomeStandIn() {
 
 // The stand-in: other cgroups are somebody else's.
 std::string Look() {
-  std::string lines;
-  for (const auto& [what, how] : LookAtHost()) {
-    const auto is_here = [&what = what](const Cgroup& cgroup) {
-      return what.find(cgroup.path() + "/") != std::string::npos;
-    };
-    if (!what.starts_with("cgroup ") || std::ranges::any_of(cgroups, is_here)) {
-      lines += fmt::format("{}: {}\n", what, how);
-    }
-  }
-  return lines;
-}
-
-// The lines that are in one of the two only.
-std::string Difference(const std::string& before, const std::string& after) {
-  std::string difference;
-  for (const auto& [sign, some, others] :
-       {std::tuple("-", before, after), {"+", after, before}}) {
-    std::istringstream lines(some);
-    for (std::string line; std::getline(lines, line);) {
-      if (others.find(line + "\n") != std::string::npos) continue;
-      difference += fmt::format("{} {}\n", sign, line);
-    }
-  }
-  return difference;
+  return LookAtHost([](const std::string& line) {
+    return !line.starts_with("cgroup ") ||
+           std::ranges::any_of(cgroups, [&](const Cgroup& cgroup) {
+             return line.find(cgroup.path() + "/") != std::string::npos;
+           });
+  });
 }
 
 // The titles of the steps that it has shown.
-std::vector<std::string> Steps(const std::string& output) {
-  static const std::regex kStep("(^|\n)([0-9]+  [^\n]+)");
-  std::vector<std::string> steps;
-  for (std::sregex_iterator step(output.begin(), output.end(), kStep), end;
-       step != end; ++step) {
-    steps.push_back((*step)[2]);
-  }
-  return steps;
+Words Steps(const std::string& output) {
+  return Matches("\n" + output, "\n([0-9]+  [^\n]+)");
 }
 
 // Why this is no right end for a lesson, or nothing.
 std::string WrongEnd(const Result& result, const Result& undisturbed) {
   static const std::regex kAll(R"(\n([0-9]+) of \1 claims hold)");
-  const std::vector<std::string> all = Steps(undisturbed.output);
-  const std::vector<std::string> steps = Steps(result.output);
+  const Words all = Steps(undisturbed.output);
+  const Words steps = Steps(result.output);
   const bool fails = result.output.find("\n     FAILS ") != std::string::npos;
   if (steps.size() > all.size() ||
       !std::equal(steps.begin(), steps.end(), all.begin())) {
@@ -193,7 +141,7 @@ class Soak {
           {.deadline = std::chrono::seconds(kPatience), .look = Look});
       none = result.told ? 0 : none + 1;
       if (!result.told) continue;
-      ++row_.calls;
+      ++row_[kCalls];
       char* name =
           seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number);
       const std::string what =
@@ -210,15 +158,9 @@ class Soak {
   void Kill(int times) {
     for (std::string before = Look(); times > 0; --times) {
       Program lesson(command_);
-      Wait();
-      const std::vector<pid_t> victims = Descendants();
-      pid_t victim = -1;
-      if (!victims.empty()) {
-        victim = victims[std::uniform_int_distribution<std::size_t>(
-            0, victims.size() - 1)(random_)];
-        kill(victim, SIGKILL);
-        ++row_.kills;
-      }
+      striker_.Wait(duration_);
+      const pid_t victim = striker_.Strike();
+      if (victim > 0) ++row_[kKills];
       hung = false;
       lesson_pid = lesson.pid();
       alarm(kPatience);
@@ -247,16 +189,16 @@ class Soak {
              const std::string& left, const std::string& before,
              const std::string& after, bool ended) {
     if (!left.empty()) {
-      ++row_.hangs;
+      ++row_[kHangs];
       Tell(what, result, "hangs: " + left);
     } else if (const std::string wrong =
                    ended ? "" : WrongEnd(result, undisturbed_);
                !wrong.empty()) {
-      ++row_.wrong_ends;
+      ++row_[kWrongEnds];
       Tell(what, result, wrong);
     }
     if (before == after) return;
-    ++row_.residues;
+    ++row_[kResidues];
     Tell(what, result, "residue:\n" + Difference(before, after));
     // Or the next run would: it is not to be blamed for what is gone.
     for (const Cgroup& cgroup : cgroups) {
@@ -267,52 +209,40 @@ class Soak {
     }
   }
 
-  void Wait() {
-    const nanoseconds::rep random =
-        std::uniform_int_distribution<nanoseconds::rep>(
-            0, duration_.count())(random_);
-    const timespec time = {.tv_sec = random / 1'000'000'000,
-                           .tv_nsec = random % 1'000'000'000};
-    nanosleep(&time, nullptr);
-  }
-
   std::string name_;
   Command command_;
   Result undisturbed_;
-  nanoseconds duration_;
-  Row row_;
-  std::mt19937 random_{std::random_device()()};
+  std::chrono::nanoseconds duration_;
+  Row row_ = {};
+  Striker striker_;
 };
 
 // Whether all went well.
-bool SoakAll(int kills, int every, const std::vector<std::string>& lessons) {
+bool SoakAll(int kills, int every, const Words& lessons) {
   std::signal(SIGALRM, [](int) {
     hung = true;
     kill(lesson_pid, SIGKILL);
   });
-  Row all;
+  static constexpr const char* kColumns = "{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n";
   const auto print = [](const std::string& name, const Row& row) {
-    fmt::print("{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n", name, row.calls,
-               row.kills, row.hangs, row.residues, row.wrong_ends);
+    fmt::print(kColumns, name, row[0], row[1], row[2], row[3], row[4]);
     std::fflush(stdout);
   };
-  fmt::print("{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n", "lesson", "calls", "kills",
-             "hangs", "residues", "wrong ends");
+  fmt::print(kColumns, "lesson", "calls", "kills", "hangs", "residues",
+             "wrong ends");
+  Row all = {};
   const int runs = static_cast<int>(2 * lessons.size());
   for (const std::string& lesson : lessons) {
     for (const bool as_nobody : {false, true}) {
       Soak soak(lesson, as_nobody);
       soak.Kill((kills + runs - 1) / runs);
       soak.FailCalls(every);
-      const Row& row = soak.row();
-      print(soak.name(), row);
-      all = {all.calls + row.calls, all.kills + row.kills,
-             all.hangs + row.hangs, all.residues + row.residues,
-             all.wrong_ends + row.wrong_ends};
+      print(soak.name(), soak.row());
+      for (std::size_t i = 0; i < all.size(); ++i) all[i] += soak.row()[i];
     }
   }
   print("all", all);
-  return all.hangs + all.residues + all.wrong_ends == 0;
+  return all[kHangs] + all[kResidues] + all[kWrongEnds] == 0;
 }
 
 int Main(int argc, char** argv) {
@@ -326,7 +256,7 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", why);
     return 77;
   }
-  std::vector<std::string> lessons(argv + 3, argv + argc);
+  Words lessons(argv + 3, argv + argc);
   if (lessons.empty()) {
     const auto names = LessonNames();
     lessons.assign(names.begin(), names.end());

@@ -1,10 +1,7 @@
 // Whatever a program does, check ends in time, says what happened, and the
 // machine is as it was: also when check itself is killed.
 
-#include <poll.h>
-
 #include <chrono>
-#include <random>
 
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
@@ -103,14 +100,16 @@ class HostileTest : public testing::TestWithParam<Param> {
 
   void ExpectUnchanged() const {
     EXPECT_THAT(Survivors(), IsEmpty());
-    EXPECT_EQ(Difference(before_, LookAtHost()), "");
+    EXPECT_EQ(Difference(before_, LookAtHost()), "")
+        << "seed " << striker_.seed();
     for (const std::string& target : kTargets) {
       EXPECT_FALSE(fs::exists(target)) << target;
     }
   }
 
   const Command any_ = Check({});  // Its folder belongs to what is before.
-  const HostState before_ = LookAtHost();
+  const std::string before_ = LookAtHost();
+  Striker striker_;
 };
 
 INSTANTIATE_TEST_SUITE_P(After, HostileTest,
@@ -167,43 +166,29 @@ INSTANTIATE_TEST_SUITE_P(
         testing::Bool()),
     NameOf);
 
-constexpr int kTimes = 10;
-
 TEST_P(KilledTest, TheMachineIsAsItWas) {
-  const unsigned seed = std::random_device()();
-  std::mt19937 random(seed);
-  for (int i = 0; i < kTimes && !HasFailure(); ++i) {
-    for (const int signal : {SIGKILL, SIGINT}) {
-      Program check(Check(std::get<0>(GetParam()).program));
-      const int wait = std::uniform_int_distribution<int>(0, 300)(random);
-      poll(nullptr, 0, wait);
-      kill(check.pid(), signal);
-      EXPECT_THAT(
-          DescribeStatus(check.Await().status),
-          AnyOf("killed by SIGKILL", "killed by SIGINT", "exit status 130"));
-      ExpectUnchanged();
-    }
+  for (int i = 0; i < 20 && !HasFailure(); ++i) {
+    Program check(Check(std::get<0>(GetParam()).program));
+    striker_.Wait(std::chrono::milliseconds(300));
+    kill(check.pid(), i % 2 == 0 ? SIGKILL : SIGINT);
+    EXPECT_THAT(
+        DescribeStatus(check.Await().status),
+        AnyOf("killed by SIGKILL", "killed by SIGINT", "exit status 130"));
+    ExpectUnchanged();
   }
-  EXPECT_FALSE(HasFailure()) << "seed " << seed;
 }
 
 // The jail and the host are processes as well. What is at rest ends check at
 // once: then the signal comes too late.
 TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
-  const unsigned seed = std::random_device()();
-  std::mt19937 random(seed);
-  for (int i = 0; i < kTimes && !HasFailure(); ++i) {
+  for (int i = 0; i < 10 && !HasFailure(); ++i) {
     Program check(Check(Shell("unshare -muinpf --mount-proc cat")));
-    poll(nullptr, 0, std::uniform_int_distribution<int>(0, 100)(random));
-    const std::vector<pid_t> all = Descendants();
-    kill(all[std::uniform_int_distribution<std::size_t>(
-             0, all.size() - 1)(random)],
-         SIGKILL);
+    striker_.Wait(std::chrono::milliseconds(100));
+    striker_.Strike();
     EXPECT_THAT(DescribeStatus(check.Await().status),
                 AnyOf("killed by SIGKILL", "exit status 1", "exit status 0"));
     ExpectUnchanged();
   }
-  EXPECT_FALSE(HasFailure()) << "seed " << seed;
 }
 
 }  // namespace

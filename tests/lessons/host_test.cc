@@ -1,10 +1,7 @@
 // The host is as it was: after a lesson that ended by itself, after Ctrl-C, and
 // after SIGKILL at random moments.
 
-#include <poll.h>
-
 #include <chrono>
-#include <random>
 
 #include "tests/support/host_state.h"
 #include "tests/support/lessons.h"
@@ -25,15 +22,11 @@ const std::set<std::string> kVisitors = {"doctor", "tour"};
 
 class HostTest : public LessonFolderTest {
  protected:
-  void SetUp() override {
-    LessonFolderTest::SetUp();
-    RecordProperty("seed", std::to_string(seed_));
-  }
-
   // After everything that the lesson started has ended.
   void ExpectUnchanged() {
-    ASSERT_THAT(Survivors(), IsEmpty()) << "seed " << seed_;
-    ASSERT_EQ(Difference(before_, LookAtHost()), "") << "seed " << seed_;
+    ASSERT_THAT(Survivors(), IsEmpty()) << "seed " << striker_.seed();
+    ASSERT_EQ(Difference(before_, LookAtHost()), "")
+        << "seed " << striker_.seed();
   }
 
   // How long the lesson takes here and now.
@@ -43,30 +36,10 @@ class HostTest : public LessonFolderTest {
     return std::chrono::steady_clock::now() - start;
   }
 
-  std::size_t Random(std::size_t count) {
-    return std::uniform_int_distribution<std::size_t>(0, count - 1)(random_);
-  }
-
-  // Lets a random part of `longest` go by: the moment at which to strike.
-  void Wait(nanoseconds longest) {
-    const auto random = static_cast<long>(
-        Random(static_cast<std::size_t>(longest.count()) + 1));
-    const timespec time = {.tv_sec = random / 1'000'000'000,
-                           .tv_nsec = random % 1'000'000'000};
-    ppoll(nullptr, 0, &time, nullptr);
-  }
-
-  // Kills the lesson or one of its children, whatever is there now.
-  void Strike() {
-    const std::vector<pid_t> all = Descendants();
-    if (!all.empty()) kill(all[Random(all.size())], SIGKILL);
-  }
-
   const int times_ =
       kVisitors.contains(lesson()) ? std::min(Times(), 10) : Times();
-  const HostState before_ = LookAtHost();
-  const unsigned seed_ = std::random_device()();
-  std::mt19937 random_{seed_};
+  const std::string before_ = LookAtHost();
+  Striker striker_;
 };
 
 // Only a lesson has a shell.
@@ -88,7 +61,7 @@ TEST_P(HostTest, IsUnchangedAfterCtrlC) {
   const nanoseconds duration = Duration();
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
     Terminal terminal(Lesson());
-    Wait(duration);
+    striker_.Wait(duration);
     terminal.Type("\x03");
     // The first: it came before main(). The last: it came too late.
     EXPECT_THAT(terminal.Await(),
@@ -105,8 +78,8 @@ TEST_P(HostTest, IsUnchangedAfterSigkill) {
   const nanoseconds duration = Duration();
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
     Program program(Lesson());
-    Wait(duration);
-    Strike();
+    striker_.Wait(duration);
+    striker_.Strike();
     EXPECT_THAT(DescribeStatus(program.Await().status), kStruck);
     ExpectUnchanged();
   }
@@ -117,8 +90,8 @@ TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
   for (int i = 0; i < times_ && !HasFailure(); ++i) {
     Terminal terminal(Lesson({"--shell"}));
     terminal.Type("sleep 1000 & setsid sleep 1000 &\n");
-    Wait(2 * duration);
-    Strike();
+    striker_.Wait(2 * duration);
+    striker_.Strike();
     // Where that was one of the jobs, the shell lives on.
     terminal.Type("exit\n");
     EXPECT_THAT(terminal.Await(), kStruck);

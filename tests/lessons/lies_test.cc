@@ -192,16 +192,12 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
-// What the stand-in for the host looks like.
+// What the stand-in for the host looks like, without what is the machine's own:
+// others write to it meanwhile.
 std::string Look() {
-  std::string text;
-  for (const auto& [what, how] : LookAtHost()) {
-    // These are the machine's own, and others write to them meanwhile.
-    const bool shared =
-        what.starts_with("/tmp/") || what.starts_with("cgroup ");
-    if (!shared) text += fmt::format("{}: {}\n", what, how);
-  }
-  return text;
+  return LookAtHost([](const std::string& line) {
+    return !line.starts_with("/tmp/") && !line.starts_with("cgroup ");
+  });
 }
 
 class Lies : public testing::TestWithParam<Case> {
@@ -272,11 +268,9 @@ TEST_F(Lies, LeaveNoCgroup) {
   const auto cgroups = [] {
     const std::string end =
         fmt::format("-{}", NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
-    std::string found;
-    for (const auto& [what, how] : LookAtHost()) {
-      if (what.starts_with("cgroup ") && what.ends_with(end)) found += what;
-    }
-    return found;
+    return LookAtHost([&](const std::string& line) {
+      return line.starts_with("cgroup ") && line.ends_with(end);
+    });
   };
   std::vector<std::string> lies = {
       "rmdir=-5", "write=-5@cgroup.procs", "write:2=-5@cgroup.procs",

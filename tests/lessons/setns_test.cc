@@ -26,7 +26,14 @@ Words operator+(Words words, const Words& more) {
 class SetnsTest : public LessonTest {
  protected:
   // The link for this kind of a process in other namespaces of all kinds.
-  std::string Path(std::string_view kind) const { return LinkOf(inner_, kind); }
+  std::string Path(std::string_view kind) {
+    if (!inner_) {
+      outer_.emplace(Outer(as_nobody(), AllFlags() & ~CLONE_NEWUSER));
+      // PID and time namespaces take in children only.
+      inner_.emplace(outer_->Clone("inner", 0));
+    }
+    return LinkOf(*inner_, kind);
+  }
 
   // That this fails, and what the last line begins with.
   void ExpectRefused(const Words& words, int status, const std::string& says,
@@ -37,9 +44,8 @@ class SetnsTest : public LessonTest {
   }
 
  private:
-  Process outer_ = Outer(as_nobody(), AllFlags() & ~CLONE_NEWUSER);
-  // PID and time namespaces take in children only.
-  Process inner_ = outer_.Clone("inner", 0);
+  std::optional<Process> outer_;
+  std::optional<Process> inner_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Is, SetnsTest, ValuesIn(ForBothUsers({"setns"})),
@@ -217,8 +223,8 @@ TEST_P(SetnsTest, SaysWhatIsStillOfTheOldNamespace) {
 
 // What a mount namespace shows in /proc is another PID namespace's.
 TEST_P(SetnsTest, SaysThatTheProcThereIsStrange) {
-  Process inside =
-      Outer(as_nobody(), 0).Clone("inside", CLONE_NEWPID | CLONE_NEWNS);
+  Process outer = Outer(as_nobody(), 0);
+  Process inside = outer.Clone("inside", CLONE_NEWPID | CLONE_NEWNS);
   inside.Run(MakeMountsPrivate);
   inside.Run([] { MUST(mount, "none", "/proc", "proc", 0, nullptr); });
   const Result result = Run({LinkOf(inside, "mnt"), "ls", "/proc"});
@@ -271,7 +277,8 @@ TEST_P(SetnsTest, SaysWhatItCannotJoin) {
 TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
   if (!IsRoot()) GTEST_SKIP() << "this process is the reader's";
   const std::string mine = fmt::format("/proc/{}/ns/uts", getpid());
-  const Result look = Run({mine, "true"}, EnterUserNamespaceAsRoot, 77);
+  const Result look = Run(
+      {mine, "true"}, as_nobody() ? Before() : EnterUserNamespaceAsRoot, 77);
   EXPECT_THAT(look.errors,
               HasSubstr(fmt::format("\nsetns: open(\"{}\", O_RDONLY | "
                                     "O_CLOEXEC): Permission denied (EACCES)\n"

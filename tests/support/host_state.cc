@@ -4,10 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <sstream>
 #include <system_error>
+#include <thread>
+#include <tuple>
 #include <vector>
 
 #include "common/kernel/cgroups.h"
@@ -23,22 +27,23 @@ namespace {
 namespace fs = std::filesystem;
 
 // Adds the lines of a file, the first `fields` fields of each.
-void AddLines(HostState& state, const std::string& path, int fields) {
+void AddLines(std::set<std::string>& state, const std::string& path,
+              int fields) {
   std::istringstream lines(ReadFile(path));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
     std::string entry = path;
     std::string word;
     for (int i = 0; i < fields && words >> word; ++i) entry += " " + word;
-    state[entry] = "";
+    state.insert(entry);
   }
 }
 
-void AddDirectory(HostState& state, const std::string& path) {
+void AddDirectory(std::set<std::string>& state, const std::string& path) {
   std::error_code missing;
   for (const fs::directory_entry& entry :
        fs::directory_iterator(path, missing)) {
-    state[entry.path()] = "";
+    state.insert(entry.path());
   }
 }
 
@@ -52,7 +57,7 @@ bool IsForeign(const std::string& name) {
 }
 
 // The cgroups that lessons make: others come and go.
-void AddCgroups(HostState& state) {
+void AddCgroups(std::set<std::string>& state) {
   for (const Mount& mount : Mounts()) {
     if (!mount.type.starts_with("cgroup")) continue;
     std::error_code gone;
@@ -62,7 +67,7 @@ void AddCgroups(HostState& state) {
       const std::size_t name = path.find("/" + std::string(kCgroupPrefix));
       if (name != path.npos && entry->is_directory(gone) &&
           !IsForeign(path.substr(name + 1))) {
-        state["cgroup " + path];
+        state.insert("cgroup " + path);
       }
     }
   }
@@ -70,44 +75,57 @@ void AddCgroups(HostState& state) {
 
 }  // namespace
 
-HostState LookAtHost() {
-  HostState state;
-  state["hostname"] = Uname().nodename;
-  state["domain name"] = Uname().domainname;
+std::string LookAtHost(const std::function<bool(const std::string&)>& counts) {
+  std::set<std::string> state = {fmt::format("hostname {}", Uname().nodename),
+                                 fmt::format("domain {}", Uname().domainname)};
   AddLines(state, "/proc/self/mountinfo", 7);
   // The key and the identifier: the rest changes with use.
   for (const char* kind : {"msg", "sem", "shm"}) {
     AddLines(state, fmt::format("/proc/sysvipc/{}", kind), 2);
   }
-  AddDirectory(state, "/dev/mqueue");
   // The name only: the rest of the line counts packets.
   AddLines(state, "/proc/self/net/dev", 1);
   AddCgroups(state);
   for (const pid_t pid : Descendants()) {
-    state[fmt::format("process {}", pid)] =
-        ReadFile(fmt::format("/proc/{}/comm", pid));
+    state.insert(fmt::format("process {} {}", pid,
+                             ReadText(fmt::format("/proc/{}/comm", pid))));
   }
-  for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
+  for (const char* directory :
+       {"/dev/mqueue", "/dev/shm", "/tmp", "/var/tmp"}) {
     AddDirectory(state, directory);
   }
-  return state;
-}
-
-std::string Difference(const HostState& before, const HostState& after) {
   std::string lines;
-  for (const auto& [what, value] : before) {
-    const auto found = after.find(what);
-    if (found == after.end()) {
-      lines += fmt::format("gone: {}\n", what);
-    } else if (found->second != value) {
-      lines +=
-          fmt::format("changed: {}: {} -> {}\n", what, value, found->second);
-    }
-  }
-  for (const auto& [what, value] : after) {
-    if (!before.contains(what)) lines += fmt::format("new: {}\n", what);
+  for (const std::string& line : state) {
+    if (!counts || counts(line)) lines += line + "\n";
   }
   return lines;
+}
+
+std::string Difference(const std::string& before, const std::string& after) {
+  std::string difference;
+  for (const auto& [change, some, others] :
+       {std::tuple("gone", before, after), {"new", after, before}}) {
+    std::istringstream lines(some);
+    for (std::string line; std::getline(lines, line);) {
+      if (("\n" + others).find("\n" + line + "\n") != line.npos) continue;
+      difference += fmt::format("{}: {}\n", change, line);
+    }
+  }
+  return difference;
+}
+
+void Striker::Wait(std::chrono::nanoseconds longest) {
+  std::this_thread::sleep_for(std::chrono::nanoseconds(
+      std::uniform_int_distribution<long>(0, longest.count())(random_)));
+}
+
+pid_t Striker::Strike() {
+  const std::vector<pid_t> all = Descendants();
+  if (all.empty()) return -1;
+  const pid_t victim = all[std::uniform_int_distribution<std::size_t>(
+      0, all.size() - 1)(random_)];
+  kill(victim, SIGKILL);
+  return victim;
 }
 
 }  // namespace steps

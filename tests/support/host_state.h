@@ -1,22 +1,43 @@
 #ifndef TESTS_SUPPORT_HOST_STATE_H_
 #define TESTS_SUPPORT_HOST_STATE_H_
 
-#include <map>
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <random>
 #include <string>
 
 namespace steps {
 
-/// Everything of a machine that a lesson could leave changed: what there is to
-/// see (a mount, a queue, a link, a folder …) and how it looks.
-using HostState = std::map<std::string, std::string>;
+/// Everything of a machine that a lesson could leave changed, a line each, and
+/// how it looks: host and domain name, mount table, System V IPC objects and
+/// POSIX queues, network links, the lessons' cgroups, the children of this
+/// process, and the files directly in /tmp, /var/tmp and /dev/shm. Only lines
+/// that `counts`, where it is given.
+std::string LookAtHost(
+    const std::function<bool(const std::string&)>& counts = {});
 
-/// This machine as it is now: host and domain name, mount table, System V IPC
-/// objects and POSIX queues, network links, the lessons' cgroups, the children
-/// of this process, and the files directly in /tmp, /var/tmp and /dev/shm.
-HostState LookAtHost();
+/// What came, "new: …", and what went, "gone: …", a line each; empty when
+/// nothing did.
+std::string Difference(const std::string& before, const std::string& after);
 
-/// What came, went or changed, a line each; empty when nothing did.
-std::string Difference(const HostState& before, const HostState& after);
+/// Strikes at random.
+class Striker {
+ public:
+  unsigned seed() const { return seed_; }
+
+  /// Lets a random part of `longest` go by.
+  void Wait(std::chrono::nanoseconds longest);
+
+  /// Kills one of the processes below this one, whatever is there now. Gives
+  /// its PID, or -1.
+  pid_t Strike();
+
+ private:
+  const unsigned seed_ = std::random_device()();
+  std::mt19937 random_{seed_};
+};
 
 }  // namespace steps
 
