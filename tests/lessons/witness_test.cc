@@ -30,19 +30,16 @@ struct Seen {
 
 Seen Parse(const std::string& text, const std::string& arguments,
            const std::string& result) {
-  static const std::regex kPiece(R"re("(?:[^"\\]|\\.)*"|[^\s,|={}()"]+)re");
   Seen seen = {text, text.substr(0, text.find('(')), {}, result, false};
-  for (auto piece =
-           std::sregex_iterator(arguments.begin(), arguments.end(), kPiece);
-       piece != std::sregex_iterator(); ++piece) {
+  for (std::string piece :
+       Matches(arguments, R"re(("(?:[^"\\]|\\.)*"|[^\s,|={}()"]+))re")) {
     // Where the kernel writes: strace(1) has what it wrote.
-    std::string text_of = piece->str();
-    if (text_of.starts_with("&")) continue;
-    if (text_of.starts_with("0x") ||
-        text_of.find_first_not_of('0') == std::string::npos) {
-      text_of = std::to_string(std::stoull(text_of, nullptr, 0));
+    if (piece.starts_with("&")) continue;
+    if (piece.starts_with("0x") ||
+        piece.find_first_not_of('0') == std::string::npos) {
+      piece = std::to_string(std::stoull(piece, nullptr, 0));
     }
-    seen.pieces.insert(text_of);
+    seen.pieces.insert(piece);
   }
   return seen;
 }

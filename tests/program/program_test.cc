@@ -339,34 +339,20 @@ TEST(RunLesson, ExitsWith2WhenItIsCalledWrongly) {
   }
 }
 
-// A file, and its path for --save and --cast.
-class Saved {
- public:
-  Saved() : file_(Check(memfd_create("saved", 0), "memfd_create()")) {}
-  std::string path() const {
-    return fmt::format("/proc/self/fd/{}", file_.get());
-  }
-  std::string Read() const { return ReadFile(path()); }
-
- private:
-  Descriptor file_;
-};
-
 TEST(RunLesson, SavesDocumentsBesideWhatItShows) {
   for (const Teach& teach : {Teach(Holds), Teach(Fails)}) {
     for (const std::string shown : {"", "--markdown", "--auto 0"}) {
-      const Saved saved;
-      const Saved cast;
+      const TemporaryDirectory directory;
+      const std::string saved = directory.path() + "/saved";
+      const std::string cast = directory.path() + "/cast";
       Case run = {"", teach,
-                  fmt::format("--save {} --cast {} {}", saved.path(),
-                              cast.path(), shown),
-                  0};
+                  fmt::format("--save {} --cast {} {}", saved, cast, shown), 0};
       // No file takes the place of a closed stderr, and gets its words.
       run.before = [] { close(STDERR_FILENO); };
       const Result result = RunCommand(CommandOf(run));
       EXPECT_EQ(result.output, RunCommand(Teaching(teach, shown)).output);
-      EXPECT_EQ(saved.Read(), RunCommand(Teaching(teach, "--json")).output);
-      EXPECT_THAT(cast.Read(), HasSubstr(kAbout.title));
+      EXPECT_EQ(ReadFile(saved), RunCommand(Teaching(teach, "--json")).output);
+      EXPECT_THAT(ReadFile(cast), HasSubstr(kAbout.title));
     }
   }
 }
@@ -392,26 +378,22 @@ TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
   Case run = {"", HasInside, "--step --color=never", 0};
   run.before = [] { setenv("BUILD_WORKING_DIRECTORY", "/", 1); };
   Terminal terminal(CommandOf(run));
-  terminal.ReadTo("1  One\r\n[Enter: run this step   q Enter: quit]");
-  terminal.Type("\n");
-  terminal.ReadTo("2  Two\r\n[Enter: run this step   s Enter: a shell inside");
-  terminal.Type("s\n");
-  terminal.ReadTo("[inside example] ");
-  terminal.Type("exit\n");
-  terminal.ReadTo("q Enter: quit]");
-  terminal.Type("\n");
-  EXPECT_EQ(terminal.Await(), "exit status 0");
+  EXPECT_EQ(
+      terminal.Talk(
+          {{"1  One\r\n[Enter: run this step   q Enter: quit]", "\n"},
+           {"2  Two\r\n[Enter: run this step   s Enter: a shell inside", "s\n"},
+           {"[inside example] ", "exit\n"},
+           {"q Enter: quit]", "\n"}}),
+      "exit status 0");
   EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
 }
 
 TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
   for (const char* keys : {"q\n", "\x03", "\x04"}) {
     Terminal terminal(Teaching(HasInside, "--step --color=never"));
-    terminal.ReadTo("q Enter: quit]");
-    terminal.Type("\n");
-    terminal.ReadTo("q Enter: quit]");
-    terminal.Type(keys);
-    EXPECT_EQ(terminal.Await(), "exit status 130");
+    EXPECT_EQ(
+        terminal.Talk({{"q Enter: quit]", "\n"}, {"q Enter: quit]", keys}}),
+        "exit status 130");
     EXPECT_THAT(terminal.screen(), Not(HasSubstr("hold")));
     EXPECT_THAT(Survivors(), IsEmpty());
   }

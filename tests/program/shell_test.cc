@@ -51,8 +51,9 @@ TEST(RunShell, EndsWhatTheShellLeavesRunning) {
       RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
       return EXIT_SUCCESS;
     }));
-    terminal.Type("sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)\n");
-    terminal.Type("echo number $((1 + 1))\n");
+    terminal.Type(
+        "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)\n"
+        "echo number $((1 + 1))\n");
     terminal.ReadTo("\nnumber 2\r\n");
     EXPECT_GE(Descendants().size(), 6U);
     terminal.Type(typed);
@@ -97,17 +98,14 @@ TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
         const int status = run(inside.pid());
         return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : 7;
       }));
-  EXPECT_THAT(terminal.ReadTo("prompt "), Not(HasSubstr("job control")));
-  terminal.Type("echo number $$\n");
-  terminal.ReadTo("\nnumber 2\r\n");
-  // Ctrl-Z stops the job, and not the shell.
-  terminal.Type("(echo begun; sleep 1000)\n");
-  terminal.ReadTo("\nbegun");
-  terminal.Type("\x1a");
-  terminal.ReadTo("Stopped");
-  // The first time bash only warns of the job.
-  terminal.Type("exit\nexit 6\n");
-  EXPECT_EQ(terminal.Await(), "exit status 0");
+  // Ctrl-Z stops the job, and not the shell. The first time bash only warns of
+  // the job.
+  EXPECT_EQ(terminal.Talk({{"prompt ", "echo number $$\n"},
+                           {"\nnumber 2\r\n", "(echo begun; sleep 1000)\n"},
+                           {"\nbegun", "\x1a"},
+                           {"Stopped", "exit\nexit 6\n"}}),
+            "exit status 0");
+  EXPECT_THAT(terminal.screen(), Not(HasSubstr("job control")));
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
@@ -216,19 +214,7 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
 
 TEST_P(CommandTest, IsAShellWhenThereIsNone) {
   Terminal terminal({.function = [] { return Run({}); }});
-  terminal.ReadTo("[there] ");
-  terminal.Type("exit 6\n");
-  EXPECT_EQ(terminal.Await(), "exit status 6");
-}
-
-TEST(AwaitCommand, LeavesCtrlCToTheCommand) {
-  Terminal terminal({.function = [] {
-    return AwaitCommand(
-        {"sh", "-c", "trap 'exit 9' INT; echo ready; read -r line"}, "");
-  }});
-  terminal.ReadTo("ready");
-  terminal.Type("\x03");
-  EXPECT_EQ(terminal.Await(), "exit status 9");
+  EXPECT_EQ(terminal.Talk({{"[there] ", "exit 6\n"}}), "exit status 6");
 }
 
 TEST_P(CommandTest, GetsASignalThatIsSentToTheToolAlone) {
@@ -251,11 +237,8 @@ TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
                          "read -r x; exit $n"},
                         "");
   }});
-  terminal.ReadTo("ready");
-  terminal.Type("\x03");
-  terminal.ReadTo("^C");
-  terminal.Type("\n\n");
-  EXPECT_EQ(terminal.Await(), "exit status 1");
+  EXPECT_EQ(terminal.Talk({{"ready", "\x03"}, {"^C", "\n\n"}}),
+            "exit status 1");
 }
 
 TEST(AwaitCommand, EndsWithItsParent) {

@@ -64,9 +64,8 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
 TEST(Stepper, QuitsWithQAndAtTheEndOfTheInput) {
   for (const char* keys :
        {"q\n", "\nq\n", "x\nq\n", "\x04", "\n\x04", "x\x04\x04"}) {
-    Terminal terminal(Show(kTwoSteps));
-    terminal.Type(keys);
-    EXPECT_EQ(terminal.Await(), "exit status 9") << keys;
+    EXPECT_EQ(Terminal(Show(kTwoSteps)).Talk({{"", keys}}), "exit status 9")
+        << keys;
   }
 }
 
@@ -77,25 +76,18 @@ TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
     poll(&keyboard, 1, -1);
     return show();
   }});
-  terminal.ReadTo("ready");
-  terminal.Type("\n\n");
-  EXPECT_EQ(terminal.Await(), "exit status 0");
+  EXPECT_EQ(terminal.Talk({{"ready", "\n\n"}}), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("second"), Not(HasSubstr("\x1b"))));
 }
 
 TEST(Stepper, RunsAShellWhereThereIsAnInside) {
-  Terminal terminal(Show({Step{1, "One", ""}}, true));
-  terminal.ReadTo("s Enter: a shell inside   q Enter: quit]");
-  terminal.Type("s\n");
-  terminal.ReadTo("the shell");
-  terminal.ReadTo("s Enter: a shell inside   q Enter: quit]");
-  terminal.Type("\n");
-  EXPECT_EQ(terminal.Await(), "exit status 0");
-
+  const std::string keys = "s Enter: a shell inside   q Enter: quit]";
+  Terminal inside(Show({Step{1, "One", ""}}, true));
+  EXPECT_EQ(inside.Talk({{keys, "s\n"}, {"the shell", ""}, {keys, "\n"}}),
+            "exit status 0");
   Terminal outside(Show({Step{1, "One", ""}}, false));
-  outside.Type("s\nx\n\n");
-  EXPECT_EQ(outside.Await(), "exit status 0");
+  EXPECT_EQ(outside.Talk({{"", "s\nx\n\n"}}), "exit status 0");
   EXPECT_THAT(outside.screen(), Not(HasSubstr("shell")));
 }
 
@@ -107,11 +99,10 @@ TEST(Stepper, TellsTheReaderWhetherTheGuessWasRight) {
            {"0\n3\n12\n2\n", "yes, 2: that. It is so.\r\n"}}) {
     Terminal terminal(Show(
         {Question{"What?", {"this", "that"}}, Answer{"that", 2, "It is so."}}));
-    terminal.ReadTo("[1-2 Enter: guess   Enter: go on   q Enter: quit]");
-    terminal.Type(keys);
-    terminal.ReadTo("answer   ");
-    EXPECT_EQ(terminal.ReadTo("\r\n"), said) << keys;
-    EXPECT_EQ(terminal.Await(), "exit status 0");
+    EXPECT_EQ(terminal.Talk(
+                  {{"[1-2 Enter: guess   Enter: go on   q Enter: quit]", keys},
+                   {"answer   " + said, ""}}),
+              "exit status 0");
   }
 }
 

@@ -1,12 +1,6 @@
 #include "tests/support/graph.h"
 
-#include <regex>
-#include <sstream>
-#include <stdexcept>
-#include <utility>
-#include <vector>
-
-#include "common/kernel/probe.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {

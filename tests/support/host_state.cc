@@ -1,30 +1,14 @@
 #include "tests/support/host_state.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <set>
-#include <sstream>
 #include <system_error>
 #include <thread>
 #include <tuple>
-#include <vector>
 
 #include "common/kernel/cgroups.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
-#include "tests/support/program.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Adds the lines of a file, the first `fields` fields of each.
 void AddLines(std::set<std::string>& state, const std::string& path,

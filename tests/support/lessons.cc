@@ -7,6 +7,8 @@
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
 
+#include "common/show/printable.h"
+
 namespace steps {
 namespace {
 
@@ -168,11 +170,8 @@ Words Skipped(const json& run) {
 }
 
 void ExpectFits80Columns(const std::string& text) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::size_t width = 0;
-    for (const char c : line) width += (c & 0xC0) != 0x80 ? 1U : 0U;
-    EXPECT_LE(width, 80U) << line;
+  for (const std::string_view line : Lines(text)) {
+    EXPECT_LE(Width(line), 80U) << line;
     EXPECT_FALSE(line.ends_with(' ')) << line;
   }
 }

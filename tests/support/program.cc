@@ -1,36 +1,23 @@
 #include "tests/support/program.h"
 
-#include <fcntl.h>
 #include <grp.h>
-#include <gtest/gtest.h>
-#include <sched.h>
+#include <poll.h>
+#include <pty.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <exception>
-#include <filesystem>
-#include <map>
 
-#include "common/kernel/call.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uid_t kNobody = 65534;
-constexpr timespec kPatience = {.tv_sec = 60, .tv_nsec = 0};
+constexpr int kPatience = 60;  // Seconds.
 
 // The wait statuses that somebody will ask for, once they are there.
 std::map<pid_t, std::optional<int>>& Statuses() {
@@ -134,6 +121,88 @@ Result Program::Await() {
 
 Result RunCommand(const Command& command) { return Program(command).Await(); }
 
+Terminal::Terminal(const Command& command) {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  const winsize size = {
+      .ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  int keyboard = -1;
+  pid_ =
+      Started(Check(forkpty(&keyboard, nullptr, nullptr, &size), "forkpty()"));
+  if (pid_ == 0) Become(command);
+  keyboard_ = Descriptor(keyboard);
+  MUST(fcntl, keyboard, F_SETFL, O_RDWR | O_NONBLOCK);
+}
+
+void Terminal::Type(std::string_view keys) {
+  // It takes what is shown meanwhile, as every terminal does: otherwise a
+  // program that shows much before it reads would wait for it, and it for that.
+  while (!keys.empty()) {
+    pollfd either = {
+        .fd = keyboard_.get(), .events = POLLIN | POLLOUT, .revents = 0};
+    Check(Retry([&] { return poll(&either, 1, -1); }), "poll()");
+    if ((either.revents & POLLOUT) == 0) {
+      if (!Read()) return;
+      continue;
+    }
+    const ssize_t count = write(keyboard_.get(), keys.data(), keys.size());
+    if (count > 0) keys.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+std::string Terminal::ReadTo(std::string_view text) {
+  std::optional<std::string> shown = ReadToOrEnd(text);
+  EXPECT_TRUE(shown) << text << " not in:\n" << screen_;
+  return shown ? *std::move(shown)
+               : screen_.substr(std::exchange(read_, screen_.size()));
+}
+
+std::optional<std::string> Terminal::ReadToOrEnd(std::string_view text) {
+  while (screen_.find(text, read_) == std::string::npos && Read()) {
+  }
+  const std::size_t found = screen_.find(text, read_);
+  if (found == std::string::npos) return std::nullopt;
+  const std::size_t begin = std::exchange(read_, found + text.size());
+  return screen_.substr(begin, read_ - begin);
+}
+
+std::string Terminal::Await() {
+  while (Read()) {
+  }
+  return DescribeStatus(AwaitStatus(pid_));
+}
+
+std::string Terminal::Talk(
+    const std::vector<std::pair<std::string, std::string>>& lines) {
+  for (const auto& [shown, typed] : lines) {
+    ReadTo(shown);
+    Type(typed);
+  }
+  return Await();
+}
+
+bool Terminal::Read() {
+  std::array<pollfd, 2> either = {
+      {{.fd = keyboard_.get(), .events = POLLIN, .revents = 0},
+       {.fd = FdOfEnded(), .events = POLLIN, .revents = 0}}};
+  while (either[0].revents == 0) {
+    const int ready = poll(either.data(), either.size(), kPatience * 1000);
+    if (ready == -1 && errno == EINTR) continue;
+    if (Check(ready, "poll()") == 0) {
+      ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
+      kill(pid_, SIGKILL);
+      return false;
+    }
+    if (either[1].revents != 0) ReapEnded();
+  }
+  std::array<char, 4096> buffer = {};
+  const ssize_t count = read(keyboard_.get(), buffer.data(), buffer.size());
+  // EIO: the last process on the terminal has closed it. pty(7).
+  if (count == -1 && errno == EIO) return false;
+  screen_.append(buffer.data(),
+                 static_cast<std::size_t>(Check(count, "read()")));
+  return count > 0;
+}
+
 std::vector<pid_t> Descendants() {
   std::vector<pid_t> found = ChildrenOf(getpid());
   for (std::size_t next = 0; next < found.size(); ++next) {
@@ -153,7 +222,8 @@ std::vector<std::string> Survivors() {
     const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
     if (reaped == -1 && errno == ECHILD) break;
     if (reaped != 0) continue;
-    if (sigtimedwait(&ended, nullptr, &kPatience) != -1) continue;
+    const timespec patience = {.tv_sec = kPatience, .tv_nsec = 0};
+    if (sigtimedwait(&ended, nullptr, &patience) != -1) continue;
     for (const pid_t pid : Descendants()) {
       survivors.push_back(std::to_string(pid) + " " +
                           ReadFile("/proc/" + std::to_string(pid) + "/comm"));

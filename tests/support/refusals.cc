@@ -1,34 +1,14 @@
 #include "tests/support/refusals.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <sched.h>
 #include <seccomp.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <filesystem>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/namespaces.h"
-#include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-namespace fs = std::filesystem;
 
 // That a call fails with an errno, where its arguments compare so.
 struct Rule {

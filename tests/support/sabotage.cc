@@ -9,43 +9,21 @@
 #include "tests/support/sabotage.h"
 
 #include <elf.h>
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
-#include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <ctime>
-#include <filesystem>
-#include <map>
-#include <memory>
 #include <new>
-#include <regex>
-#include <set>
-#include <sstream>
-#include <stdexcept>
 #include <system_error>
-#include <vector>
 
-#include "common/kernel/call.h"
-#include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
-#include "common/kernel/namespaces.h"
+#include "tests/support/test.h"
 
 namespace steps {
 namespace {
@@ -414,17 +392,6 @@ void Run::BecomeCommand() {
 }
 
 }  // namespace
-
-std::string Describe(const Lie& lie) {
-  std::string text = lie.call;
-  if (lie.occurrence != 1) text += fmt::format(":{}", lie.occurrence);
-  for (const Kind& kind : Kinds()) {
-    if ((lie.drop & kind.flag) != 0) text += fmt::format("-{}", kind.flag_name);
-  }
-  if (lie.answer) text += fmt::format("={}", *lie.answer);
-  if (!lie.path.empty()) text += "@" + lie.path;
-  return text;
-}
 
 Lie ParseLie(const std::string& text) {
   static const std::regex kLie(

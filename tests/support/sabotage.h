@@ -41,11 +41,8 @@ struct Lie {
   std::string path = {};
 };
 
-/// The lie in short, CALL[:N][-FLAG…][=ANSWER][@PATH]: "clone:3-CLONE_NEWUTS",
-/// "setns=-1@uts:".
-std::string Describe(const Lie& lie);
-
-/// The reverse. Throws std::invalid_argument.
+/// The lie that is in short CALL[:N][-FLAG…][=ANSWER][@PATH]:
+/// "clone:3-CLONE_NEWUTS", "setns=-1@uts:". Throws std::invalid_argument.
 Lie ParseLie(const std::string& text);
 
 /// What a program did when it was lied to. If it hung, its status is that of a

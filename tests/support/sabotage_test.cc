@@ -161,10 +161,6 @@ TEST_F(SabotageTest, NothingSurvivesItsTest) {
 }
 
 TEST(ParseLie, RefusesWhatIsNoLie) {
-  for (const char* text : {"sethostname", "clone:3-CLONE_NEWNS-CLONE_NEWUTS",
-                           "setns:2=-1@uts:[4", "unshare-CLONE_NEWTIME"}) {
-    EXPECT_EQ(Describe(ParseLie(text)), text);
-  }
   for (const char* text : {"", ":2", "clone:0", "clone-CLONE_NEWNOTHING",
                            "clone-", "clone CLONE_NEWUTS"}) {
     EXPECT_THROW(ParseLie(text), std::invalid_argument) << text;

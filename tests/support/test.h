@@ -40,7 +40,6 @@
 #include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
-#include "tests/support/terminal.h"
 
 namespace steps {
 
