@@ -1,8 +1,5 @@
 // What check says of any program: what it isolates, leaks and gets wrong.
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "tests/support/lessons.h"
 
 namespace steps {
@@ -11,7 +8,7 @@ namespace {
 class CheckTest : public LessonTest {
  protected:
   json XRay(const std::string& script) const {
-    const Result result = RunCommand(Lesson({"--json", "sh", "-c", script}));
+    const Result result = Try({"--json", "sh", "-c", script});
     json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),
@@ -200,7 +197,7 @@ TEST_P(CheckTest, SaysWhyItCannotRun) {
            {{"sh"}, 77, nobody("/proc is masked"), CoverPartOfProc},
            {{"sh"}, 77, "/proc belongs to another PID namespace", CoverProc}}) {
     SCOPED_TRACE(testing::PrintToString(words) + says);
-    const Result result = RunCommand(Lesson(words, before));
+    const Result result = Try(words, before);
     EXPECT_EQ(ExitStatus(result.status), status);
     EXPECT_THAT(result.output, IsEmpty());
     EXPECT_THAT(result.errors, AllOf(HasSubstr("check: "), HasSubstr(says)));

@@ -1,9 +1,6 @@
 // Every solution is done, every starter is told of its hole, and every program
 // that people write by mistake is told of that mistake.
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "tests/support/lessons.h"
 
 namespace steps {
@@ -22,9 +19,8 @@ class ExercisesTest : public LessonTest {
   // What check says of the exercise; empty where it is done.
   std::string Why(const std::string& exercise,
                   const std::string& source) const {
-    const Result result =
-        RunCommand(Lesson({"--json", "--exercise", exercise,
-                           directory_.Put(exercise + ".cc", source)}));
+    const Result result = Try({"--json", "--exercise", exercise,
+                               directory_.Put(exercise + ".cc", source)});
     const json document = json::parse(result.output);
     EXPECT_EQ(SchemaErrors(document, "check.schema.json"), "");
     EXPECT_EQ(DescribeStatus(result.status),

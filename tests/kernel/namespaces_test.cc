@@ -17,16 +17,6 @@ TEST(Kinds, AreAllThatThisKernelHas) {
   EXPECT_THROW(KindOf(CLONE_VM), std::out_of_range);
 }
 
-TEST(NamespaceOf, DiffersForAChildThatHasItsOwn) {
-  const auto home = NamespacesOf(getpid());
-  for (const int flags : {0, CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC}) {
-    Process child = Process::Quiet().Clone("child", flags);
-    const auto there = NamespacesOf(child.pid());
-    EXPECT_EQ(Difference(there, home), flags);
-    EXPECT_EQ(KnownFlags() & flags, flags);
-  }
-}
-
 TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
   const pid_t gone = Process::Quiet().Clone("child", 0).pid();
   EXPECT_THAT([&] { NamespaceOf(gone, KindOf(CLONE_NEWUTS)); },

@@ -373,21 +373,6 @@ TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
   }
 }
 
-TEST(RunLesson, StopsAtEachStepWhereItIsAskedTo) {
-  // A long prompt would not be shown whole.
-  Case run = {"", HasInside, "--step --color=never", 0};
-  run.before = [] { setenv("BUILD_WORKING_DIRECTORY", "/", 1); };
-  Terminal terminal(CommandOf(run));
-  EXPECT_EQ(
-      terminal.Talk(
-          {{"1  One\r\n[Enter: run this step   q Enter: quit]", "\n"},
-           {"2  Two\r\n[Enter: run this step   s Enter: a shell inside", "s\n"},
-           {"[inside example] ", "exit\n"},
-           {"q Enter: quit]", "\n"}}),
-      "exit status 0");
-  EXPECT_THAT(terminal.screen(), HasSubstr("1 of 1 claims hold."));
-}
-
 TEST(RunLesson, ExitsWith130WhenTheReaderLeaves) {
   for (const char* keys : {"q\n", "\x03", "\x04"}) {
     Terminal terminal(Teaching(HasInside, "--step --color=never"));

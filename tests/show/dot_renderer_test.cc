@@ -87,20 +87,6 @@ TEST(DotRenderer, HasABoxForEachSetOfMembersAndThickOnesForWhatIsNotShared) {
   }
 }
 
-TEST(DotRenderer, MarksWhatWasNotInTheDrawingBefore) {
-  auto drawn = ReadGraph(
-      Dot({Drawing{"before", {In("outside", 1, 2)}},
-           Drawing{"after", {In("outside", 1, 3), In("inside", 4, 3)}},
-           Verdict{}}));
-  using Marks = std::map<std::string, bool>;
-  EXPECT_EQ(drawn["before outside"].is_new,
-            (Marks{{"ipc", false}, {"uts", false}}));
-  EXPECT_EQ(drawn["after outside"].is_new,
-            (Marks{{"ipc", true}, {"uts", false}}));
-  EXPECT_EQ(drawn["after inside"].is_new,
-            (Marks{{"ipc", true}, {"uts", true}}));
-}
-
 TEST(DotRenderer, ShowsWhateverAFactHolds) {
   for (const auto& [fact, shown] : std::map<std::string, std::string>{
            {"vm", "vm"},

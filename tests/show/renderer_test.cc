@@ -271,15 +271,6 @@ TEST(JsonRenderer, WritesOneDocumentWithTheVerdict) {
   EXPECT_EQ(Json(kLesson), json::parse(kJson)) << Json(kLesson).dump(1);
 }
 
-TEST(JsonRenderer, SaysWhyALessonCannotRun) {
-  const json document = Json({kOpening, Refused()});
-  EXPECT_EQ(document["verdict"], "cannot run");
-  EXPECT_EQ(document["exit_status"], 77);
-  EXPECT_EQ(document["error"], "unshare(CLONE_NEWUSER): …");
-  EXPECT_EQ(document["cause"], "The cause.");
-  EXPECT_EQ(document["remedy"], "sudo <it>");
-}
-
 // What is to be written for these events.
 struct Case {
   std::string claim;
@@ -462,15 +453,6 @@ TEST(Show, FailsWhenTheOutputIsFull) {
                   Property(&OutputError::what,
                            HasSubstr("No space left on device")))));
   }
-}
-
-TEST(Show, WritesWhatTheRendererMakesOfAnEvent) {
-  const Descriptor file(memfd_create("output", MFD_CLOEXEC));
-  const Show show = To(file.get(), MakeTextRenderer(false));
-  show(Note{"One."});
-  show(Note{"Two."});
-  lseek(file.get(), 0, SEEK_SET);
-  EXPECT_EQ(ReadAll(file.get()), "     One.\n     Two.\n");
 }
 
 }  // namespace

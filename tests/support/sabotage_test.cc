@@ -1,7 +1,6 @@
 #include "tests/support/sabotage.h"
 
 #include <chrono>
-#include <fstream>
 
 #include "tests/support/test.h"
 
@@ -82,16 +81,6 @@ TEST_F(SabotageTest, OneCallIsALieAndNothingElse) {
   }
 }
 
-TEST_F(SabotageTest, ItsStatusIsThatOfTheProgram) {
-  for (const auto& [script, status] :
-       {std::pair{"kill -TERM $$", "killed by SIGTERM"},
-        {"kill -KILL $$", "killed by SIGKILL"},
-        {"exit 77", "exit status 77"}}) {
-    EXPECT_EQ(DescribeStatus(RunWithLie(Shell(script), {"setns"}).status),
-              status);
-  }
-}
-
 // Whether the process sleeps, say in wait4(2).
 bool Sleeps(pid_t pid) {
   return ReadField("/proc/" + std::to_string(pid) + "/status", "State")
@@ -149,10 +138,8 @@ TEST_F(SabotageTest, NothingSurvivesItsTest) {
   for (int sleeping = 0; sleeping < 2;) {
     sleeping = 0;
     for (const pid_t pid : Descendants()) {
-      std::string name;
-      std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"),
-                   name);
-      if (name == "sleep") ++sleeping;
+      const std::string path = "/proc/" + std::to_string(pid) + "/comm";
+      if (ReadText(path) == "sleep") ++sleeping;
     }
   }
   kill(test.pid(), SIGKILL);
