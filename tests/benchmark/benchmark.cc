@@ -3,19 +3,7 @@
 // util-linux and proves nothing; and how long the tour takes.
 
 #include <benchmark/benchmark.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <string>
-#include <vector>
-
-#include "common/kernel/descriptor.h"
-#include "common/kernel/probe.h"
-#include "common/kernel/process.h"
 #include "tests/support/lessons.h"
 
 namespace steps {

@@ -110,25 +110,6 @@ class CgroupTest : public testing::Test {
     place_ = *place;
   }
 
-  // Kills what made a cgroup, and its guardian with it or not.
-  std::string Kill(bool guardian) const {
-    int ends[2];
-    MUST(pipe, &ends[0]);
-    const pid_t maker = fork();
-    if (maker == 0) {
-      const Cgroup cgroup(place_, {"a", "a/b"});
-      WriteAll(ends[1], cgroup.path());
-      close(ends[1]);
-      if (guardian) kill(ChildrenOf(getpid()).at(0), SIGKILL);
-      raise(SIGKILL);
-    }
-    close(ends[1]);
-    std::string path = ReadAll(ends[0]);  // To the end of the maker.
-    close(ends[0]);
-    waitpid(maker, nullptr, 0);
-    return path;
-  }
-
   CgroupPlace place_;
 };
 
@@ -143,14 +124,21 @@ TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
   EXPECT_EQ(CgroupsOf(member.pid()), CgroupsOf(getpid()));
 }
 
-TEST_F(CgroupTest, IsRemovedThoughItsMakerIsKilled) {
-  const std::string path = Kill(false);
-  for (int i = 0; i < 6000 && fs::exists(path); ++i) usleep(10'000);
-  EXPECT_FALSE(fs::exists(path));
-}
-
+// That the guardian removes it, host_test shows.
 TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
-  const std::string path = Kill(true);
+  int ends[2];
+  MUST(pipe, &ends[0]);
+  const pid_t maker = MUST(fork);
+  if (maker == 0) {
+    const Cgroup cgroup(place_, {"a", "a/b"});
+    WriteAll(ends[1], cgroup.path());
+    kill(ChildrenOf(getpid()).at(0), SIGKILL);
+    raise(SIGKILL);
+  }
+  close(ends[1]);
+  const std::string path = ReadAll(ends[0]);  // To the end of the maker.
+  close(ends[0]);
+  MUST(waitpid, maker, nullptr, 0);
   ASSERT_TRUE(fs::exists(path));
   const std::string other =
       place_.directory + "/steps-1" + path.substr(path.rfind('-'));

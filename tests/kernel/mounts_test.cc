@@ -1,34 +1,9 @@
 #include "common/kernel/mounts.h"
 
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include "tests/support/test.h"
 
 namespace steps {
 namespace {
-
-void Change(const std::string& point, unsigned long propagation) {
-  MUST(mount, nullptr, point.c_str(), nullptr, propagation, nullptr);
-}
-
-// Mounts a tmpfs on /mnt; what stat(2) calls its device.
-std::string MountOnMnt() {
-  Check(mount("none", "/mnt", "tmpfs", 0, nullptr), "mount(\"/mnt\")");
-  struct stat status = {};
-  Check(stat("/mnt", &status), "stat(\"/mnt\")");
-  return fmt::format("{}:{}", major(status.st_dev), minor(status.st_dev));
-}
-
-// Where mounts are nobody else's.
-void InMountNamespace(const std::function<void()>& body) {
-  InChild([&] {
-    EnterUserNamespaceAsRoot();
-    Check(unshare(CLONE_NEWNS), "unshare(CLONE_NEWNS)");
-    Change("/", MS_REC | MS_PRIVATE);
-    body();
-  });
-}
 
 TEST(MountsIn, GivesTheFieldsOfEachLine) {
   EXPECT_THAT(MountsIn("39 31 0:36 /a /cgroup/pids rw,relatime shared:1 "
@@ -40,49 +15,23 @@ TEST(MountsIn, GivesTheFieldsOfEachLine) {
                           FieldsAre("0:21", "/", "/", "", "ext4", "ro")));
 }
 
-TEST(MountOn, IsTheUpperOfTwoOrNothing) {
-  InMountNamespace([] {
-    const std::string lower = MountOnMnt();
-    EXPECT_THAT(MountOn("/mnt"), Optional(AllOf(Field(&Mount::device, lower),
-                                                Field(&Mount::type, "tmpfs"))));
-    const std::string upper = MountOnMnt();
-    EXPECT_NE(upper, lower);
-    EXPECT_THAT(MountOn("/mnt"), Optional(Field(&Mount::device, upper)));
-    EXPECT_EQ(MountedOn("/mnt"), "tmpfs over tmpfs");
-  });
-  EXPECT_EQ(MountOn("/proc/self"), std::nullopt);
-  EXPECT_EQ(MountedOn("/proc/self"), "nothing");
-}
-
-TEST(PropagationOf, SaysWhatBecomesOfNewMounts) {
-  InMountNamespace([] {
-    MountOnMnt();
-    EXPECT_EQ(PropagationOf("/mnt"), "none (private)");
-    Change("/mnt", MS_SHARED);
-    EXPECT_THAT(PropagationOf("/mnt"),
-                MatchesRegex("shared:[0-9]+ \\(peers\\)"));
-    // A slave whose master is gone is private: a copy of it has to stay.
-    MUST(mkdir, "/mnt/copy", 0700);
-    MUST(mount, "/mnt", "/mnt/copy", nullptr, MS_BIND, nullptr);
-    Change("/mnt", MS_SLAVE);
-    EXPECT_THAT(PropagationOf("/mnt"),
-                MatchesRegex("master:[0-9]+ \\(slave\\)"));
-  });
-}
-
+// The words of MountedOn() and PropagationOf() stand on the page of the lesson
+// mount.
 TEST(MountTmpfs, NoticesThatNothingWasMounted) {
   for (const bool lies : {false, true}) {
-    InMountNamespace([lies] {
-      Change("/", MS_REC | MS_SHARED);
+    InChild([lies] {
+      EnterUserNamespaceAsRoot();
+      MUST(unshare, CLONE_NEWNS);
+      MUST(mount, nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr);
       if (lies) {
         FilterCalls({{SYS_mount, 0}});  // It answers 0, and does nothing.
         EXPECT_THROW(MountTmpfs("/mnt"), std::runtime_error);
         EXPECT_THROW(MakeMountsPrivate(), std::runtime_error);
       } else {
-        MountTmpfs("/mnt");
-        EXPECT_EQ(MountedOn("/mnt"), "tmpfs");
         MakeMountsPrivate();
         EXPECT_EQ(PropagationOf("/"), "none (private)");
+        MountTmpfs("/mnt");
+        EXPECT_EQ(MountedOn("/mnt"), "tmpfs");
       }
     });
   }

@@ -126,6 +126,8 @@ TEST(Network, AWaitGoesOnAfterASignal) {
     ExpectPatience(
         [] { return AwaitIt("one"); },
         [&] { MUST(ioctl, client.get(), SIOCSIFFLAGS, "other", IFF_UP); });
+    EXPECT_EQ(AwaitIt("nowhere"), ENODEV);
+    EXPECT_EQ(MakeVethPair("one", "third", getpid()), EEXIST);
   });
 }
 
@@ -154,28 +156,6 @@ TEST(Process, AWaitGoesOnAfterASignal) {
         });
       },
       [&] { WriteAll(ends[1], "x"); });
-}
-
-TEST(Network, InterfacesAreThoseOfTheNamespaceAndAPairJoinsTwo) {
-  InNetworkNamespace([] {
-    EXPECT_THAT(Interfaces(), ElementsAre(Pair("lo", "down")));
-    Process self = Process::Quiet();
-    Process member = self.Clone("member", CLONE_NEWNET);
-    EXPECT_EQ(MakeVethPair("one", "other", member.pid()), 0);
-    EXPECT_EQ(MakeVethPair("one", "third", getpid()), EEXIST);
-    EXPECT_EQ(member.Run([] { return Interfaces().count("other"); }), 1U);
-    EXPECT_THAT(Interfaces(),
-                ElementsAre(Pair("lo", "down"), Pair("one", "down")));
-    const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
-    MUST(ioctl, socket.get(), SIOCSIFFLAGS, "one", IFF_UP);
-    member.Run([] {
-      const int fd = OpenSocket(AF_INET, SOCK_DGRAM);
-      MUST(ioctl, fd, SIOCSIFADDR, "other", "192.0.2.2");
-      MUST(ioctl, fd, SIOCSIFFLAGS, "other", IFF_UP);
-    });
-    EXPECT_EQ(AwaitIt("one"), 0);
-    EXPECT_EQ(AwaitIt("nowhere"), ENODEV);
-  });
 }
 
 }  // namespace

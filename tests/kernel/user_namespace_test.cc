@@ -7,22 +7,6 @@
 namespace steps {
 namespace {
 
-TEST(EnterUserNamespaceAsRoot, MakesAnOrdinaryUserRoot) {
-  InChildAsNobody([] {
-    EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
-    const Ids outside = Ids::OfCaller();
-    EnterUserNamespaceAsRoot();
-    EXPECT_EQ(geteuid(), 0U);
-    EXPECT_EQ(getegid(), 0U);
-    EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
-    EXPECT_THAT(ReadFile("/proc/self/uid_map"),
-                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.uid)));
-    EXPECT_THAT(ReadFile("/proc/self/gid_map"),
-                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.gid)));
-    EXPECT_EQ(ReadFile("/proc/self/setgroups"), "deny\n");
-  });
-}
-
 TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
   InChild(
       [outside = Ids::OfCaller()] {

@@ -18,10 +18,7 @@ const std::string kProc = "/proc of this PID namespace";
 const std::string kRoot = "root in a user namespace";
 
 std::string OnOneLine(const std::string& text) {
-  std::istringstream words(text);
-  std::string line;
-  for (std::string word; words >> word;) line += word + " ";
-  return line;
+  return std::regex_replace(text, std::regex("\\s+"), " ");
 }
 
 void ExpectSaidOnce(const std::string& screen, const std::string& words) {
@@ -71,11 +68,6 @@ void ForbidAndGiveUp() {
   GiveUpCapabilities();
 }
 
-void EnterChrootAndGiveUp() {
-  EnterChroot(true);
-  GiveUpCapabilities();
-}
-
 // What podman's default does in a user namespace.
 void ForbidHostnames() { FilterCalls({{SYS_sethostname, EPERM}}); }
 
@@ -116,7 +108,10 @@ TEST_P(DoctorTest, NamesTheCauseInTheWordsOfTheLesson) {
       {"The root directory is no mount point", "mounts made private", "chroot",
        [] { EnterChroot(true); }},
       {"Inside a chroot no user namespace may be made", kRoot, "uts",
-       EnterChrootAndGiveUp},
+       [] {
+         EnterChroot(true);
+         GiveUpCapabilities();
+       }},
       {"/proc is not mounted", kProc, "uts", [] { EnterChroot(false); },
        !kSanitized},  // AddressSanitizer itself needs it.
       {"/proc belongs to another PID namespace", kProc, "uts", CoverProc},

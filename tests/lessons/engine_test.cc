@@ -68,10 +68,8 @@ Command Podman(const std::string& parent, const Words& options,
 using Facts = std::set<std::string>;
 
 Facts FactsIn(const std::string& text) {
-  Facts facts;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) facts.insert(line);
-  return facts;
+  const Words lines = Matches(text, "([^\n]+)");
+  return {lines.begin(), lines.end()};
 }
 
 class BesidePodman : public testing::Test {

@@ -128,11 +128,10 @@ std::map<std::string, std::string> Inodes(pid_t pid) {
   return inodes;
 }
 
-// The process that is inside, as --shell names it for a second terminal.
-pid_t InsideOf(const std::string& shown) {
-  const std::string words = "cat /proc/";
-  const std::size_t hint = shown.find("In a second terminal");
-  return std::stoi(shown.substr(shown.find(words, hint) + words.size()));
+// The commands that a lesson with --shell prints for a second terminal.
+Words CommandsIn(const std::string& shown) {
+  return Matches(WithoutColor(shown.substr(shown.find("In a second terminal"))),
+                 "\n      *([^ \r\n][^\r\n]*)");
 }
 
 TEST_P(EveryLesson, DrawsWhatOutsideAndInsideShare) {
@@ -143,9 +142,11 @@ TEST_P(EveryLesson, DrawsWhatOutsideAndInsideShare) {
 
   // What /proc says of both sides, in a run that stays.
   Terminal terminal(Lesson({"--shell"}));
-  const pid_t pid = InsideOf(terminal.ReadTo(Prompt()));
+  // "cat /proc/PID/uid_map".
+  const std::string map = CommandsIn(terminal.ReadTo(Prompt())).at(1);
   const auto proc_outside = Inodes(terminal.pid());
-  const auto proc_inside = Inodes(pid);
+  const auto proc_inside =
+      Inodes(std::stoi(map.substr(map.find("/proc/") + 6)));
   Drawn& outside = drawn["after outside"];
   Drawn& inside = drawn["after inside"];
   EXPECT_THAT(inside.namespaces, SizeIs(home.size()));
@@ -438,19 +439,6 @@ const Shell kShells[] = {
        "\nin /bin /dev /etc "}}},
 };
 
-// The commands that a lesson printed for a second terminal.
-Words CommandsIn(const std::string& shown) {
-  Words commands;
-  std::istringstream lines(
-      WithoutColor(shown.substr(shown.find("In a second terminal"))));
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("     ")) continue;
-    line = line.substr(line.find_first_not_of(' '));
-    commands.push_back(line.substr(0, line.find('\r')));
-  }
-  return commands;
-}
-
 // What a command prints that is typed in the second terminal as it stands.
 std::string Typed(const std::string& command, bool as_nobody) {
   const Result result = RunCommand({.function = [&] {
@@ -476,8 +464,7 @@ TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
   // The namespaces that the lesson names are the shell's own …
   ASSERT_THAT(commands, SizeIs(testing::Ge(3U)));
   const std::string links = Typed(commands[0], as_nobody());
-  std::istringstream each(links);
-  for (std::string link; std::getline(each, link);) {
+  for (const std::string& link : Matches(links, "([^\n]+)")) {
     const std::string kind = link.substr(0, link.find(':'));
     first.Type(fmt::format("echo found $(readlink /proc/self/ns/{})\n", kind));
     first.ReadTo("\nfound ");

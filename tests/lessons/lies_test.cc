@@ -266,11 +266,8 @@ TEST_F(Lies, OfAnInterruptionDisturbNoLesson) {
 TEST_F(Lies, LeaveNoCgroup) {
   if (!FindCgroupPlace("pids")) GTEST_SKIP() << "no cgroup may be made here";
   const auto cgroups = [] {
-    const std::string end =
-        fmt::format("-{}", NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
-    return LookAtHost([&](const std::string& line) {
-      return line.starts_with("cgroup ") && line.ends_with(end);
-    });
+    return LookAtHost(
+        [](const std::string& line) { return line.starts_with("cgroup "); });
   };
   std::vector<std::string> lies = {
       "rmdir=-5", "write=-5@cgroup.procs", "write:2=-5@cgroup.procs",

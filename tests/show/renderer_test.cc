@@ -75,11 +75,9 @@ json Json(const std::vector<Event>& events) {
 
 // The lines of a recording: its header, and its events.
 std::vector<json> Cast(const std::vector<Event>& events) {
-  std::istringstream lines(Rendered(MakeCastRenderer(), events));
+  const std::string text = Rendered(MakeCastRenderer(), events);
   std::vector<json> cast;
-  for (std::string line; std::getline(lines, line);) {
-    cast.push_back(json::parse(line));
-  }
+  for (const auto line : Lines(text)) cast.push_back(json::parse(line));
   return cast;
 }
 

@@ -1,5 +1,6 @@
 #include "tests/support/host_state.h"
 
+#include <cstdio>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -31,10 +32,14 @@ void AddDirectory(std::set<std::string>& state, const std::string& path) {
   }
 }
 
-// Whether a cgroup of this name, "steps-PID-…", belongs to a process that lives
-// and is none of this test's: somebody else runs a lesson.
+// Whether a cgroup of this name, "steps-PID-INODE…", belongs to a process in
+// another PID namespace, or to one that lives and is none of this test's:
+// somebody else runs a lesson.
 bool IsForeign(const std::string& name) {
-  const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
+  pid_t pid = 0;
+  unsigned long inode = 0;
+  std::sscanf(name.c_str(), "steps-%d-%lu", &pid, &inode);
+  if (inode != NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode) return true;
   const std::vector<pid_t> own = Descendants();
   return pid != getpid() && std::ranges::find(own, pid) == own.end() &&
          fs::exists(fmt::format("/proc/{}", pid));

@@ -28,6 +28,8 @@ TEST(HostState, SeesEveryChange) {
     std::function<void()> change;
   };
   const std::string cgroups = CgroupPoint();
+  const auto inode = NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode;
+  const std::string left = fmt::format("{}/steps-99999999-{}", cgroups, inode);
   const Case cases[] = {
       {"new: hostname new\n", [] { MUST(sethostname, "new", 3); }},
       {"new: domain new\n", [] { MUST(setdomainname, "new", 3); }},
@@ -51,8 +53,8 @@ TEST(HostState, SeesEveryChange) {
        [] { static Process child = Process::Quiet().Clone("child", 0); }},
       // No cgroup can be made that is not the machine's: here a tmpfs stands in
       // for the file system.
-      {cgroups.empty() ? "" : "new: cgroup " + cgroups + "/steps-left\n", [&] {
-         if (!cgroups.empty()) fs::create_directory(cgroups + "/steps-left");
+      {cgroups.empty() ? "" : "new: cgroup " + left + "\n", [&] {
+         if (!cgroups.empty()) fs::create_directory(left);
        }}};
   for (const auto& [difference, change] : cases) {
     InChild([&, expected = difference, make = change] {
@@ -63,8 +65,11 @@ TEST(HostState, SeesEveryChange) {
       }
       if (!cgroups.empty()) fs::create_directories(cgroups);
       const std::string before = LookAtHost();
-      // The cgroup of a process that lives and is not this one's child.
-      if (!cgroups.empty()) fs::create_directory(cgroups + "/steps-1-1");
+      // Those of others: of a process that lives, and of one elsewhere.
+      if (!cgroups.empty()) {
+        fs::create_directory(fmt::format("{}/steps-1-{}", cgroups, inode));
+        fs::create_directory(cgroups + "/steps-99999999-1");
+      }
       EXPECT_THAT(Difference(before, LookAtHost()), IsEmpty());
       make();
       EXPECT_THAT(Difference(before, LookAtHost()), HasSubstr(expected));
