@@ -19,7 +19,6 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"

@@ -25,8 +25,8 @@
 #include <vector>
 
 #include "common/kernel/descriptor.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/network.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -115,7 +115,8 @@ int GoToRoot(Process& inside, const char* image) {
   try {
     return inside.Run([image] { return MakeRoot(image); });
   } catch (const CallError& error) {
-    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
+    if (error.error() != EROFS || !error.call().text.starts_with("mkdir("))
+      throw;
     throw ExplainedError(error.what(),
                          {"The new root is read-only: the kernel refused "
                           "an overlay over it.",
@@ -165,12 +166,11 @@ int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
     gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
   });
   inside.Run(BringUpLink);
-  if (is_linked) gateway->Run([] { AwaitOperational("veth0"); });
+  if (is_linked) gateway->Run([] { SettleLink("veth0"); });
   if (order.has_terminal) relay.MakeTerminal(outside, inside);
   inside.Run(DropPrivileges);
   inside.Run(FilterCalls);
-  lesson.Show(
-      Parts(outside, inside, order.image.c_str(), limits.text(), kProcesses));
+  lesson.Show(Parts(inside, order.image.c_str(), limits.text(), kProcesses));
   for (const std::string& part : left_out) lesson.Note(part);
 
   inside.Run([has = order.has_terminal] { BeginSession(has); });
