@@ -18,7 +18,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -179,8 +178,9 @@ int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
                     Process::kForever);
 }
 
-int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
-                 const std::vector<std::string>& command) {
+std::optional<std::string> rootfs;  // The option.
+
+int RunContainer(Lesson& lesson, const std::vector<std::string>& command) {
   if (rootfs) CheckDirectory(*rootfs);
   if (!HasCapabilities(kNeeded)) {
     EnterUserNamespaceAsRoot();
@@ -200,20 +200,15 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
 }  // namespace
 
 Task ContainerTask() {
-  const auto rootfs = std::make_shared<std::optional<std::string>>();
-  return {
-      .words = "COMMAND…",
-      .help = "run that in a container",
-      .example = "ps -ef",
-      .runs_command = true,
-      .run =
-          [rootfs](Lesson& lesson, const std::vector<std::string>& command) {
-            return RunContainer(lesson, *rootfs, command);
-          },
-      .option = {{.name = "--rootfs",
-                  .value_name = "DIR",
-                  .help = "Let DIR be the root of COMMAND, or of a shell",
-                  .value = rootfs}}};
+  return {.words = "COMMAND…",
+          .help = "run that in a container",
+          .example = "ps -ef",
+          .runs_command = true,
+          .run = RunContainer,
+          .option = {{.name = "--rootfs",
+                      .value_name = "DIR",
+                      .help = "Let DIR be the root of COMMAND, or of a shell",
+                      .value = &rootfs}}};
 }
 
 }  // namespace steps
