@@ -19,7 +19,6 @@
 #include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
-#include "common/kernel/user_namespace.h"
 
 namespace steps {
 namespace {
@@ -263,7 +262,7 @@ Circumstances LookAt(const Call& call, const Machine& machine) {
   // Of the kinds that it makes, the one of which the fewest are allowed.
   std::uint64_t fewest = kFewNamespaces + 1;
   for (const Kind& kind : Kinds()) {
-    const bool makes = (call.namespaces & kind.flag) != 0;
+    const bool makes = Has(call.text, kind.flag_name);
     const bool needs = makes || Has(call.text, fmt::format("/proc/self/ns/{}",
                                                            kind.proc_name));
     if (needs && !machine.kinds.contains(std::string(kind.name))) {

@@ -108,8 +108,7 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const std::string& other) {
   // A process that ends leaves all its namespaces but two.
   if (inside.findings().size() < before.findings().size()) {
-    const std::string ended = Process::DescribeEnded();
-    throw ProcessError(ended.empty() ? who + " has ended" : ended);
+    throw ProcessError(who + " has ended");
   }
   Comparison comparison;
   comparison.header = {"", other + " before", who, other + " after", "verdict"};

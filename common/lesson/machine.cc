@@ -97,12 +97,10 @@ bool IsBelowRoot(const std::string& proc, std::size_t seen) {
 }
 
 // The lowest of this process's cgroup and those above it.
-std::optional<std::uint64_t> PidsMax(const std::string& root,
-                                     const std::vector<Mount>& mounts) {
+std::optional<std::uint64_t> PidsMax(const std::string& root) {
   std::optional<std::uint64_t> lowest;
   try {
-    const auto place = FindCgroupPlace(
-        "pids", CgroupsIn(Contents(root + "/proc/self/cgroup")), mounts);
+    const auto place = FindCgroupPlace("pids", root);
     if (!place) return lowest;
     std::string text;
     for (fs::path cgroup = place->home;
@@ -118,8 +116,7 @@ std::optional<std::uint64_t> PidsMax(const std::string& root,
   return lowest;
 }
 
-std::map<std::string, std::uint64_t> LimitsOf(
-    const std::string& root, const std::vector<Mount>& mounts) {
+std::map<std::string, std::uint64_t> LimitsOf(const std::string& root) {
   std::map<std::string, std::uint64_t> limits;
   for (const Kind& kind : Kinds()) {
     const std::string number =
@@ -136,7 +133,7 @@ std::map<std::string, std::uint64_t> LimitsOf(
   add("ulimit -q", RLIMIT_MSGQUEUE, 1);
   add("ulimit -u", RLIMIT_NPROC, 1);
   add("ulimit -v", RLIMIT_AS, 1024);
-  if (const auto pids = PidsMax(root, mounts)) limits["pids.max"] = *pids;
+  if (const auto pids = PidsMax(root)) limits["pids.max"] = *pids;
   return limits;
 }
 
@@ -169,7 +166,7 @@ Machine Machine::Look(const std::string& root) {
   if (profile != "unconfined") {
     machine.apparmor = profile.substr(0, profile.find(' '));
   }
-  machine.limits = LimitsOf(root, mounts);
+  machine.limits = LimitsOf(root);
 
   add_if(has(CAP_SYS_ADMIN), kPrivileged);
   add_if(machine.uid == 0 && !has(CAP_SETFCAP), kNoSetfcap);

@@ -16,10 +16,11 @@ constexpr const char* kVersion1Mounts =
 constexpr const char* kVersion1Cgroups =
     "5:pids:/user.slice/x\n4:cpu,cpuacct:/\n1:name=systemd:/user.slice/x\n";
 
-// The tree of version 2, with the files that are read.
-class Version2 : public TemporaryDirectory {
+// A machine below a directory: its /proc, and the tree of version 2 with the
+// files that are read.
+class MadeUp : public TemporaryDirectory {
  public:
-  Version2() {
+  MadeUp() {
     Make("", "cpu memory pids");
     Make("user.slice", "memory pids");
     Make("user.slice/user-1.slice", "memory pids");
@@ -27,8 +28,20 @@ class Version2 : public TemporaryDirectory {
   }
 
   void Make(const std::string& cgroup, const std::string& children_have) const {
-    Put(cgroup + "/cgroup.subtree_control", children_have + "\n");
+    Put("version_2/" + cgroup + "/cgroup.subtree_control",
+        children_have + "\n");
   }
+
+  // Where a process in these cgroups, with these mounts, may make one.
+  std::optional<CgroupPlace> Find(const std::string& controller,
+                                  const std::string& cgroups,
+                                  const std::string& mounts) const {
+    Put("proc/self/cgroup", cgroups + "\n");
+    Put("proc/self/mountinfo", mounts + "\n");
+    return FindCgroupPlace(controller, path());
+  }
+
+  const std::string top = path() + "/version_2";
 };
 
 TEST(CgroupsIn, GivesEachByItsControllers) {
@@ -52,9 +65,9 @@ struct Where {
 };
 
 TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
-  const Version2 tree;
+  const MadeUp tree;
   const std::string version_2 = fmt::format(
-      "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.path());
+      "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.top);
   const std::string session = "/user.slice/user-1.slice/session-2.scope";
   const std::string pids = "/sys/fs/cgroup/pids/user.slice/x";
   const std::string cpu = "/sys/fs/cgroup/cpu,cpuacct";
@@ -79,23 +92,20 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
            // Seen from a cgroup namespace that the process is not in.
            {"pids", "5:pids:/../x\n", kVersion1Mounts, "", ""},
            {"pids", "0::" + session, version_2,
-            tree.path() + "/user.slice/user-1.slice", tree.path() + session},
-           {"cpu", "0::" + session, version_2, tree.path(),
-            tree.path() + session}}) {
+            tree.top + "/user.slice/user-1.slice", tree.top + session},
+           {"cpu", "0::" + session, version_2, tree.top, tree.top + session}}) {
     SCOPED_TRACE(controller + " of " + cgroups);
-    const auto place =
-        FindCgroupPlace(controller, CgroupsIn(cgroups), MountsIn(mounts));
+    const auto place = tree.Find(controller, cgroups, mounts);
     EXPECT_EQ(place ? place->directory : "", directory);
     EXPECT_EQ(place ? place->home : "", home);
   }
   // That is its own where a manager has delegated it so.
   tree.Make(session, "pids");
   EXPECT_THAT(
-      FindCgroupPlace("pids", CgroupsIn("0::" + session), MountsIn(version_2)),
+      tree.Find("pids", "0::" + session, version_2),
       Optional(AllOf(Field(&CgroupPlace::controllers, ""),
-                     Field(&CgroupPlace::directory, tree.path() + session))));
-  EXPECT_THAT(FindCgroupPlace("cpu", CgroupsIn(kVersion1Cgroups),
-                              MountsIn(kVersion1Mounts)),
+                     Field(&CgroupPlace::directory, tree.top + session))));
+  EXPECT_THAT(tree.Find("cpu", kVersion1Cgroups, kVersion1Mounts),
               Optional(Field(&CgroupPlace::controllers, "cpu,cpuacct")));
 }
 
@@ -116,7 +126,8 @@ class CgroupTest : public testing::Test {
 TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
   Process self = Process::Quiet();
   Process member = self.Clone("member", 0);
-  Cgroup cgroup(place_, {"a", "a/b"});
+  Cgroup cgroup(place_);
+  fs::create_directories(cgroup.path() + "/a/b");
   WriteAll(Open(cgroup.path() + "/a/b/cgroup.procs", O_WRONLY).get(),
            std::to_string(member.pid()));
   EXPECT_TRUE(cgroup.Remove());
@@ -130,7 +141,8 @@ TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   MUST(pipe, &ends[0]);
   const pid_t maker = MUST(fork);
   if (maker == 0) {
-    const Cgroup cgroup(place_, {"a", "a/b"});
+    const Cgroup cgroup(place_);
+    fs::create_directories(cgroup.path() + "/a/b");
     WriteAll(ends[1], cgroup.path());
     kill(ChildrenOf(getpid()).at(0), SIGKILL);
     raise(SIGKILL);
@@ -143,7 +155,7 @@ TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   const std::string other =
       place_.directory + "/steps-1" + path.substr(path.rfind('-'));
   mkdir(other.c_str(), 0755);
-  const Cgroup next(place_, {});
+  const Cgroup next(place_);
   EXPECT_FALSE(fs::exists(path));
   EXPECT_TRUE(fs::exists(other)) << "its process lives";
   rmdir(other.c_str());

@@ -31,7 +31,8 @@ TEST(MountTmpfs, NoticesThatNothingWasMounted) {
         MakeMountsPrivate();
         EXPECT_EQ(PropagationOf("/"), "none (private)");
         MountTmpfs("/mnt");
-        EXPECT_EQ(MountedOn("/mnt"), "tmpfs");
+        MUST(mount, "none", "/mnt", "ramfs", 0, nullptr);
+        EXPECT_EQ(MountedOn("/mnt"), "ramfs over tmpfs");
       }
     });
   }

@@ -1,5 +1,7 @@
 #include "common/kernel/namespaces.h"
 
+#include <sys/capability.h>
+
 #include "tests/support/test.h"
 
 namespace steps {
@@ -43,6 +45,35 @@ TEST(CloneFlags, AreInTheWordsOfTheManPage) {
            {0, "0x0"}}) {
     EXPECT_EQ(CloneFlags(flags), words);
   }
+}
+
+TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
+  InChild(
+      [uid = geteuid(), gid = getegid()] {
+        EXPECT_EQ(geteuid(), 65534U) << "no map yet: user_namespaces(7)";
+        MapToRoot(uid, gid);
+        EXPECT_EQ(geteuid(), 0U);
+        EXPECT_THROW(MapToRoot(uid, gid), CallError);
+        EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
+        cap_t none = cap_init();
+        Check(cap_set_proc(none), "cap_set_proc()");
+        cap_free(none);
+        EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
+      },
+      CLONE_NEWUSER);
+}
+
+TEST(MapToRoot, NamesTheMapThatIsRefused) {
+  InChildAsNobody([] {
+    const uid_t uid = geteuid() + 1;
+    const gid_t gid = getegid();
+    MUST(unshare, CLONE_NEWUSER);
+    EXPECT_THAT([&] { MapToRoot(uid, gid); },
+                ThrowsMessage<CallError>(
+                    fmt::format("write(\"/proc/self/uid_map\", \"0 {} 1\"): "
+                                "Operation not permitted (EPERM)",
+                                uid)));
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 
 #include "tests/support/test.h"
 
@@ -40,13 +41,13 @@ int MakeVethPair(const char* name, const char* peer, pid_t pid) {
   return TRY(send, socket.get(), RTM_NEWLINK, "veth", name, peer, pid);
 }
 
-int AwaitIt(const std::string& name) {
-  try {
-    AwaitOperational(name);
-  } catch (const CallError& error) {
-    return error.error();
-  }
-  return 0;
+// Whether the kernel takes it that the interface can send. netdevice(7).
+bool IsRunning(const char* name) {
+  ifreq request = {};
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+  MUST(::ioctl, socket.get(), SIOCGIFFLAGS, &request);
+  return (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 TEST(Network, DatagramsGoToAPathAndToAnAbstractName) {
@@ -120,14 +121,6 @@ TEST(Network, AWaitGoesOnAfterASignal) {
     MUST(connect, first.get(), "127.0.0.1", 80);
     ExpectPatience([&] { return TRY(connect, second.get(), "127.0.0.1", 80); },
                    [&] { MUST(accept, listener.get()); });
-
-    ASSERT_EQ(MakeVethPair("one", "other", getpid()), 0);
-    MUST(ioctl, client.get(), SIOCSIFFLAGS, "one", IFF_UP);
-    ExpectPatience(
-        [] { return AwaitIt("one"); },
-        [&] { MUST(ioctl, client.get(), SIOCSIFFLAGS, "other", IFF_UP); });
-    EXPECT_EQ(AwaitIt("nowhere"), ENODEV);
-    EXPECT_EQ(MakeVethPair("one", "third", getpid()), EEXIST);
   });
 }
 
@@ -156,6 +149,29 @@ TEST(Process, AWaitGoesOnAfterASignal) {
         });
       },
       [&] { WriteAll(ends[1], "x"); });
+}
+
+TEST(Network, InterfacesAreThoseOfTheNamespaceAndAPairJoinsTwo) {
+  InNetworkNamespace([] {
+    EXPECT_THAT(Interfaces(), ElementsAre(Pair("lo", "down")));
+    Process self = Process::Quiet();
+    Process member = self.Clone("member", CLONE_NEWNET);
+    EXPECT_EQ(MakeVethPair("one", "other", member.pid()), 0);
+    EXPECT_EQ(MakeVethPair("one", "third", getpid()), EEXIST);
+    EXPECT_EQ(member.Run([] { return Interfaces().count("other"); }), 1U);
+    EXPECT_THAT(Interfaces(),
+                ElementsAre(Pair("lo", "down"), Pair("one", "down")));
+    const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+    MUST(ioctl, socket.get(), SIOCSIFFLAGS, "one", IFF_UP);
+    member.Run([] {
+      const int fd = OpenSocket(AF_INET, SOCK_DGRAM);
+      MUST(ioctl, fd, SIOCSIFADDR, "other", "192.0.2.2");
+      MUST(ioctl, fd, SIOCSIFFLAGS, "other", IFF_UP);
+    });
+    SettleLink("one");
+    EXPECT_TRUE(IsRunning("one"));
+    EXPECT_THROW(SettleLink("nowhere"), CallError);
+  });
 }
 
 }  // namespace

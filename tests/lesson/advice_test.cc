@@ -11,17 +11,6 @@
 namespace steps {
 namespace {
 
-// A call that failed, as its text has it.
-CallError Refused(int error, const std::string& text) {
-  Call call = {.text = text, .result = -1, .error = error};
-  for (const Kind& kind : Kinds()) {
-    if (text.find(kind.flag_name) != std::string::npos) {
-      call.namespaces |= kind.flag;
-    }
-  }
-  return CallError(std::move(call));
-}
-
 // A machine without time namespaces, with few PID namespaces and no IPC ones.
 Machine MadeUp(unsigned traits, uid_t uid) {
   Machine machine = {.traits = traits,
@@ -206,7 +195,7 @@ const std::vector<Row> kRows = {
 
 TEST(Explain, NamesACauseAndARemedyForWhoIsRefused) {
   for (const Row& row : kRows) {
-    const CallError error = Refused(row.error, row.call);
+    const CallError error(row.error, row.call);
     SCOPED_TRACE(error.what());
     const std::optional<Advice> advice =
         Explain(error, MadeUp(row.traits, row.uid));

@@ -77,7 +77,8 @@ class BesidePodman : public testing::Test {
   void SetUp() override {
     if (!IsRoot()) GTEST_SKIP() << "only root can be root";
     for (const char* tool : {"podman", "crun", "runc"}) {
-      if (!IsOnPath(tool)) GTEST_SKIP() << tool << " is not installed";
+      if (FindProgram(tool).empty())
+        GTEST_SKIP() << tool << " is not installed";
     }
   }
 

@@ -510,7 +510,8 @@ TEST(Uts, HasColorOnATerminalThatHasItOnly) {
 
 TEST(Uts, IsShownByAPlayerAsByATerminal) {
   setenv("LC_ALL", "C.UTF-8", 1);
-  if (!IsOnPath("asciinema")) GTEST_SKIP() << "asciinema is not installed";
+  if (FindProgram("asciinema").empty())
+    GTEST_SKIP() << "asciinema is not installed";
   const TemporaryDirectory directory;
   const std::string cast = directory.path() + "/cast";
   const Result result =

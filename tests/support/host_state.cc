@@ -47,7 +47,7 @@ bool IsForeign(const std::string& name) {
 
 // The cgroups that lessons make: others come and go.
 void AddCgroups(std::set<std::string>& state) {
-  for (const Mount& mount : Mounts()) {
+  for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
     if (!mount.type.starts_with("cgroup")) continue;
     std::error_code gone;
     for (auto entry = fs::recursive_directory_iterator(mount.point, gone);
