@@ -98,7 +98,7 @@ std::optional<Refused> Guarded(const Machine& machine,
     work();
     return std::nullopt;
   } catch (const ExplainedError& error) {
-    return Refused{error.what(), error.advice()};
+    return Refused{error.what(), error.advice};
   } catch (const CallError& error) {
     const std::optional<Advice> advice = Explain(error, machine);
     if (!advice) throw;

@@ -300,7 +300,8 @@ TEST_P(EveryLesson, CannotRunUnprivilegedWithoutUserNamespaces) {
       MatchesRegex(lesson() +
                    ": (unshare|clone)\\(CLONE_NEWUSER.*\\): No space left on "
                    "device \\(ENOSPC\\)\n"
-                   "  cause   user.max_user_namespaces is 0.*\n"
+                   "  cause   No more user namespaces may be made: "
+                   "user.max_user_namespaces is 0.\n"
                    "  remedy  with root's capabilities: sysctl "
                    "user.max_user_namespaces=.*\n"));
 }
