@@ -23,7 +23,7 @@
 #include "common/kernel/descriptor.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 #include "lessons/check/exercises.h"
 #include "lessons/check/mistakes.h"
 #include "lessons/check/order.h"

@@ -1,4 +1,4 @@
-#include "common/show/printable.h"
+#include "common/show/words.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
