@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "common/kernel/cgroups.h"
 #include "common/program/program.h"
@@ -28,8 +29,7 @@ const auto kNamespace = LinkProbe("cgroup ns", "/proc/self/ns/cgroup");
 static auto PathOf(const char* label, pid_t pid) {
   const auto read = [pid] {
     const std::string path = CgroupsOf(pid).at(controllers);
-    const std::size_t name = path.rfind(kCgroupPrefix);
-    const std::size_t below = path.find('/', name);
+    const std::size_t below = path.find('/', path.rfind(kCgroupPrefix));
     return below == std::string::npos ? path : "…" + path.substr(below);
   };
   return Probe{label, fmt::format("/proc/{}/cgroup", pid), read};
@@ -64,7 +64,8 @@ static Outcome MakeGroup(Lesson& lesson) {
   const auto place = FindCgroupPlace("pids");
   if (!place) return {std::nullopt, "No cgroup here has children with pids."};
   return lesson.Attempt([&] {
-    group.emplace(*place, std::vector<std::string>{"a", "a/b"});
+    group.emplace(*place);
+    std::filesystem::create_directories(group->path() + "/a/b");
     controllers = place->controllers;
     return true;
   });

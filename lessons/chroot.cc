@@ -15,7 +15,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <string>
 #include <utility>
 
 #include "common/program/program.h"

@@ -15,8 +15,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <functional>
-#include <map>
 #include <new>
 #include <utility>
 
@@ -38,11 +36,6 @@ static Shared* MakeShared() {
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw CallError(errno, "mmap()");
   return new (memory) Shared;
-}
-
-// The kinds in which the process `pid` is not where this one is.
-static int Difference(pid_t pid) {
-  return Difference(NamespacesOf(getpid()), NamespacesOf(pid));
 }
 
 // The function in which a child begins, and with which it ends. It returns
@@ -67,7 +60,7 @@ static void Teach(Lesson& lesson) {
   Process& outside = lesson.outside();
   shared = MakeShared();
   void* const top = shared->stack.end();
-  const Evidence before = Process::Quiet().Ask(LinksOf(outside.pid()));
+  const Evidence before = LinksOf(outside.pid());
 
   lesson.Step("Before: eight kinds of namespace, and a flag for each",
               "`since` is the first kernel in which it isolated all this.");
@@ -76,8 +69,9 @@ static void Teach(Lesson& lesson) {
   lesson.Step("Control: without a flag, a child shares every namespace",
               "`Child` is its function, and `top` is the end of its stack.");
   const int plain = Await(CALL(clone, Child, top, SIGCHLD, nullptr));
-  const auto used = shared->stack.end() -
-                    std::ranges::find_if(shared->stack, std::identity());
+  const auto used =
+      shared->stack.end() -
+      std::ranges::find_if(shared->stack, [](char c) { return c != 0; });
   outside.Ask(Probe{"stack", "bytes below top", [used] { return used; }});
   lesson.Claim("A stack is handed over by its top, because it grows down.",
                0 < used && used < ssize(shared->stack));
@@ -130,8 +124,7 @@ static void Teach(Lesson& lesson) {
   lesson.Claim("CLONE_FS excludes a new mount or user namespace (EINVAL).",
                tried ? Outcome{errors == std::array{EINVAL, EINVAL}} : each);
 
-  lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
-                 Process::Quiet().Ask(LinksOf(outside.pid())));
+  lesson.Compare(before, LinksOf(inside.pid()), LinksOf(outside.pid()));
   lesson.Remember("clone(2): a child, and a new namespace for each flag.");
   lesson.Keep(std::move(inside));
 }

@@ -23,9 +23,7 @@ const auto kHostname = FileProbe("hostname", "/proc/sys/kernel/hostname");
 
 // The kinds in which the process that is asked differs from `pid`.
 static auto Differs(pid_t pid) {
-  const auto read = [pid] {
-    return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
-  };
+  const auto read = [pid] { return KindNames(Difference(pid)); };
   return Probe{"differs in", fmt::format("from PID {}: stat(2)", pid), read};
 }
 
@@ -71,7 +69,7 @@ static void Teach(Lesson& lesson) {
 
   lesson.Step("Before: a link for each kind of namespace",
               "Its text is the kind and an inode number.");
-  const Evidence before = outside.Ask(LinksOf(outside.pid()));
+  const Evidence before = outside.Show(LinksOf(outside.pid()));
   lesson.Claim("In /proc/PID/ns, a process has a link for each kind.",
                HaveInodes(before));
 
@@ -112,8 +110,7 @@ static void Teach(Lesson& lesson) {
               "It leads there at once: no PID 1 is needed.");
   Foretell(lesson, CLONE_NEWTIME, "time", "time_for_children");
 
-  lesson.Compare(before, Process::Quiet().Ask(LinksOf(inside.pid())),
-                 Process::Quiet().Ask(LinksOf(outside.pid())));
+  lesson.Compare(before, LinksOf(inside.pid()), LinksOf(outside.pid()));
   lesson.Remember(
       "Processes share a namespace if their links have the same inode.");
   lesson.Keep(std::move(inside));

@@ -43,9 +43,7 @@ const Probe kDate{
 // The kinds of namespaces in which the process that asks differs from
 // `pid`.
 static auto DiffersFrom(pid_t pid) {
-  const auto read = [pid] {
-    return KindNames(Difference(NamespacesOf(getpid()), NamespacesOf(pid)));
-  };
+  const auto read = [pid] { return KindNames(Difference(pid)); };
   return Probe{"not shared", fmt::format("/proc/{}/ns", pid), read};
 }
 

@@ -129,8 +129,8 @@ static void Teach(Lesson& lesson) {
       BringUp("outer", kOuter);
     });
     inside.Run([] { BringUp("inner", kInner); });
-    inside.Run([] { AwaitOperational("inner"); });
-    host.Run([] { AwaitOperational("outer"); });
+    inside.Run([] { SettleLink("inner"); });
+    host.Run([] { SettleLink("outer"); });
     const int there = host.Run([] {
       const int fd = Socket();
       CALL(connect, fd, kInner, kPort);

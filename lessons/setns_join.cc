@@ -23,7 +23,6 @@
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/shell.h"
 #include "lessons/setns_target.h"
@@ -140,7 +139,7 @@ int JoinAndRun(Lesson& lesson, const std::vector<std::string>& words) {
   try {
     return AwaitCommand(command, prompt);
   } catch (const CallError& error) {
-    if (error.error() != ENOMEM || error.call().name() != "fork") throw;
+    if (error.error() != ENOMEM || error.call().text != "fork()") throw;
     throw ExplainedError(
         error.what(),
         {"PID 1 of that PID namespace has ended: nothing starts in there any "

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/kernel/call.h"
-#include "common/kernel/user_namespace.h"
+#include "common/kernel/namespaces.h"
 
 namespace steps {
 

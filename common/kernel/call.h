@@ -4,16 +4,14 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
+#include <vector>
 
 namespace steps {
 
@@ -38,14 +36,10 @@ struct Place {
 
 /// A system call that was made.
 struct Call {
-  std::string text;    // As strace(1) writes it: `sethostname("vm", 2)`.
-  int namespaces = 0;  // The CLONE_NEW* among its arguments.
+  std::string text;  // As strace(1) writes it: `sethostname("vm", 2)`.
   long result = 0;
   int error = 0;  // errno where the result is -1.
   Place place = {};
-
-  /// "sethostname"
-  std::string name() const { return text.substr(0, text.find('(')); }
 };
 
 /// A system call that failed. what() has the call and its errno.
@@ -67,29 +61,26 @@ class CallError : public std::runtime_error {
 /// Nothing for others.
 std::optional<CallError> AsCallError(const std::exception& error);
 
-/// Who is told of the calls that this process makes with CALL and TRY; nobody
-/// at first.
-using CallObserver = std::function<void(const Call&)>;
-void ObserveCalls(CallObserver observer);
+/// `observer` is told of the calls that this process makes with CALL and TRY.
+void ObserveCalls(std::function<void(const Call&)> observer);
+void TellCall(const Call& call);
 
 // CALL makes a system call and tells of it; it throws CallError where the call
 // fails, and gives the result. TRY does the same and gives the errno instead,
 // or 0. MUST is a CALL that nobody is told of.
 //
 //   CALL(kill, pid, SIGKILL);     tells: kill(4711, SIGKILL) = 0
-#define CALL(function, ...)                             \
-  STEPS_CALL(kShown, #function, #__VA_ARGS__, function, \
-             __VA_OPT__(, ) __VA_ARGS__)
-#define TRY(function, ...)                              \
-  STEPS_CALL(kErrno, #function, #__VA_ARGS__, function, \
-             __VA_OPT__(, ) __VA_ARGS__)
-#define MUST(function, ...)                             \
-  STEPS_CALL(kQuiet, #function, #__VA_ARGS__, function, \
-             __VA_OPT__(, ) __VA_ARGS__)
-#define STEPS_CALL(mode, name, texts, function, ...)   \
-  ::steps::MakeCall<::steps::CallMode::mode>(          \
-      name, texts, ::steps::Place{__FILE__, __LINE__}, \
-      [](auto... arguments) { return function(arguments...); } __VA_ARGS__)
+#define CALL(function, ...) \
+  STEPS_CALL(kShown, function, #function, #__VA_ARGS__, __VA_ARGS__)
+#define TRY(function, ...) \
+  STEPS_CALL(kErrno, function, #function, #__VA_ARGS__, __VA_ARGS__)
+#define MUST(function, ...) \
+  STEPS_CALL(kQuiet, function, #function, #__VA_ARGS__, __VA_ARGS__)
+#define STEPS_CALL(mode, function, name, sources, ...)                        \
+  ::steps::MakeCall<::steps::CallMode::mode>(                                 \
+      name, sources, ::steps::Place{__FILE__, __LINE__},                      \
+      [](auto... arguments) { return function(arguments...); } __VA_OPT__(, ) \
+          __VA_ARGS__)
 
 /// Throws CallError with errno where `result` is -1, and gives it back. `call`
 /// says in fmt's syntax what was called, such as `stat("{}")`.
@@ -112,44 +103,37 @@ auto Retry(Function function) {
 
 enum class CallMode { kShown, kErrno, kQuiet };
 
-/// An argument of a call: NULL, text, a number, or what only the source has a
-/// name for.
-using Argument =
-    std::variant<std::nullptr_t, std::string, long, std::monostate>;
+/// Takes the first from `sources`, arguments as they stand in the source.
+std::string_view TakeArgument(std::string_view& sources);
+
+/// Text, and a number that is `source` in the source, as strace writes them.
+std::string ShowText(const std::string& text);
+std::string ShowNumber(std::string_view source, long number);
 
 template <typename T>
-Argument ArgumentOf(T value) {
+std::string ShowArgument(std::string_view source, T value) {
   if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) {
-    return static_cast<long>(value);
+    return ShowNumber(source, static_cast<long>(value));
   } else {
-    if (value == nullptr) return nullptr;
-    if constexpr (std::is_same_v<T, const char*>) return std::string(value);
-    return std::monostate();
+    if (value == nullptr) return "NULL";
+    if constexpr (std::is_same_v<T, const char*>) return ShowText(value);
+    return std::string(source);
   }
 }
 
-/// The call of the function `name`, before it has a result. `texts` are the
-/// arguments as they stand in the source.
-Call DescribeCall(const char* name, std::string_view texts,
-                  std::initializer_list<Argument> arguments);
-
-/// Tells the observer.
-void TellCall(const Call& call);
+/// Tells of a call, and throws CallError where it failed, as `mode` has it.
+void EndCall(CallMode mode, const char* name,
+             const std::vector<std::string>& arguments, long result, int error,
+             Place place);
 
 template <CallMode mode, typename Function, typename... Args>
-auto MakeCall(const char* name, std::string_view texts, Place place,
-              Function function, Args... args) {
+auto MakeCall(const char* name, [[maybe_unused]] std::string_view sources,
+              Place place, Function function, Args... args) {
   const auto result = function(args...);
   const int error = result == -1 ? errno : 0;
   if (mode != CallMode::kQuiet || error != 0) {
-    Call call = DescribeCall(name, texts, {ArgumentOf(args)...});
-    call.result = static_cast<long>(result);
-    call.error = error;
-    call.place = place;
-    if (mode != CallMode::kQuiet) TellCall(call);
-    if (mode != CallMode::kErrno && error != 0) {
-      throw CallError(std::move(call));
-    }
+    EndCall(mode, name, {ShowArgument(TakeArgument(sources), args)...},
+            static_cast<long>(result), error, place);
   }
   if constexpr (mode == CallMode::kErrno) {
     return error;

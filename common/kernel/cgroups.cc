@@ -10,15 +10,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <system_error>
-#include <utility>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 
 namespace steps {
@@ -42,45 +40,36 @@ std::optional<std::string> DirectoryOf(const std::string& cgroup,
   return mount.point + (below == "/" ? "" : below);
 }
 
-// The cgroups directly below.
-std::vector<fs::path> Below(const fs::path& directory) {
-  std::vector<fs::path> below;
-  std::error_code gone;
-  for (auto entry = fs::directory_iterator(directory, gone);
-       entry != fs::directory_iterator(); entry.increment(gone)) {
-    if (entry->is_directory(gone)) below.push_back(entry->path());
+// Removes a cgroup and those below it, as far as there is no process in them.
+// Those that there are it moves first, to the cgroup.procs `home`, if any.
+void RemoveEmpty(const fs::path& directory, const std::string& home) {
+  for (const auto& below : fs::directory_iterator(directory)) {
+    if (below.is_directory()) RemoveEmpty(below.path(), home);
   }
-  return below;
+  if (!home.empty()) {
+    std::istringstream pids(ReadFile(directory / "cgroup.procs"));
+    const Descriptor procs = Open(home, O_WRONLY);
+    for (std::string pid; pids >> pid;) WriteAll(procs.get(), pid);
+  }
+  Check(rmdir(directory.c_str()), "rmdir({})", directory.native());
 }
 
-// Removes a cgroup and those below it, and moves the processes in them home. A
-// process may take a moment to end or to move, and more may be forked
-// meanwhile: hence the tries.
-void RemoveAll(const fs::path& directory, const std::string& home) {
-  for (int tries = 0; rmdir(directory.c_str()) == -1; ++tries) {
-    if (errno == ENOENT) return;
-    if (errno != EBUSY || tries == 500) {
-      throw CallError(errno, fmt::format("rmdir({})", directory.native()));
-    }
-    for (const fs::path& below : Below(directory)) RemoveAll(below, home);
+// A process may take a moment to end or to move, and more may be forked
+// meanwhile: hence the tries. False, and told, where all were in vain.
+bool Remove(const std::string& directory, const std::string& home) {
+  std::string refusal;
+  for (int tries = 0; tries < 500; ++tries) {
+    if (tries > 1) poll(nullptr, 0, 10);
     try {
-      std::istringstream pids(ReadFile(directory / "cgroup.procs"));
-      const Descriptor procs = Open(home, O_WRONLY);
-      for (std::string pid; pids >> pid;) WriteAll(procs.get(), pid);
-    } catch (const CallError& error) {
-      // A process has ended, or the cgroup.
-      if (error.error() != ESRCH && error.error() != ENODEV &&
-          error.error() != ENOENT) {
-        throw;
-      }
+      RemoveEmpty(directory, home);
+      return true;
+    } catch (const std::exception& error) {
+      refusal = error.what();
     }
-    if (tries > 0) poll(nullptr, 0, 10);
+    if (access(directory.c_str(), F_OK) == -1 && errno == ENOENT) return true;
   }
-}
-
-void RemoveEmpty(const fs::path& directory) {
-  for (const fs::path& below : Below(directory)) RemoveEmpty(below);
-  rmdir(directory.c_str());
+  Complain(fmt::format("not removed: {}\n", refusal));
+  return false;
 }
 
 // "steps-4711-4026531836", for the cgroup of a process: its PID, and the PID
@@ -90,45 +79,22 @@ std::string NameOfCgroup(pid_t pid) {
                      NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
 }
 
-// Removes what a run left that was killed together with its guardian: what is
-// this user's, was named for a process that is gone, and has no process in it.
-void RemoveLeftBehind(const fs::path& directory, const fs::path& own) {
-  for (const fs::path& path : Below(directory)) {
-    const std::string name = path.filename();
-    struct stat info = {};
-    if (!name.starts_with(kCgroupPrefix) || stat(path.c_str(), &info) == -1 ||
-        info.st_uid != geteuid()) {
-      continue;
-    }
+// Removes what a run left that was killed together with its guardian: what was
+// named for a process that is gone, and has no process in it.
+void RemoveLeftBehind(const fs::path& directory) {
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kCgroupPrefix)) continue;
     const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
-    const bool gone = pid > 0 && name == NameOfCgroup(pid) &&
-                      kill(pid, 0) == -1 && errno == ESRCH;
-    if (gone || path == own) RemoveEmpty(path);
+    if (pid <= 0 || name != NameOfCgroup(pid)) continue;
+    const bool gone = kill(pid, 0) == -1 && errno == ESRCH;
+    if (!gone && pid != getpid()) continue;
+    try {
+      RemoveEmpty(entry.path(), "");
+    } catch (const std::exception&) {
+      // Somebody is in it, or has removed it.
+    }
   }
-}
-
-// False, and told, where it cannot be removed.
-bool TryToRemove(const fs::path& directory, const std::string& home) {
-  try {
-    RemoveAll(directory, home);
-    return true;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "not removed: {}\n", error.what());
-    return false;
-  }
-}
-
-// Goes out of reach of what ends the lesson: Ctrl-C in its terminal, the end of
-// its session. Nobody waits for the end of its stdout.
-void BecomeGuardian() {
-  OutliveParent();
-  setsid();
-  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM}) {
-    std::signal(signal, SIG_IGN);
-  }
-  const Descriptor null = Open("/dev/null", O_RDWR);
-  dup2(null.get(), STDIN_FILENO);
-  dup2(null.get(), STDOUT_FILENO);
 }
 
 }  // namespace
@@ -149,13 +115,9 @@ Cgroups CgroupsOf(pid_t pid) {
   return CgroupsIn(ReadFile(fmt::format("/proc/{}/cgroup", pid)));
 }
 
-std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller) {
-  return FindCgroupPlace(controller, CgroupsOf(getpid()), Mounts());
-}
-
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
-                                           const Cgroups& cgroups,
-                                           const std::vector<Mount>& mounts) {
+                                           const std::string& root) {
+  const Cgroups cgroups = CgroupsIn(ReadFile(root + "/proc/self/cgroup"));
   auto own = std::ranges::find_if(
       cgroups, [&](const auto& each) { return Lists(each.first, controller); });
   // Of version 2 where none of version 1 has the controller.
@@ -163,7 +125,7 @@ std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
   if (own == cgroups.end()) return std::nullopt;
   const auto& [controllers, cgroup] = *own;
   const bool version_2 = controllers.empty();
-  for (const Mount& mount : mounts) {
+  for (const Mount& mount : MountsIn(ReadFile(root + "/proc/self/mountinfo"))) {
     const bool shows =
         version_2 ? mount.type == "cgroup2"
                   : mount.type == "cgroup" && Lists(mount.options, controller);
@@ -180,40 +142,21 @@ std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
   return std::nullopt;
 }
 
-Cgroup::Cgroup(const CgroupPlace& place, const std::vector<std::string>& below)
+Cgroup::Cgroup(const CgroupPlace& place)
     : home_(place.home + "/cgroup.procs"),
-      path_(fmt::format("{}/{}", place.directory, NameOfCgroup(getpid()))),
-      guardian_(Process::Quiet().Clone("the guardian of a cgroup", 0)) {
-  const auto make = [this, &place, &below] {
-    BecomeGuardian();
-    Open(home_, O_WRONLY);
-    RemoveLeftBehind(place.directory, path_);
-    MUST(mkdir, path_.c_str(), 0755);
-    OnRelease([this] { TryToRemove(path_, home_); });
-    for (const std::string& cgroup : below) {
-      MUST(mkdir, (path_ + "/" + cgroup).c_str(), 0755);
-    }
-  };
-  try {
-    guardian_->Run(make);
-  } catch (const std::exception&) {
-    guardian_.reset();  // It may have been killed halfway.
-    if (fs::exists(path_)) TryToRemove(path_, home_);
-    throw;
-  }
+      path_(fmt::format("{}/{}", place.directory, NameOfCgroup(getpid()))) {
+  guardian_.emplace(Process::Quiet().Clone("the guardian of a cgroup", 0));
+  guardian_->Run([this] { Guard([this] { steps::Remove(path_, home_); }); });
+  Open(home_, O_WRONLY);
+  RemoveLeftBehind(place.directory);
+  MUST(mkdir, path_.c_str(), 0755);
 }
 
 bool Cgroup::Remove() {
   if (!guardian_) return true;
-  bool removed = false;
-  try {
-    guardian_->Run([this] { RemoveAll(path_, home_); });
-    removed = true;
-  } catch (const std::exception&) {
-    // It was killed, or cannot do it.
-  }
+  const bool removed = steps::Remove(path_, home_);
   guardian_.reset();
-  return removed || TryToRemove(path_, home_);
+  return removed;
 }
 
 }  // namespace steps

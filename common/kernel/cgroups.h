@@ -7,9 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 
 namespace steps {
@@ -38,25 +36,19 @@ struct CgroupPlace {
 /// The nearest cgroup, from that of this process upwards, whose children have
 /// the `controller` ("pids"), whether or not this process may make one. In
 /// version 1 it is always its own, in version 2 one above as a rule: where a
-/// process is, children have no controllers. Nothing where there is none.
-/// Throws CallError.
-std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller);
-
-/// The same on a machine with these mounts, for a process in these cgroups.
+/// process is, children have no controllers. Nothing where there is none. /proc
+/// is the one below `root`. Throws CallError.
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
-                                           const Cgroups& cgroups,
-                                           const std::vector<Mount>& mounts);
+                                           const std::string& root = "");
 
-/// A cgroup of this run. A guardian, a process that outlives this one, makes it
-/// and removes it with all that is below it, however this process ends; a
-/// process that is still in it then is moved home.
+/// A cgroup of this run. A guardian, a process that outlives this one, removes
+/// it with all that is below it, however this process ends; a process that is
+/// still in it then is moved home.
 class Cgroup {
  public:
-  /// Makes it at `place`, and `below` it the cgroups "a", "a/b". Removes first
-  /// what runs that were killed together with their guardians left there.
-  /// Throws CallError.
-  explicit Cgroup(const CgroupPlace& place,
-                  const std::vector<std::string>& below = {});
+  /// Makes it at `place`. Removes first what runs that were killed together
+  /// with their guardians left there. Throws CallError.
+  explicit Cgroup(const CgroupPlace& place);
   ~Cgroup() { Remove(); }
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;

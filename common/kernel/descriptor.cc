@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <exception>
 
 #include "common/kernel/call.h"
 
@@ -31,11 +29,8 @@ void WriteAll(int fd, std::string_view bytes) {
 }
 
 void Complain(std::string_view text) noexcept {
-  try {
-    WriteAll(STDERR_FILENO, text);
-  } catch (const std::exception&) {
-    // There is nowhere left to say so.
-  }
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, text.data(), text.size());
 }
 
 std::string ReadAll(int fd) {

@@ -40,7 +40,7 @@ Descriptor Open(const std::string& path, int flags, mode_t mode = 0);
 void WriteAll(int fd, std::string_view bytes);
 
 /// Says `text` on stderr. What cannot be written is lost: that must not change
-/// how a program ends.
+/// how a program ends. A signal handler may call this.
 void Complain(std::string_view text) noexcept;
 
 /// Reads to the end of the file. Throws CallError. read(2).

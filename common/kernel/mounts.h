@@ -1,17 +1,21 @@
 #ifndef COMMON_KERNEL_MOUNTS_H_
 #define COMMON_KERNEL_MOUNTS_H_
 
-#include <features.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
-#ifndef __GLIBC_PREREQ
-#define __GLIBC_PREREQ(major, minor) 0
+// glibc has mount_setattr(2) from 2.36 on.
+#ifndef MOUNT_ATTR_RDONLY
+#define MOUNT_ATTR_RDONLY 1
+#define MOUNT_ATTR_NOSUID 2
+#define MOUNT_ATTR_NODEV 4
+#define MOUNT_ATTR_NOEXEC 8
 #endif
 
 namespace steps {
@@ -26,14 +30,8 @@ struct Mount {
   std::string options;  // Those of the file system: "rw,pids".
 };
 
-/// The mounts in the text of a mountinfo.
+/// The mounts in the text of a mountinfo, such as /proc/self/mountinfo.
 std::vector<Mount> MountsIn(const std::string& mountinfo);
-
-/// The mounts that this process sees. Throws CallError.
-std::vector<Mount> Mounts();
-
-/// The one on `point`, the last of several. Throws CallError.
-std::optional<Mount> MountOn(const std::string& point);
 
 /// The types of the file systems on `point`, the last first: "tmpfs",
 /// "tmpfs over ext4", or "nothing". For a probe.
@@ -53,23 +51,15 @@ void MakeMountsPrivate();
 /// where none is there although mount(2) answered 0.
 void MountTmpfs(const char* point);
 
-// musl has no mount_setattr(2), nor has glibc before 2.36.
-#if !__GLIBC_PREREQ(2, 36)
-#ifndef MOUNT_ATTR_RDONLY
-#define MOUNT_ATTR_RDONLY 1
-#define MOUNT_ATTR_NOSUID 2
-#define MOUNT_ATTR_NODEV 4
-#define MOUNT_ATTR_NOEXEC 8
-#endif
 struct mount_attr {
-  std::uint64_t attr_set;
-  std::uint64_t attr_clr;
-  std::uint64_t propagation;
-  std::uint64_t userns_fd;
+  std::uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
-int mount_setattr(int directory, const char* path, unsigned int flags,
-                  mount_attr* attr, std::size_t size);
-#endif
+
+inline int mount_setattr(int directory, const char* path, unsigned flags,
+                         mount_attr* attr, std::size_t size) {
+  constexpr long kNumber = 442;  // On every architecture; since Linux 5.12.
+  return static_cast<int>(syscall(kNumber, directory, path, flags, attr, size));
+}
 
 }  // namespace steps
 

@@ -55,33 +55,36 @@ std::map<int, NamespaceId> NamespacesOf(pid_t pid);
 /// The flags of the kinds that this kernel has. Throws CallError.
 int KnownFlags();
 
-/// The link of a process to its namespace of this kind: "/proc/1/ns/uts".
-std::string LinkOf(pid_t pid, const Kind& kind);
-
-/// A probe for each of these links: its label is the kind's name. Throws as
+/// The links of a process in /proc/PID/ns, by the kind's name. Throws as
 /// NamespacesOf.
-inline auto LinksOf(pid_t pid) {
-  const auto probe = [pid](const Kind& kind) {
-    return Probe{std::string(kind.name), LinkOf(pid, kind),
-                 [pid, &kind] { return ReadLink(LinkOf(pid, kind)); }};
-  };
-  std::vector<decltype(probe(Kinds().front()))> probes;
-  const auto namespaces = NamespacesOf(pid);
-  for (const Kind& kind : Kinds()) {
-    if (namespaces.contains(kind.flag)) probes.push_back(probe(kind));
-  }
-  return probes;
-}
+Evidence LinksOf(pid_t pid);
 
 /// The flags of the kinds in which the two differ.
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other);
+
+/// Those of the kinds in which this process and the process `pid` differ.
+int Difference(pid_t pid);
 
 /// The names of the kinds that have these `flags`: "uts ipc", or "(none)".
 std::string KindNames(int flags);
 
 /// The flags of clone(2) in its own words: "CLONE_NEWUTS | SIGCHLD".
 std::string CloneFlags(int flags);
+
+/// Whether this process has all of these capabilities, CAP_SYS_ADMIN and the
+/// like, in its effective set. Throws CallError. capabilities(7).
+bool HasCapabilities(const std::vector<int>& capabilities);
+
+/// Makes this process, in a user namespace that has no map yet, root there:
+/// `uid` and `gid` outside become 0. setgroups(2) is denied first, or an
+/// ordinary user may not write the gid map. Throws CallError.
+/// user_namespaces(7).
+void MapToRoot(uid_t uid, gid_t gid);
+
+/// Moves this process into a new user namespace and makes it root there.
+/// Throws CallError. unshare(2).
+void EnterUserNamespaceAsRoot();
 
 }  // namespace steps
 

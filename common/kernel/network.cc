@@ -159,27 +159,12 @@ ssize_t send(int fd, int type, const char* kind, const char* name,
   return result == -1 ? -1 : sent;
 }
 
-void AwaitOperational(const std::string& name) {
-  // First the news, then the state of now: so nothing is missed in between.
-  const Descriptor news(OpenSocket(AF_NETLINK, SOCK_RAW));
-  sockaddr_nl links = {};
-  links.nl_family = AF_NETLINK;
-  links.nl_groups = RTMGRP_LINK;
-  Check(::bind(news.get(), Generic(links), sizeof links),
-        "bind({}, RTMGRP_LINK)", news.get());
-  const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
-  // Unlike SIOCGIFFLAGS, this has the kernel take note of a new state at once,
-  // and not within a second.
+void SettleLink(const char* name) {
   ethtool_value link = {.cmd = ETHTOOL_GLINK, .data = 0};
-  ifreq request = RequestFor(name.c_str());
+  ifreq request = RequestFor(name);
   request.ifr_data = reinterpret_cast<char*>(&link);
-  while (true) {
-    Check(::ioctl(socket.get(), SIOCETHTOOL, &request),
-          "ioctl({}, SIOCETHTOOL, \"{}\", ETHTOOL_GLINK)", socket.get(), name);
-    if (link.data != 0) return;
-    Check(Retry([&] { return recv(news.get(), nullptr, 0, 0); }),
-          "recv({}, RTM_NEWLINK)", news.get());
-  }
+  const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));
+  MUST(::ioctl, socket.get(), SIOCETHTOOL, &request);
 }
 
 }  // namespace steps

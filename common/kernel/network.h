@@ -56,11 +56,10 @@ int ioctl(int fd, unsigned long request, const char* name, const char* ip);
 ssize_t send(int fd, int type, const char* kind, const char* name,
              const char* peer, pid_t pid);
 
-/// Waits until the interface `name` can send, for news of any interface five
-/// seconds at most. Of a veth pair, the end that comes up first can only a
-/// moment after the other is up. Throws CallError: ENODEV when the interface is
-/// gone.
-void AwaitOperational(const std::string& name);
+/// Has the kernel take note that the interface `name` can send now, which takes
+/// it up to a second. Of a veth pair, both ends have to be up. Throws
+/// CallError.
+void SettleLink(const char* name);
 
 }  // namespace steps
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
 #include <sstream>
 #include <stdexcept>
@@ -89,8 +90,9 @@ std::string RunTool(const std::vector<std::string>& argv) {
   int status = 0;
   Retry([&] { return waitpid(pid, &status, 0); });
   if (status != 0) {
-    return fmt::format("({} {})", argv[0],
-                       IsOnPath(argv[0]) ? "failed" : "is not installed");
+    return fmt::format(
+        "({} {})", argv[0],
+        FindProgram(argv[0]).empty() ? "is not installed" : "failed");
   }
   if (text.ends_with('\n')) text.pop_back();
   return text;
@@ -101,18 +103,22 @@ bool IsMissing(const std::string& output) {
                                      output.ends_with(" is not installed)"));
 }
 
-bool IsOnPath(const std::string& tool) {
+std::string FindProgram(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
   const char* path = getenv("PATH");
   std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    directory += "/" + tool;
-    if (access(directory.c_str(), X_OK) == 0) return true;
+    std::string found = (directory.empty() ? "." : directory) + "/" + name;
+    if (access(found.c_str(), X_OK) == 0 &&
+        !std::filesystem::is_directory(found)) {
+      return found;
+    }
   }
-  return false;
+  return "";
 }
 
 std::string ToolSource(const std::string& tool) {
-  return (IsOnPath(tool) ? "" : "no ") + tool + "(1)";
+  return (FindProgram(tool).empty() ? "no " : "") + tool + "(1)";
 }
 
 std::string TrimTable(const std::string& table, std::size_t columns) {

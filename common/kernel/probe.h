@@ -1,6 +1,7 @@
 #ifndef COMMON_KERNEL_PROBE_H_
 #define COMMON_KERNEL_PROBE_H_
 
+#include <fmt/format.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
 
@@ -39,6 +40,9 @@ struct Finding {
 /// What one process saw at one moment, by probe: `before[kHostname]`.
 class Evidence {
  public:
+  explicit Evidence(std::vector<Finding> findings)
+      : findings_(std::move(findings)) {}
+
   /// Throws std::out_of_range for a probe that was not asked.
   template <typename Read>
   const std::string& operator[](const Probe<Read>& probe) const {
@@ -47,8 +51,6 @@ class Evidence {
 
   /// Whether both saw the same.
   bool operator==(const Evidence&) const = default;
-
-  void Add(Finding finding) { findings_.push_back(std::move(finding)); }
 
   /// In the order in which they were read.
   const std::vector<Finding>& findings() const { return findings_; }
@@ -72,7 +74,7 @@ std::string ReadLink(const std::string& path);
 std::string ReadField(const std::string& path, const std::string& field);
 
 /// The first word of each line of a table but its heading, as of
-/// /proc/sysvipc/msg: "1 2", or "none". Throws CallError.
+/// /proc/sysvipc/msg: "1 2", or "none".
 std::string ReadColumn(const std::string& path);
 
 /// The names of this machine, as this process sees them. uname(2).
@@ -93,9 +95,7 @@ inline auto LinkProbe(const char* label, const char* path) {
 
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {
-  const auto path = [pid] {
-    return "/proc/" + std::to_string(pid) + "/status";
-  };
+  const auto path = [pid] { return fmt::format("/proc/{}/status", pid); };
   return Probe{field, path(), [=] { return ReadField(path(), field); }};
 }
 
@@ -111,8 +111,8 @@ std::string TrimTable(const std::string& table, std::size_t columns);
 /// Whether `output` is what RunTool() gives where there is none.
 bool IsMissing(const std::string& output);
 
-/// Whether execvp(3) would find the tool.
-bool IsOnPath(const std::string& tool);
+/// Where execvp(3) finds the program; "" where there is none in PATH.
+std::string FindProgram(const std::string& name);
 
 /// A tool as a source: "hostname(1)", or "no hostname(1)" where it is not
 /// installed.

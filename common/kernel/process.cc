@@ -16,11 +16,9 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
-#include <sstream>
 
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
 
 namespace steps {
 namespace {
@@ -50,21 +48,19 @@ std::vector<std::pair<std::string, pid_t>> clones;
 // A call, but for its text. The file's name is a literal, which every child has
 // at the same address.
 struct Rest {
-  int namespaces;
   long result;
   int error;
   Place place;
 };
 
 std::string Pack(const Call& call) {
-  const Rest rest = {call.namespaces, call.result, call.error, call.place};
+  const Rest rest = {call.result, call.error, call.place};
   return std::string(BytesOf(rest)) + call.text;
 }
 
 Call Unpack(const std::string& bytes) {
-  const auto rest = ValueOf<Rest>(bytes);
-  return {bytes.substr(sizeof rest), rest.namespaces, rest.result, rest.error,
-          rest.place};
+  const auto [result, error, place] = ValueOf<Rest>(bytes);
+  return {bytes.substr(sizeof(Rest)), result, error, place};
 }
 
 // False when nobody is there to read it.
@@ -112,9 +108,7 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
     if (header->cmsg_type == SCM_RIGHTS) {
       std::memcpy(&received_descriptor, CMSG_DATA(header), sizeof(int));
     } else if (header->cmsg_type == SCM_CREDENTIALS && sender != nullptr) {
-      ucred credentials = {};
-      std::memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
-      *sender = credentials.pid;
+      *sender = reinterpret_cast<const ucred*>(CMSG_DATA(header))->pid;
     }
   }
   return {buffer.data(), static_cast<std::size_t>(size)};
@@ -132,16 +126,13 @@ bool Await(int fd, Process::Patience patience) {
 // would see the end of the others' sockets.
 void KeepOnly(int socket) {
   if (socket != kSocket) MUST(dup3, socket, kSocket, O_CLOEXEC);
-  if (syscall(SYS_close_range, kSocket + 1, ~0U, 0) == 0) return;
-  const long limit = sysconf(_SC_OPEN_MAX);
-  for (int fd = kSocket + 1; fd < limit; ++fd) close(fd);
+  closefrom(kSocket + 1);
 }
 
 // clone(2) without a stack: the child goes on as after fork(2). The call, and
 // in it 0 in the child.
 Call CloneHere(int flags) {
   Call call;
-  call.namespaces = flags;
   if ((flags & CLONE_NEWTIME) == 0) {
     call.text = fmt::format("clone({})", CloneFlags(flags | SIGCHLD));
     call.result =
@@ -200,7 +191,20 @@ void OutliveParent() {
   MUST(prctl, PR_SET_PDEATHSIG, 0);
 }
 
-void OnRelease(std::function<void()> work) { on_release = std::move(work); }
+sigset_t BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  sigset_t before;
+  MUST(sigprocmask, SIG_BLOCK, &all, &before);
+  return before;
+}
+
+void Guard(std::function<void()> work) {
+  OutliveParent();
+  BlockSignals();
+  MUST(setsid);
+  on_release = std::move(work);
+}
 
 Process Process::Self(std::string name, Observer* observer) {
   ObserveCalls([name, observer](const Call& call) {
@@ -219,15 +223,6 @@ Process::Process(std::string name, Observer* observer, pid_t pid,
       socket_(std::move(socket)) {}
 
 Process::~Process() {
-  try {
-    End();
-  } catch (const std::exception& error) {
-    Complain(error.what());
-    Complain("\n");
-  }
-}
-
-void Process::End() {
   if (socket_.get() == -1) return;  // It is this process, or has moved.
   std::erase(clones, std::pair(name_, pid_));
   socket_.Close();        // Serve() reads the end of the stream, and ends.
@@ -239,7 +234,11 @@ void Process::End() {
     return;
   }
   kill(pid_, SIGKILL);  // It may be in a call that takes long.
-  if (!Ends()) Complain(fmt::format("{} does not end\n", name_));
+  try {
+    if (!Ends()) Complain(fmt::format("{} does not end\n", name_));
+  } catch (const CallError& error) {
+    Complain(fmt::format("{}\n", error.what()));
+  }
   waitpid(pid_, nullptr, WNOHANG | __WALL);
 }
 
@@ -296,27 +295,27 @@ Process Process::StandIn(const std::string& name, int flags) {
 }
 
 void Process::MapRoot() {
-  Run([outside = Ids::OfCaller()] { MapToRoot(outside); });
+  Run([uid = geteuid(), gid = getegid()] { MapToRoot(uid, gid); });
 }
 
 void Process::MustDiffer(Process& other, int flags) {
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
     // Each reads its own, because not every process may be inspected.
-    const auto link = [name = kind.proc_name.data()] {
-      return ReadLink(fmt::format("/proc/self/ns/{}", name));
+    const auto link = [&kind] {
+      return ReadLink(fmt::format("/proc/self/ns/{}", kind.proc_name));
     };
-    if (Run(link) == other.Run(link)) {
-      throw ProcessError(fmt::format(
-          "{} is in no {} namespace of its own, although the call for one "
-          "succeeded",
-          name_, kind.name));
-    }
+    if (Run(link) != other.Run(link)) continue;
+    throw ProcessError(fmt::format(
+        "{} is in no {} namespace of its own, although the call for one "
+        "succeeded",
+        name_, kind.name));
   }
 }
 
-void Process::Tell(const Evidence& evidence, Place place) const {
+Evidence Process::Show(Evidence evidence, Place place) const {
   if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
+  return evidence;
 }
 
 std::string Process::Send(Trampoline trampoline, std::string_view captures,
@@ -358,34 +357,12 @@ std::string Process::Await(Patience patience, pid_t* sender) const {
 
 std::string Process::DescribeEnd() const {
   int status = 0;
-  bool known = pid_ > 0 && waitpid(pid_, &status, __WALL) == pid_;
-  if (!known && pid_ > 0 && Ends()) {
-    // The child of another, which does not wait for it: its zombie says how it
-    // ended, last of all. proc(5).
-    try {
-      const std::string zombie = ReadText(fmt::format("/proc/{}/stat", pid_));
-      status = std::stoi(zombie.substr(zombie.rfind(' ')));
-      known = true;
-    } catch (const CallError&) {
-      // It is not known.
-    }
+  if (pid_ <= 0 || waitpid(pid_, &status, __WALL) != pid_) {
+    return fmt::format("{} ended early", name_);  // Its parent would know how.
   }
-  if (!known) return fmt::format("{} ended early", name_);
   return WIFEXITED(status)
              ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
              : fmt::format("{} was {}", name_, DescribeStatus(status));
-}
-
-std::string Process::DescribeEnded() {
-  for (const auto& [name, pid] : All()) {
-    const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (process.get() == -1 ||
-        !steps::Await(process.get(), std::chrono::milliseconds(0))) {
-      continue;
-    }
-    return Process(name, nullptr, pid, Descriptor()).DescribeEnd();
-  }
-  return "";
 }
 
 void Process::Serve(int socket) {

@@ -1,10 +1,12 @@
 #ifndef COMMON_KERNEL_PROCESS_H_
 #define COMMON_KERNEL_PROCESS_H_
 
+#include <fmt/format.h>
 #include <sys/types.h>
 
 #include <chrono>
 #include <concepts>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <functional>
@@ -51,6 +53,20 @@ class Observer {
                           Place place) = 0;
 };
 
+/// The bytes of a plain value, and the value of such bytes.
+template <typename Value>
+std::string_view BytesOf(const Value& value) {
+  static_assert(std::is_trivially_copyable_v<Value>,
+                "only numbers and plain structs travel as bytes");
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+template <typename Value>
+Value ValueOf(std::string_view bytes) {
+  Value value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
 /// A process that runs the functions it is given, wherever it has been put:
 ///
 ///     Process child = outside.Clone("child", CLONE_NEWUTS);
@@ -72,19 +88,14 @@ class Process {
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
 
+  /// The same, while nobody is told of what it and its children do.
+  static Process Quiet();
+
   /// The names and PIDs of the children that have an object, in their order.
   static const std::vector<std::pair<std::string, pid_t>>& All();
 
-  /// How the first of them ended that did: "inside was killed by SIGKILL".
-  /// Empty while all are there.
-  static std::string DescribeEnded();
-
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
-
-  /// The process that calls this, while nobody is told of what it and its
-  /// children do.
-  static Process Quiet();
 
   Process(Process&&) = default;
   Process& operator=(Process&&) = delete;
@@ -113,37 +124,63 @@ class Process {
   /// number, a plain struct or text. Its captures travel as bytes. Throws the
   /// CallError that it throws, and ProcessError when there is no answer.
   template <typename Function>
-  auto Run(Function function, Patience patience = kPatience);
+  auto Run(Function function, Patience patience = kPatience) {
+    using Returned = std::invoke_result_t<Function>;
+    const std::string bytes =
+        Send(CallWith<Function>, BytesOf(function), patience);
+    if constexpr (std::convertible_to<Returned, std::string>) {
+      return bytes;
+    } else if constexpr (!std::is_void_v<Returned>) {
+      return ValueOf<Returned>(bytes);
+    }
+  }
 
   /// Has this process read one probe, or several at once, and tells of it.
-  /// Probes in a vector are all of one type, such as LinksOf() gives.
   template <typename Read>
-  std::string Ask(const Probe<Read>& probe, Place place = Place::Here());
+  std::string Ask(const Probe<Read>& probe, Place place = Place::Here()) {
+    return Show(Evidence({Look(probe)}), place)[probe];
+  }
   template <typename... Reads>
-  requires(sizeof...(Reads) > 1) Evidence Ask(const Probe<Reads>&... probes);
-  template <typename Read>
-  Evidence Ask(const std::vector<Probe<Read>>& probes,
-               Place place = Place::Here());
+  requires(sizeof...(Reads) > 1) Evidence Ask(const Probe<Reads>&... probes) {
+    return Show(Evidence({Look(probes)...}), {});
+  }
+
+  /// Tells of what it knows already, and gives it back.
+  Evidence Show(Evidence evidence, Place place = Place::Here()) const;
 
   /// Whether it ends within ten seconds. It stays a zombie until its parent
   /// waits for it. pidfd_open(2).
   bool Ends() const;
-
-  const std::string& name() const { return name_; }
 
   /// Its PID, as the lesson's own process has it.
   pid_t pid() const { return pid_; }
 
  private:
   using Trampoline = std::string (*)(const char* captures);
+
   template <typename Function>
-  static std::string CallWith(const char* captures);
+  static std::string CallWith(const char* captures) {
+    using Returned = std::invoke_result_t<Function>;
+    alignas(Function) std::byte bytes[sizeof(Function)];
+    std::memcpy(bytes, captures, sizeof(Function));
+    auto& function = *reinterpret_cast<Function*>(bytes);
+    if constexpr (std::is_void_v<Returned>) {
+      function();
+      return "";
+    } else if constexpr (std::convertible_to<Returned, std::string>) {
+      return function();
+    } else {
+      return std::string(BytesOf(function()));
+    }
+  }
+
   template <typename Read>
-  void Look(const Probe<Read>& probe, Evidence& evidence);
+  Finding Look(const Probe<Read>& probe) {
+    const auto read = [read = probe.read] { return fmt::to_string(read()); };
+    return {probe.label, Run(read), probe.source};
+  }
 
   Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
-  void End();
-  void Tell(const Evidence& evidence, Place place) const;
   std::string Send(Trampoline trampoline, std::string_view captures,
                    Patience patience, int descriptor = -1);
   std::string Await(Patience patience, pid_t* sender = nullptr) const;
@@ -160,86 +197,15 @@ class Process {
 /// is killed then. prctl(2), PR_SET_PDEATHSIG.
 void OutliveParent();
 
-/// What the process that calls this does when nobody is left to direct it: the
-/// lesson has ended, or was killed.
-void OnRelease(std::function<void()> work);
+/// Blocks every signal for the process that calls this: one that is blocked
+/// waits, even for PID 1, which would ignore it. Gives those that were blocked
+/// before. Throws CallError. sigprocmask(2).
+sigset_t BlockSignals();
 
-/// The bytes of a plain value, and the value of such bytes.
-template <typename Value>
-std::string_view BytesOf(const Value& value) {
-  static_assert(std::is_trivially_copyable_v<Value>,
-                "only numbers and plain structs travel as bytes");
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-template <typename Value>
-Value ValueOf(std::string_view bytes) {
-  Value value;
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
-
-template <typename Function>
-std::string Process::CallWith(const char* captures) {
-  using Returned = std::invoke_result_t<Function>;
-  alignas(Function) std::byte bytes[sizeof(Function)];
-  std::memcpy(bytes, captures, sizeof(Function));
-  auto& function = *reinterpret_cast<Function*>(bytes);
-  if constexpr (std::is_void_v<Returned>) {
-    function();
-    return "";
-  } else if constexpr (std::convertible_to<Returned, std::string>) {
-    return function();
-  } else {
-    return std::string(BytesOf(function()));
-  }
-}
-
-template <typename Function>
-auto Process::Run(Function function, Patience patience) {
-  using Returned = std::invoke_result_t<Function>;
-  const std::string bytes =
-      Send(CallWith<Function>, BytesOf(function), patience);
-  if constexpr (std::convertible_to<Returned, std::string>) {
-    return bytes;
-  } else if constexpr (!std::is_void_v<Returned>) {
-    return ValueOf<Returned>(bytes);
-  }
-}
-
-template <typename Read>
-void Process::Look(const Probe<Read>& probe, Evidence& evidence) {
-  if constexpr (std::integral<std::invoke_result_t<Read>>) {
-    const std::string number = std::to_string(Run(probe.read));
-    evidence.Add({probe.label, number, probe.source});
-  } else {
-    evidence.Add({probe.label, Run(probe.read), probe.source});
-  }
-}
-
-template <typename Read>
-std::string Process::Ask(const Probe<Read>& probe, Place place) {
-  Evidence evidence;
-  Look(probe, evidence);
-  Tell(evidence, place);
-  return evidence[probe];
-}
-
-template <typename... Reads>
-requires(sizeof...(Reads) >
-         1) Evidence Process::Ask(const Probe<Reads>&... probes) {
-  Evidence evidence;
-  (Look(probes, evidence), ...);
-  Tell(evidence, {});
-  return evidence;
-}
-
-template <typename Read>
-Evidence Process::Ask(const std::vector<Probe<Read>>& probes, Place place) {
-  Evidence evidence;
-  for (const auto& probe : probes) Look(probe, evidence);
-  Tell(evidence, place);
-  return evidence;
-}
+/// Makes the process that calls this a guardian, which does `work` when nobody
+/// is left to direct it: the lesson has ended, or was killed. It outlives its
+/// parent, and no signal ends it before. Throws CallError. setsid(2).
+void Guard(std::function<void()> work);
 
 }  // namespace steps
 

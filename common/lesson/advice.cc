@@ -241,7 +241,7 @@ unsigned LookAtKinds(const Call& call, const Machine& machine, Facts& facts) {
   // Where there may be more of them, it is not this that refuses one.
   std::uint64_t fewest = 256;
   for (const Kind& kind : Kinds()) {
-    const bool makes = (call.namespaces & kind.flag) != 0;
+    const bool makes = Has(call.text, kind.flag_name);
     const bool opens =
         Has(call.text, fmt::format("/proc/self/ns/{}", kind.proc_name));
     const auto most = machine.most.find(kind.flag);

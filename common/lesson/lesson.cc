@@ -97,8 +97,7 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const std::string& other) {
   // A process that ends leaves all its namespaces but two.
   if (inside.findings().size() < before.findings().size()) {
-    const std::string ended = Process::DescribeEnded();
-    throw ProcessError(ended.empty() ? who + " has ended" : ended);
+    throw ProcessError(who + " has ended");
   }
   comparison_ = {
       {"", other + " before", who, other + " after", "verdict"}, {}, true};

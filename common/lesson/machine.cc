@@ -89,11 +89,10 @@ bool IsBelowRoot(const std::string& proc, std::size_t seen) {
 }
 
 // The lowest of this process's cgroup and those above it.
-std::string PidsMax(const std::string& cgroups,
-                    const std::vector<Mount>& mounts) {
+std::string PidsMax(const std::string& root) {
   std::string lowest = "max";
   try {
-    const auto place = FindCgroupPlace("pids", CgroupsIn(cgroups), mounts);
+    const auto place = FindCgroupPlace("pids", root);
     if (!place) return lowest;
     std::string most;
     for (fs::path cgroup = place->home;
@@ -142,7 +141,7 @@ Machine Machine::Look(const std::string& root) {
   machine.facts = {{"uid", fmt::to_string(uid)},
                    {"real_uid", fmt::to_string(real_uid)},
                    {"profile", profile.substr(0, profile.find(' '))},
-                   {"pids.max", PidsMax(read("/proc/self/cgroup"), mounts)},
+                   {"pids.max", PidsMax(root)},
                    {"ulimit -f", Ulimit(RLIMIT_FSIZE, 1024)},
                    {"ulimit -n", Ulimit(RLIMIT_NOFILE, 1)},
                    {"ulimit -q", Ulimit(RLIMIT_MSGQUEUE, 1)},

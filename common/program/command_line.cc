@@ -61,9 +61,7 @@ pid_t program_pid = 0;
 void OnInterrupt(int) {
   if (getpid() == program_pid) {
     ReclaimTerminal();
-    constexpr std::string_view kMessage = "\ninterrupted\n";
-    [[maybe_unused]] const ssize_t written =
-        write(STDERR_FILENO, kMessage.data(), kMessage.size());
+    Complain("\ninterrupted\n");
   }
   _exit(kInterrupted);
 }
@@ -73,6 +71,19 @@ void OnInterrupt(int) {
 std::string CheckSeconds(const std::string& word) {
   static const std::regex seconds("[0-9]{1,4}([.][0-9]*)?");
   return std::regex_match(word, seconds) ? "" : "takes seconds, such as 2.5";
+}
+
+// In a layout of our own: that of CLI11 differs from version to version.
+std::string Help(const CLI::App& app) {
+  std::string help = fmt::format("{}\nUsage: {}\n\nOptions:\n",
+                                 app.get_description(), app.get_name());
+  for (const CLI::Option* option : app.get_options()) {
+    help += fmt::format(
+        "  {:<18}{}\n",
+        option->get_name(false, true) + " " + option->get_option_text(),
+        option->get_description());
+  }
+  return help + "\n" + app.get_footer() + "\n";
 }
 
 }  // namespace
@@ -108,7 +119,7 @@ void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
   for (const auto& [name, value, help] : kOptions) {
     if (!names.empty() && std::ranges::count(names, name) == 0) continue;
     if (*value == '\0') {
-      app.add_flag(name, help)->option_text(" ");
+      app.add_flag(name, help);
     } else {
       app.add_option(name, help)->option_text(value);
     }
@@ -131,28 +142,13 @@ void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
 std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
                                               char** argv,
                                               const std::string& name) {
-  app.get_formatter()->column_width(20);
-  // From CLI11 2.6 on, it would break the lines of these again.
-  const auto keep_lines = [](auto& formatter) {
-    if constexpr (requires { formatter.enable_footer_formatting(false); }) {
-      formatter.enable_footer_formatting(false);
-      formatter.enable_description_formatting(false);
-    }
-  };
-  keep_lines(*app.get_formatter());
   app.set_version_flag(
       "--version",
       fmt::format("{} {} (Namespaces, step by step)", name, kVersion));
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    // From 2.6 on, CLI11 leaves blanks at the ends of lines, more empty lines,
-    // and the usage without its heading.
-    static const std::regex blanks(" +\n");
-    static const std::regex usage("\n+(Usage: )?(bazel run .*)\n+");
-    WriteOutput(STDOUT_FILENO,
-                std::regex_replace(std::regex_replace(app.help(), blanks, "\n"),
-                                   usage, "\n\nUsage: $2\n\n"));
+    WriteOutput(STDOUT_FILENO, Help(app));
     return std::nullopt;
   } catch (const CLI::CallForVersion& version) {
     WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));

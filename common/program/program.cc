@@ -8,17 +8,14 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -101,7 +98,6 @@ class Run {
   int Serve(const Task& task, const std::vector<std::string>& words) {
     return Guard([&] {
       Begin(false);
-      CheckProc();
       const int status = task.run(lesson_, words);
       ShowAll(lesson_.verdict());
       return status;
@@ -190,36 +186,30 @@ class Run {
                        Uname().release,
                        uid_,
                        is_able && machine_.Is(kPrivileged) ? "root" : "none"};
-    std::exception_ptr refusal;
     try {
-      if (teaches) {
-        CheckProc();
-        home_ = NamespacesOf(getpid());
-      }
+      CheckProc();
+      home_ = NamespacesOf(getpid());
       if (teaches && !is_able) {
         EnterUserNamespaceAsRoot();
         opening.privilege = "user namespace";
       }
     } catch (const std::exception&) {
-      refusal = std::current_exception();
+      ShowAll(opening);
+      throw;
     }
     ShowAll(opening);
-    if (refusal) std::rethrow_exception(refusal);
   }
 
   // The process that is inside now, for the reader to look around: the one of
   // that name, or the last in other namespaces that stands in for no host.
   static std::optional<pid_t> Inside() {
-    const auto here = NamespacesOf(getpid());
     std::optional<pid_t> inside;
     for (const auto& [name, pid] : Process::All()) {
       if (name == "inside") return pid;
-      if (name == "host") continue;
-      std::error_code gone;
-      if (!std::filesystem::exists(fmt::format("/proc/{}/ns/uts", pid), gone)) {
-        continue;
-      }
-      if (Difference(here, NamespacesOf(pid)) != 0) inside = pid;
+      // One that has ended has left it.
+      const std::string link = fmt::format("/proc/{}/ns/uts", pid);
+      if (name == "host" || access(link.c_str(), F_OK) == -1) continue;
+      if (Difference(pid) != 0) inside = pid;
     }
     return inside;
   }
@@ -231,7 +221,7 @@ class Run {
     ShowAll(Hint{fmt::format("In a second terminal, as {}:",
                              uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
                  SecondTerminal(about_.name, pid, Difference(home_, there))});
-    RunShell(pid, Difference(NamespacesOf(getpid()), there),
+    RunShell(pid, Difference(pid),
              fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
   }
 
@@ -250,13 +240,13 @@ class Run {
 int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
               int argc, char** argv, const std::optional<Task>& task) {
   return RunProgram(about.name, [&] {
-    CLI::App app(Header(about, task),
-                 "bazel run //lessons:" + about.name + " --");
+    CLI::App app(
+        Header(about, task),
+        fmt::format("bazel run //lessons:{} -- [OPTIONS]{}", about.name,
+                    task ? fmt::format(" [{}]", task->words) : ""));
     app.footer(Footer(task));
     AddOptions(app);
     if (task) {
-      // What stands in brackets behind the name, in the line of the usage.
-      app.get_formatter()->label("OPTIONS", "OPTIONS] [" + task->words);
       // The first word ends the options: what follows may be another program's.
       app.prefix_command();
     }

@@ -4,7 +4,6 @@
 #include <linux/capability.h>
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,7 +39,7 @@ struct Task {
     std::string name;        // "--rootfs"
     std::string value_name;  // "DIR"
     std::string help;
-    std::shared_ptr<std::optional<std::string>> value;  // Where it is given.
+    std::optional<std::string>* value;  // Where it is given.
   };
   std::optional<Option> option = {};
 };

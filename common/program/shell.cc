@@ -16,11 +16,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 
 namespace steps {
@@ -83,25 +83,10 @@ void GiveTerminalTo(pid_t foreground) {
   tcsetpgrp(STDIN_FILENO, foreground);
 }
 
-// Where execvp(3) finds that program, or "".
-std::string FindProgram(const std::string& name) {
-  if (name.find('/') != std::string::npos) {
-    return access(name.c_str(), F_OK) == 0 ? name : "";
-  }
-  const char* const path = getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    std::string program =
-        directory.empty() ? name : fmt::format("{}/{}", directory, name);
-    if (access(program.c_str(), X_OK) == 0) return program;
-  }
-  return "";
-}
-
 // Why execvp(3) gave ENOENT.
 std::string WhatIsMissing(const std::string& command) {
   std::string program = FindProgram(command);
-  if (program.empty()) return "there is no such command";
+  if (access(program.c_str(), F_OK) == -1) return "there is no such command";
   // The interpreter of a script may be one in turn. execve(2).
   while (access(program.c_str(), F_OK) == 0) {
     std::string marker;
@@ -115,10 +100,6 @@ std::string WhatIsMissing(const std::string& command) {
   }
   return fmt::format("its interpreter {} is not there", program);
 }
-
-// What a process may be asked to do by kill(1).
-constexpr std::array kPassedOn = {SIGHUP,  SIGINT,  SIGQUIT,
-                                  SIGTERM, SIGUSR1, SIGUSR2};
 
 // The command that AwaitCommand awaits.
 volatile pid_t awaited = -1;
@@ -134,10 +115,7 @@ void PassOn(int signal, siginfo_t* info, void*) {
 void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // No signal may end this process before its work is done: neither Ctrl-C nor
   // the SIGHUP of a terminal that goes away.
-  sigset_t all;
-  sigfillset(&all);
-  sigset_t before;
-  MUST(sigprocmask, SIG_BLOCK, &all, &before);
+  const sigset_t before = BlockSignals();
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const Descriptor lesson = OpenProcess(getppid());
   OutliveParent();
@@ -196,20 +174,15 @@ int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  sigset_t passed_on;
-  sigemptyset(&passed_on);
-  for (const int signal : kPassedOn) sigaddset(&passed_on, signal);
-  sigset_t before;
-  MUST(sigprocmask, SIG_BLOCK, &passed_on, &before);
-  awaited = Fork([&] {
-    MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
-    return BecomeCommand(command, prompt);
-  });
+  // A signal that comes before this is passed on ends both.
+  awaited = Fork([&] { return BecomeCommand(command, prompt); });
   struct sigaction pass_on = {};
   pass_on.sa_sigaction = PassOn;
   pass_on.sa_flags = SA_SIGINFO | SA_RESTART;
-  for (const int signal : kPassedOn) sigaction(signal, &pass_on, nullptr);
-  MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+  for (const int signal :
+       {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
+    sigaction(signal, &pass_on, nullptr);
+  }
   int status = 0;
   Retry([&status] { return waitpid(awaited, &status, 0); });
   GiveTerminalTo(foreground);
@@ -236,34 +209,32 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
 
 std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
                                         int flags) {
-  const std::string directory = fmt::format("/proc/{}/ns", pid);
-  std::string readlink = "readlink";
-  std::string in_directory = fmt::format("(cd {} && readlink", directory);
-  std::string setns = "bazel run //lessons:setns --";
-  std::string nsenter = fmt::format("nsenter --target {}", pid);
+  std::string names;
+  std::string links;
+  std::string joined;
+  std::string options = flags == AllFlags() ? " --all" : "";
   bool is_kind = false;  // Whether the lesson is about one that is joined.
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
-    const std::string link = fmt::format(" {}/{}", directory, kind.proc_name);
-    readlink += link;
-    in_directory += fmt::format(" {}", kind.proc_name);
-    nsenter += fmt::format(" --{}", kind.name);
-    // nsenter may not change to uid 0 where only one's own uid is mapped.
-    if (kind.flag == CLONE_NEWUSER) nsenter += " --preserve-credentials";
+    const std::string link =
+        fmt::format(" /proc/{}/ns/{}", pid, kind.proc_name);
+    names += fmt::format(" {}", kind.proc_name);
+    links += link;
+    if (flags != AllFlags()) options += fmt::format(" --{}", kind.name);
     // Without the PID namespace that a /proc is of, it is of little use.
-    if (kind.name == lesson || kind.flag == CLONE_NEWPID) setns += link;
-    if (kind.name == lesson) is_kind = true;
+    if (kind.name == lesson || kind.flag == CLONE_NEWPID) joined += link;
+    is_kind = is_kind || kind.name == lesson;
   }
-  if (flags == AllFlags()) {
-    nsenter =
-        fmt::format("nsenter --target {} --all --preserve-credentials", pid);
-  }
-  // The screen indents it by five.
+  // nsenter may not change to uid 0 where only one's own uid is mapped.
+  if ((flags & CLONE_NEWUSER) != 0) options += " --preserve-credentials";
+  constexpr std::size_t kWidth = 67;  // After "readlink", indented by five.
   std::vector<std::string> commands = {
-      readlink.size() <= 75 ? readlink : in_directory + ")",
+      links.size() <= kWidth
+          ? "readlink" + links
+          : fmt::format("(cd /proc/{}/ns && readlink{})", pid, names),
       fmt::format("cat /proc/{}/uid_map", pid)};
-  if (is_kind) commands.push_back(setns);
-  commands.push_back(nsenter);
+  if (is_kind) commands.push_back("bazel run //lessons:setns --" + joined);
+  commands.push_back(fmt::format("nsenter --target {}{}", pid, options));
   return commands;
 }
 

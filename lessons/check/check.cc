@@ -62,8 +62,7 @@ std::optional<Options> ReadOptions(int argc, char** argv) {
       "exercise\n"
       "  bazel run //lessons:check -- --all lessons/exercises    all of "
       "them\n",
-      "bazel run //lessons:check --");
-  app.get_formatter()->label("OPTIONS", "OPTIONS] [PROGRAM [ARGUMENT…]");
+      "bazel run //lessons:check -- [OPTIONS] [PROGRAM [ARGUMENT…]]");
   app.footer(
       "Exit status: 0 done, or no mistake found; 1 not yet, or a mistake;\n"
       "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");

@@ -25,8 +25,8 @@
 #include <sstream>
 
 #include "common/kernel/call.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/network.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "lessons/check/launch.h"
 #include "lessons/check/root.h"

@@ -15,6 +15,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/probe.h"
 #include "common/program/command_line.h"
 
 namespace steps {
@@ -23,20 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr off_t kLargest = off_t{64} << 20;
-
-// As execvp(3) finds it.
-std::string FindProgram(const std::string& word) {
-  if (word.find('/') != std::string::npos) return word;
-  const char* path = getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    std::string found = fmt::format("{}/{}", directory, word);
-    if (access(found.c_str(), X_OK) == 0 && !fs::is_directory(found)) {
-      return found;
-    }
-  }
-  return word;
-}
 
 Order::File Read(const std::string& path) {
   const Descriptor file = Open(path, O_RDONLY);
@@ -68,7 +55,8 @@ bool IsShown(const std::string& path) {
 Order MakeOrder(const std::vector<std::string>& words) {
   Order order = {.argv = words, .directory = fs::current_path(), .files = {}};
   try {
-    const Order::File program = Read(FindProgram(words.at(0)));
+    const std::string found = FindProgram(words.at(0));
+    const Order::File program = Read(found.empty() ? words[0] : found);
     order.argv[0] = program.path;
     const std::string type = fs::path(program.path).extension();
     order.is_source = type == ".cc" || type == ".cpp" || type == ".c";

@@ -75,8 +75,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   inside.Run([] { CALL(unshare, CLONE_NEWCGROUP); });
   lesson.Claim(
       "In a container all namespaces are new, but for the user namespace.",
-      Difference(NamespacesOf(outside.pid()), NamespacesOf(inside.pid())) ==
-          (KnownFlags() & ~CLONE_NEWUSER));
+      Difference(inside.pid()) == (KnownFlags() & ~CLONE_NEWUSER));
 
   lesson.Step("A name and a root: lessons uts, mount, chroot",
               "The host's /usr lies below an overlay: what is written goes "
@@ -105,7 +104,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   });
   inside.Run(BringUpLink);
   if (connected.holds) {
-    gateway->Run([] { AwaitOperational("veth0"); });
+    gateway->Run([] { SettleLink("veth0"); });
     connected.holds =
         inside.Ask(kLoopback) == "works" && inside.Ask(kSeen) == kAddress;
   }
@@ -134,7 +133,7 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   const int unshared = inside.Run([] { return TRY(unshare, CLONE_NEWUSER); });
   lesson.Claim("A filter refuses it a new user namespace (EPERM).",
                unshared == EPERM);
-  lesson.Show(Parts(outside, inside, "", limits.text(), kProcesses));
+  lesson.Show(Parts(inside, "", limits.text(), kProcesses));
 
   lesson.Predict(
       "PID 1 starts a command, which is PID 2 in the container. Does `ps` on "

@@ -14,12 +14,6 @@
 
 namespace steps {
 
-void BlockSignals() {
-  sigset_t all;
-  sigfillset(&all);
-  MUST(sigprocmask, SIG_BLOCK, &all, nullptr);
-}
-
 int NextSignal(bool end) {
   sigset_t all;
   sigfillset(&all);

@@ -8,10 +8,6 @@ namespace steps {
 // What the PID 1 of a container has to do beside being there: reap whatever
 // ends, and pass on signals.
 
-/// Blocks every signal: one that is blocked waits, even for PID 1, which
-/// would ignore it. Throws CallError. sigprocmask(2).
-void BlockSignals();
-
 /// Waits for the next signal and gives its number; where the wait has an
 /// `end`, 0 if there is none for two seconds. Throws CallError.
 /// sigtimedwait(2).

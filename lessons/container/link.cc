@@ -80,7 +80,7 @@ void BringUpLink() {
   BringUp("lo", "127.0.0.1");
   if (if_nametoindex("eth0") == 0) return;
   BringUp("eth0", kAddress);
-  AwaitOperational("eth0");
+  SettleLink("eth0");
 }
 
 std::string AskGateway() {

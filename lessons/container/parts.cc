@@ -35,10 +35,9 @@ int ContainerFlags() {
   return KnownFlags() & ~(CLONE_NEWUSER | CLONE_NEWCGROUP);
 }
 
-Table Parts(Process& outside, Process& inside, const char* image,
-            const std::string& limits, int processes) {
-  const int different =
-      Difference(NamespacesOf(outside.pid()), NamespacesOf(inside.pid()));
+Table Parts(Process& inside, const char* image, const std::string& limits,
+            int processes) {
+  const int different = Difference(inside.pid());
   const auto is = [different](int flag) {
     return (different & flag) != 0 ? "private" : "the machine's";
   };

@@ -16,8 +16,8 @@ int ContainerFlags();
 
 /// A container's parts: what each is here, the lesson that is about it, and
 /// the option of `docker run` that does the same. Throws CallError.
-Table Parts(Process& outside, Process& inside, const char* image,
-            const std::string& limits, int processes);
+Table Parts(Process& inside, const char* image, const std::string& limits,
+            int processes);
 
 }  // namespace steps
 

@@ -18,15 +18,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/kernel/descriptor.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/network.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -115,7 +114,8 @@ int GoToRoot(Process& inside, const char* image) {
   try {
     return inside.Run([image] { return MakeRoot(image); });
   } catch (const CallError& error) {
-    if (error.error() != EROFS || error.call().name() != "mkdir") throw;
+    if (error.error() != EROFS || !error.call().text.starts_with("mkdir("))
+      throw;
     throw ExplainedError(error.what(),
                          {"The new root is read-only: the kernel refused "
                           "an overlay over it.",
@@ -165,12 +165,11 @@ int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
     gateway->Run([pid = inside.pid()] { ServeOnLink(pid); });
   });
   inside.Run(BringUpLink);
-  if (is_linked) gateway->Run([] { AwaitOperational("veth0"); });
+  if (is_linked) gateway->Run([] { SettleLink("veth0"); });
   if (order.has_terminal) relay.MakeTerminal(outside, inside);
   inside.Run(DropPrivileges);
   inside.Run(FilterCalls);
-  lesson.Show(
-      Parts(outside, inside, order.image.c_str(), limits.text(), kProcesses));
+  lesson.Show(Parts(inside, order.image.c_str(), limits.text(), kProcesses));
   for (const std::string& part : left_out) lesson.Note(part);
 
   inside.Run([has = order.has_terminal] { BeginSession(has); });
@@ -179,8 +178,9 @@ int RunOrdered(Lesson& lesson, const Order& order, Limits& limits) {
                     Process::kForever);
 }
 
-int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
-                 const std::vector<std::string>& command) {
+std::optional<std::string> rootfs;  // The option.
+
+int RunContainer(Lesson& lesson, const std::vector<std::string>& command) {
   if (rootfs) CheckDirectory(*rootfs);
   if (!HasCapabilities(kNeeded)) {
     EnterUserNamespaceAsRoot();
@@ -200,20 +200,15 @@ int RunContainer(Lesson& lesson, const std::optional<std::string>& rootfs,
 }  // namespace
 
 Task ContainerTask() {
-  const auto rootfs = std::make_shared<std::optional<std::string>>();
-  return {
-      .words = "COMMAND…",
-      .help = "run that in a container",
-      .example = "ps -ef",
-      .runs_command = true,
-      .run =
-          [rootfs](Lesson& lesson, const std::vector<std::string>& command) {
-            return RunContainer(lesson, *rootfs, command);
-          },
-      .option = {{.name = "--rootfs",
-                  .value_name = "DIR",
-                  .help = "Let DIR be the root of COMMAND, or of a shell",
-                  .value = rootfs}}};
+  return {.words = "COMMAND…",
+          .help = "run that in a container",
+          .example = "ps -ef",
+          .runs_command = true,
+          .run = RunContainer,
+          .option = {{.name = "--rootfs",
+                      .value_name = "DIR",
+                      .help = "Let DIR be the root of COMMAND, or of a shell",
+                      .value = &rootfs}}};
 }
 
 }  // namespace steps

@@ -72,14 +72,9 @@ void Relay::MakeTerminal(Process& outside, Process& inside) {
   SetSize();
   modes.raw = modes.before;
   cfmakeraw(&modes.raw);
-  // In a session of its own no signal to the lesson's group reaches it, and
-  // it may set the terminal in the background.
+  // In a session of its own it may set the terminal in the background.
   guardian_.emplace(outside.Clone("guardian", 0));
-  guardian_->Run([] {
-    MUST(setsid);
-    OutliveParent();
-    OnRelease(Restore);
-  });
+  guardian_->Run([] { Guard(Restore); });
 }
 
 void Relay::Begin(pid_t inside) {

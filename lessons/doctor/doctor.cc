@@ -44,7 +44,6 @@
 #include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "lessons/doctor/diagnosis.h"
@@ -116,9 +115,7 @@ void SetClocks(Process& process) {
 void MakeCgroup(Process& process, const CgroupPlace& place) {
   process.Run([&place] {
     OutliveParent();
-    sigset_t all;
-    sigfillset(&all);
-    MUST(sigprocmask, SIG_BLOCK, &all, nullptr);
+    BlockSignals();
     const std::string directory =
         fmt::format("{}/{}{}", place.directory, kCgroupPrefix, getpid());
     MUST(mkdir, directory.c_str(), 0755);
@@ -309,7 +306,7 @@ std::vector<ToolOnPath> FindTools() {
                                    {"ip", "iproute2", false},
                                    {"ipcs", "util-linux", false},
                                    {"ps", "procps", false}};
-  for (ToolOnPath& tool : tools) tool.found = IsOnPath(tool.name);
+  for (ToolOnPath& tool : tools) tool.found = !FindProgram(tool.name).empty();
   return tools;
 }
 
@@ -374,7 +371,7 @@ int main(int argc, char** argv) {
         "Examples:\n"
         "  bazel run //lessons:doctor              ask it\n"
         "  bazel run //lessons:doctor -- --json    for a program to read\n",
-        "bazel run //lessons:doctor --");
+        "bazel run //lessons:doctor -- [OPTIONS]");
     app.footer(
         "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
         "usage,\n"

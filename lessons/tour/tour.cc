@@ -48,7 +48,7 @@ bool ParseOptions(int argc, char** argv, Options& options) {
       "  bazel run //lessons:tour\n"
       "  bazel run //lessons:tour -- --lesson uts pid    only these two\n"
       "  bazel run //lessons:tour -- --step              step by step\n",
-      "bazel run //lessons:tour --");
+      "bazel run //lessons:tour -- [OPTIONS]");
   app.footer(
       "Exit status: 0 no lesson failed, 1 one did, 2 wrong usage,\n"
       "77 this machine allows none of them, 130 interrupted.");

@@ -63,15 +63,12 @@ TEST_F(CallTest, IsToldInTheWordsOfStrace) {
                                 "MS_REC | MS_PRIVATE, NULL)"),
                           Field(&Call::text, "fake_write(3, \"one\\ntwo\", 9)"),
                           Field(&Call::text, "fake_write(0644, \"\", 0x10)")));
-  EXPECT_EQ(calls_[1].name(), "fake_mount");
   EXPECT_EQ(calls_[2].result, 7);
 }
 
 TEST_F(CallTest, ThrowsWithTheErrnoOfTheCall) {
   const auto refused = Throws<CallError>(
       AllOf(Property(&CallError::error, EPERM),
-            Property(&CallError::call,
-                     Field(&Call::namespaces, CLONE_NEWUTS | CLONE_NEWNS)),
             Property(&CallError::what,
                      StrEq("fake_unshare(CLONE_NEWUTS | CLONE_NEWNS): "
                            "Operation not permitted (EPERM)"))));
@@ -98,8 +95,6 @@ TEST(Check, ThrowsWithTheErrnoOfTheCall) {
       },
       ThrowsMessage<CallError>(
           "open(\"/nonexistent\"): No such file or directory (ENOENT)"));
-  EXPECT_EQ(CallError(EPERM, "sethostname(\"web\", 3)").call().name(),
-            "sethostname");
   EXPECT_EQ(ErrnoName(99999), "errno 99999");
 }
 

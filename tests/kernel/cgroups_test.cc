@@ -15,7 +15,6 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/kernel/mounts.h"
 #include "common/kernel/process.h"
 
 namespace steps {
@@ -37,26 +36,40 @@ constexpr const char* kVersion1Mounts =
 constexpr const char* kVersion1Cgroups =
     "5:pids:/user.slice/x\n4:cpu,cpuacct:/\n1:name=systemd:/user.slice/x\n";
 
-// The tree of version 2, with the files that are read.
-class Version2 {
+// A machine below a directory: its /proc, and the tree of version 2 with the
+// files that are read.
+class MadeUp {
  public:
-  Version2() {
+  MadeUp() {
+    fs::create_directories(root + "/proc/self");
     Make("", "cpu memory pids");
     Make("user.slice", "memory pids");
     Make("user.slice/user-1.slice", "memory pids");
     Make("user.slice/user-1.slice/session-2.scope", "");
   }
-  ~Version2() { fs::remove_all(top); }
+  ~MadeUp() { fs::remove_all(root); }
 
   void Make(const std::string& cgroup, const std::string& children_have) const {
     fs::create_directories(top + "/" + cgroup);
-    WriteAll(Open(top + "/" + cgroup + "/cgroup.subtree_control",
-                  O_WRONLY | O_CREAT | O_TRUNC, 0600)
-                 .get(),
-             children_have + "\n");
+    Write(top + "/" + cgroup + "/cgroup.subtree_control", children_have);
   }
 
-  const std::string top = testing::TempDir() + "version_2";
+  // Where a process in these cgroups, with these mounts, may make one.
+  std::optional<CgroupPlace> Find(const std::string& controller,
+                                  const std::string& cgroups,
+                                  const std::string& mounts) const {
+    Write(root + "/proc/self/cgroup", cgroups);
+    Write(root + "/proc/self/mountinfo", mounts);
+    return FindCgroupPlace(controller, root);
+  }
+
+  const std::string root = testing::TempDir() + "machine";
+  const std::string top = root + "/version_2";
+
+ private:
+  static void Write(const std::string& path, const std::string& text) {
+    WriteAll(Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600).get(), text + "\n");
+  }
 };
 
 TEST(CgroupsIn, GivesEachByItsControllers) {
@@ -69,7 +82,7 @@ TEST(CgroupsIn, GivesEachByItsControllers) {
   EXPECT_THROW(CgroupsOf(-1), CallError);
 }
 
-// Where a process in these cgroups, with these mounts, may make one: its
+// Where a process in these cgroups, with these mounts, may make one: the
 // directory, and that of the process. Nothing where there is none.
 struct Where {
   std::string controller;
@@ -80,7 +93,7 @@ struct Where {
 };
 
 TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
-  const Version2 tree;
+  const MadeUp tree;
   const std::string version_2 = fmt::format(
       "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.top);
   const std::string session = "/user.slice/user-1.slice/session-2.scope";
@@ -110,19 +123,17 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
             tree.top + "/user.slice/user-1.slice", tree.top + session},
            {"cpu", "0::" + session, version_2, tree.top, tree.top + session}}) {
     SCOPED_TRACE(controller + " of " + cgroups);
-    const auto place =
-        FindCgroupPlace(controller, CgroupsIn(cgroups), MountsIn(mounts));
+    const auto place = tree.Find(controller, cgroups, mounts);
     EXPECT_EQ(place ? place->directory : "", directory);
     EXPECT_EQ(place ? place->home : "", home);
   }
   // That is its own where a manager has delegated it so.
   tree.Make(session, "pids");
   EXPECT_THAT(
-      FindCgroupPlace("pids", CgroupsIn("0::" + session), MountsIn(version_2)),
+      tree.Find("pids", "0::" + session, version_2),
       Optional(AllOf(Field(&CgroupPlace::controllers, ""),
                      Field(&CgroupPlace::directory, tree.top + session))));
-  EXPECT_THAT(FindCgroupPlace("cpu", CgroupsIn(kVersion1Cgroups),
-                              MountsIn(kVersion1Mounts)),
+  EXPECT_THAT(tree.Find("cpu", kVersion1Cgroups, kVersion1Mounts),
               Optional(Field(&CgroupPlace::controllers, "cpu,cpuacct")));
 }
 
@@ -143,7 +154,8 @@ class CgroupTest : public testing::Test {
     MUST(pipe, &ends[0]);
     const pid_t maker = fork();
     if (maker == 0) {
-      const Cgroup cgroup(place_, {"a", "a/b"});
+      const Cgroup cgroup(place_);
+      fs::create_directories(cgroup.path() + "/a/b");
       WriteAll(ends[1], cgroup.path());
       close(ends[1]);
       if (guardian) kill(ChildrenOf(getpid()).at(0), SIGKILL);
@@ -162,7 +174,8 @@ class CgroupTest : public testing::Test {
 TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
   Process self = Process::Quiet();
   Process member = self.Clone("member", 0);
-  Cgroup cgroup(place_, {"a", "a/b"});
+  Cgroup cgroup(place_);
+  fs::create_directories(cgroup.path() + "/a/b");
   WriteAll(Open(cgroup.path() + "/a/b/cgroup.procs", O_WRONLY).get(),
            std::to_string(member.pid()));
   EXPECT_TRUE(cgroup.Remove());
@@ -182,7 +195,7 @@ TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   const std::string other =
       place_.directory + "/steps-1" + path.substr(path.rfind('-'));
   mkdir(other.c_str(), 0755);
-  const Cgroup next(place_, {});
+  const Cgroup next(place_);
   EXPECT_FALSE(fs::exists(path));
   EXPECT_TRUE(fs::exists(other)) << "its process lives";
   rmdir(other.c_str());

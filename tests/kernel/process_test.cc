@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "common/kernel/namespaces.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
 

@@ -1,5 +1,3 @@
-#include "common/kernel/user_namespace.h"
-
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +7,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/namespaces.h"
 #include "tests/support/program.h"
 
 namespace steps {
@@ -20,26 +19,27 @@ using testing::ThrowsMessage;
 TEST(EnterUserNamespaceAsRoot, MakesAnOrdinaryUserRoot) {
   InChildAsNobody([] {
     EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
-    const Ids outside = Ids::OfCaller();
+    const uid_t uid = geteuid();
+    const gid_t gid = getegid();
     EnterUserNamespaceAsRoot();
     EXPECT_EQ(geteuid(), 0U);
     EXPECT_EQ(getegid(), 0U);
     EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
     EXPECT_THAT(ReadFile("/proc/self/uid_map"),
-                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.uid)));
+                MatchesRegex(fmt::format(" *0 +{} +1\n", uid)));
     EXPECT_THAT(ReadFile("/proc/self/gid_map"),
-                MatchesRegex(fmt::format(" *0 +{} +1\n", outside.gid)));
+                MatchesRegex(fmt::format(" *0 +{} +1\n", gid)));
     EXPECT_EQ(ReadFile("/proc/self/setgroups"), "deny\n");
   });
 }
 
 TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
   InChild(
-      [outside = Ids::OfCaller()] {
+      [uid = geteuid(), gid = getegid()] {
         EXPECT_EQ(geteuid(), 65534U) << "no map yet: user_namespaces(7)";
-        MapToRoot(outside);
+        MapToRoot(uid, gid);
         EXPECT_EQ(geteuid(), 0U);
-        EXPECT_THROW(MapToRoot(outside), CallError);
+        EXPECT_THROW(MapToRoot(uid, gid), CallError);
         EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
         cap_t none = cap_init();
         Check(cap_set_proc(none), "cap_set_proc()");
@@ -51,13 +51,14 @@ TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
 
 TEST(MapToRoot, NamesTheMapThatIsRefused) {
   InChildAsNobody([] {
-    const Ids somebody_else = {geteuid() + 1, getegid()};
+    const uid_t uid = geteuid() + 1;
+    const gid_t gid = getegid();
     Check(unshare(CLONE_NEWUSER), "unshare(CLONE_NEWUSER)");
-    EXPECT_THAT([&] { MapToRoot(somebody_else); },
+    EXPECT_THAT([&] { MapToRoot(uid, gid); },
                 ThrowsMessage<CallError>(
                     fmt::format("write(\"/proc/self/uid_map\", \"0 {} 1\"): "
                                 "Operation not permitted (EPERM)",
-                                somebody_else.uid)));
+                                uid)));
   });
 }
 

@@ -26,7 +26,6 @@
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/program.h"
 #include "tests/support/refusals.h"
 
@@ -41,13 +40,7 @@ using testing::StartsWith;
 
 // A call that failed, as its text has it.
 CallError Refused(int error, const std::string& text) {
-  Call call = {.text = text, .result = -1, .error = error};
-  for (const Kind& kind : Kinds()) {
-    if (text.find(kind.flag_name) != std::string::npos) {
-      call.namespaces |= kind.flag;
-    }
-  }
-  return CallError(std::move(call));
+  return CallError(error, text);
 }
 
 // A machine without time namespaces, with few PID namespaces and no IPC ones.

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/kernel/user_namespace.h"
+#include "common/kernel/namespaces.h"
 #include "tests/support/program.h"
 
 namespace steps {
@@ -98,12 +98,8 @@ TEST_F(LessonTest, MixesItsAnswersAndFindsTheRightOne) {
 }
 
 TEST_F(LessonTest, ComparesARowForEachProbe) {
-  Evidence before;
-  before.Add({"PID", "1", ""});
-  before.Add({"namespace", "uts:[1]", ""});
-  Evidence inside;
-  inside.Add({"PID", "2", ""});
-  inside.Add({"namespace", "uts:[1]", ""});
+  const Evidence before({{"PID", "1", ""}, {"namespace", "uts:[1]", ""}});
+  const Evidence inside({{"PID", "2", ""}, {"namespace", "uts:[1]", ""}});
   lesson_.Compare(before, inside, before);
   EXPECT_THAT(Last<Table>().rows,
               ElementsAre(ElementsAre("PID", "1", "2", "1", "private"),

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <optional>
 
 #include "common/kernel/call.h"
@@ -20,7 +21,8 @@ TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
     GTEST_SKIP() << "no cgroup may be made here and delegated";
   }
   // Below the delegated one: in version 2 a process may not stand in the way.
-  const Cgroup cgroup(*place, {"a", "a/b"});
+  const Cgroup cgroup(*place);
+  std::filesystem::create_directories(cgroup.path() + "/a/b");
   const auto write_to = [&](const std::string& file, const char* text) {
     WriteAll(Open(cgroup.path() + "/" + file, O_WRONLY).get(), text);
   };

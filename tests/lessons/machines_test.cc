@@ -18,10 +18,10 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
+#include "common/kernel/namespaces.h"
 #include "common/kernel/network.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
 #include "tests/support/refusals.h"
 

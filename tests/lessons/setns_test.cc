@@ -25,7 +25,6 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "tests/support/lessons.h"
 #include "tests/support/refusals.h"
 

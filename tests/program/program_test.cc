@@ -71,12 +71,7 @@ void Holds(Lesson& lesson) { lesson.Claim("Yes.", true); }
 
 void Fails(Lesson&) { throw CallError(EBADF, "close(-1)"); }
 
-void IsRefused(Lesson&) {
-  throw CallError({.text = "unshare(CLONE_NEWUSER)",
-                   .namespaces = CLONE_NEWUSER,
-                   .result = -1,
-                   .error = ENOSPC});
-}
+void IsRefused(Lesson&) { throw CallError(ENOSPC, "unshare(CLONE_NEWUSER)"); }
 
 void IsContradicted(Lesson& lesson) {
   lesson.Claim("Yes.", true);

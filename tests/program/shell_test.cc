@@ -23,7 +23,6 @@
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 #include "common/program/command_line.h"
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"

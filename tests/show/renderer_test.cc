@@ -39,9 +39,7 @@ Event Did(const std::string& process, const std::string& text, long result,
   return Called{process, Call{.text = text, .result = result, .error = error}};
 }
 Event Saw(const std::string& process, const std::vector<Finding>& findings) {
-  Evidence evidence;
-  for (const Finding& finding : findings) evidence.Add(finding);
-  return Shown{process, evidence};
+  return Shown{process, Evidence(findings)};
 }
 
 Verdict Counted(int held, int contradicted, int skipped) {
@@ -407,7 +405,7 @@ TEST(MarkdownRenderer, ClosesABlockWhenALessonEnds) {
             "\n- **cause** The cause.\n"
             "\n- **remedy** sudo \\<it>\n"},
            {"as a task does, and no block is empty",
-            {Did("a", "f()", 0, 0), Verdict{}, Shown{"a", {}}, Verdict{}},
+            {Did("a", "f()", 0, 0), Verdict{}, Saw("a", {}), Verdict{}},
             "\n```text\n     a        f() = 0\n```\n"}}) {
     EXPECT_EQ(Markdown(events), markdown) << claim;
   }

@@ -40,7 +40,7 @@ void AddDirectory(HostState& state, const std::string& path) {
 
 // The cgroups that lessons make: others come and go.
 void AddCgroups(HostState& state) {
-  for (const Mount& mount : Mounts()) {
+  for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
     if (!mount.type.starts_with("cgroup")) continue;
     std::error_code gone;
     for (auto entry = fs::recursive_directory_iterator(mount.point, gone);

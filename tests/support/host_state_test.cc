@@ -35,7 +35,7 @@ const std::string kCgroups = "/sys/fs/cgroup";
 
 // Where there a file system of cgroups is mounted, or "".
 std::string CgroupPoint() {
-  for (const Mount& mount : Mounts()) {
+  for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
     if (mount.type.starts_with("cgroup") && mount.point.starts_with(kCgroups)) {
       return mount.point;
     }

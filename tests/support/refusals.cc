@@ -22,7 +22,6 @@
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/process.h"
-#include "common/kernel/user_namespace.h"
 
 namespace steps {
 namespace {
