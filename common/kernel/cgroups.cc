@@ -56,7 +56,7 @@ void RemoveEmpty(const fs::path& directory, const std::string& home) {
 
 // A process may take a moment to end or to move, and more may be forked
 // meanwhile: hence the tries. False, and told, where all were in vain.
-bool Remove(const std::string& directory, const std::string& home) {
+bool RemoveAll(const std::string& directory, const std::string& home) {
   std::string refusal;
   for (int tries = 0; tries < 500; ++tries) {
     if (tries > 1) poll(nullptr, 0, 10);
@@ -146,7 +146,7 @@ Cgroup::Cgroup(const CgroupPlace& place)
     : home_(place.home + "/cgroup.procs"),
       path_(fmt::format("{}/{}", place.directory, NameOfCgroup(getpid()))) {
   guardian_.emplace(Process::Quiet().Clone("the guardian of a cgroup", 0));
-  guardian_->Run([this] { Guard([this] { steps::Remove(path_, home_); }); });
+  guardian_->Run([this] { Guard([this] { RemoveAll(path_, home_); }); });
   Open(home_, O_WRONLY);
   RemoveLeftBehind(place.directory);
   MUST(mkdir, path_.c_str(), 0755);
@@ -154,7 +154,7 @@ Cgroup::Cgroup(const CgroupPlace& place)
 
 bool Cgroup::Remove() {
   if (!guardian_) return true;
-  const bool removed = steps::Remove(path_, home_);
+  const bool removed = RemoveAll(path_, home_);
   guardian_.reset();
   return removed;
 }
