@@ -132,8 +132,8 @@ Drawing DrawProcesses(const std::vector<NamedProcess>& processes) {
   for (const NamedProcess& process : processes) {
     int left = KnownFlags();
     for (const auto& [flag, id] : process.namespaces) left &= ~flag;
-    std::vector<Fact> facts = {{"command", process.command}};
-    if (left != 0) facts.push_back({"has left", KindNames(left)});
+    std::vector<std::string> facts = {"command: " + process.command};
+    if (left != 0) facts.push_back("has left: " + KindNames(left));
     drawing.processes.push_back(
         {Header(process), process.namespaces, std::move(facts)});
   }

@@ -22,7 +22,7 @@ LESSONS = [
 ]
 
 def lessons(deps):
-    """A program for each of LESSONS, with its sources embedded: common/show/source.h.
+    """A program for each of LESSONS, with its sources embedded: common/show/show.h.
 
     The sources of NAME are NAME.cc and NAME_*, or those in the directory NAME.
 
@@ -39,7 +39,7 @@ def lessons(deps):
             srcs = [file for file in files if file.endswith(".cc")],
             outs = [name + "_source.cc"],
             cmd = """(
-              echo '#include "common/show/source.h"'
+              echo '#include "common/show/show.h"'
               for file in $(SRCS); do
                 echo "static const steps::EmbeddedSource $$(basename $$file .cc)_source("
                 printf '"%s", R"LESSON(' $$file

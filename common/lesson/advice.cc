@@ -1,20 +1,16 @@
 #include "common/lesson/advice.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <linux/capability.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
 #include <iterator>
 #include <map>
 #include <regex>
 #include <string_view>
-#include <vector>
 
 #include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
@@ -23,10 +19,7 @@
 namespace steps {
 namespace {
 
-// Where a number of namespaces is so low that it is this which refuses one.
-constexpr std::uint64_t kFewNamespaces = 256;
-
-bool Has(const std::string& text, std::string_view part) {
+bool Has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
@@ -34,7 +27,19 @@ bool Has(const std::string& text, std::string_view part) {
 constexpr unsigned kMissingKind = 1U << 30;  // Needs a kind that is not there.
 constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
 
-// Regular expressions for the calls that a row is about, as they are written.
+// The first row that fits tells: one of its errors, its calls, and all of its
+// traits.
+struct Row {
+  std::string_view errors;
+  const char* calls;  // A regular expression for the call as it is written.
+  unsigned traits;
+  const char* cause;  // nullptr: the machine is not to blame. {uid} is a fact.
+  const char* remedy;
+  const char* in_container = nullptr;  // The remedy there, where it differs.
+};
+
+constexpr const char* kRefused = "EPERM EACCES";
+
 constexpr const char* kAnything = "";
 constexpr const char* kNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEW)";
 constexpr const char* kUserNamespace =
@@ -44,35 +49,12 @@ constexpr const char* kInspection =
     R"(^(access|open|readlink|stat)\("/proc/.*/ns)";
 constexpr const char* kMap = R"(/(uid_map|gid_map|setgroups))";
 constexpr const char* kMount = R"(^(u?mount2?|mount_setattr|pivot_root)\()";
-constexpr const char* kProc = R"re(^mount\(.*"proc")re";
 constexpr const char* kMountOrName =
     R"(^(u?mount2?|mount_setattr|pivot_root|set(host|domain)name)\()";
-constexpr const char* kInterface = R"(SIOCSIF|"veth")";
-constexpr const char* kVeth = R"("veth")";
 constexpr const char* kLabelled =
     R"re(CLONE_NEW|_map"|setgroups"|^(u?mount|pivot|set.*name)|SIOCSIF|"veth")re";
-constexpr const char* kClock = R"("monotonic )";
 constexpr const char* kCgroup = R"(/cgroup\.procs|/steps-)";
-constexpr const char* kProcess = R"(\b(clone3?|v?fork|pthread_create)\()";
-constexpr const char* kQueue = R"(^mq_open\(|mqueue)";
-constexpr const char* kProgram = R"(^execv\()";
-constexpr const char* kNull = R"(^(mount|open)\("/dev/null")";
-constexpr const char* kPlace = R"(^(mount|stat)\(.*"/mnt")";
-constexpr const char* kGraphviz = R"("dot")";
 
-// The first row that fits tells: one of its errors, its calls, and all of its
-// traits.
-struct Row {
-  std::string_view errors;
-  const char* calls;
-  unsigned traits;
-  const char* cause;  // nullptr: the machine is not to blame. {} has a name.
-  const char* remedy;
-  const char* in_container = nullptr;  // The remedy in a container,
-  const char* to_root = nullptr;       // or to uid 0; where they differ.
-};
-
-constexpr const char* kRefused = "EPERM EACCES";
 constexpr const char* kFilter =
     "A seccomp filter refuses it, as container engines install.";
 constexpr const char* kNoFilter =
@@ -94,43 +76,48 @@ constexpr Row kTable[] = {
     {"ENODEV", kMount, kAnywhere,
      "This kernel does not have that kind of file system.",
      "a kernel that is configured with it"},
-    {"EOPNOTSUPP", kVeth, kAnywhere, "This kernel has no veth interfaces.",
+    {"EOPNOTSUPP", R"("veth")", kAnywhere,
+     "This kernel has no veth interfaces.",
      "a kernel configured with CONFIG_VETH"},
     {"ENOSYS", kAnything, kFiltered, kFilter, kNoFilter, kUnconfined},
     {"ENOSYS", kAnything, kAnywhere, "This kernel does not have the call.",
      "a newer kernel"},
-    {"ENOENT", kNull, kAnywhere,
+    {"ENOENT", R"(^(mount|open)\("/dev/null")", kAnywhere,
      "There is no /dev/null: something else is mounted on /dev.",
      "sudo mount -t devtmpfs devtmpfs /dev"},
-    {"ENOENT", kPlace, kAnywhere,
+    {"ENOENT", R"(^(mount|stat)\(.*"/mnt")", kAnywhere,
      "There is no directory /mnt, on which lessons mount.", "sudo mkdir /mnt"},
-    {"ENOENT", kGraphviz, kAnywhere, "Graphviz, which draws, is not installed.",
+    {"ENOENT", R"("dot")", kAnywhere,
+     "Graphviz, which draws, is not installed.",
      "sudo apt-get install graphviz"},
 
     // Limits.
-    {"ENOSPC EUSERS", kNamespace, kScarceKind, "{limit}: {none} may be made.",
-     "sudo sysctl user.{name}=15000"},
+    {"ENOSPC EUSERS", kNamespace, kScarceKind,
+     "No more {kind} namespaces may be made: {limit} is {most}.",
+     "sudo sysctl {limit}=15000"},
     {"ENOSPC EUSERS", kNamespace, kAnywhere,
      "Too many namespaces, or nested deeper than 32 levels "
      "(user_namespaces(7)).",
      "leave a level, or end what holds them: lsns"},
-    {"EAGAIN", kProcess, kAnywhere,
-     "No more processes may be made: {processes}.",
+    {"EAGAIN", R"(\b(clone3?|v?fork|pthread_create)\()", kAnywhere,
+     "No more processes may be made: "
+     "pids.max is {pids.max}, ulimit -u is {ulimit -u}.",
      "raise that limit, or end some processes"},
-    {"EMFILE", kQueue, kAnywhere,
-     "The POSIX queues of a user may take no more bytes: {ulimit -q}.",
+    {"EMFILE", R"(^mq_open\(|mqueue)", kAnywhere,
+     "The POSIX queues of a user may take no more bytes: "
+     "ulimit -q is {ulimit -q}.",
      "raise that limit, or end what holds the queues"},
     {"EMFILE", kAnything, kAnywhere,
-     "A process may have no more files open: {ulimit -n}.",
+     "A process may have no more files open: ulimit -n is {ulimit -n}.",
      "raise that limit where it was set: ulimit -n, limits.conf(5)"},
     {"EFBIG", kAnything, kAnywhere,
-     "A file may not be that large: {ulimit -f} KiB.",
+     "A file may not be that large: ulimit -f is {ulimit -f} KiB.",
      "raise that limit where it was set: ulimit -f, limits.conf(5)"},
     {"ENFILE", kAnything, kAnywhere,
      "The machine may have no more files open (fs.file-max).",
      "end what holds them: lsof"},
     {"ENOMEM", kAnything, kLittleMemory,
-     "The memory of a process is limited: {ulimit -v} KiB.",
+     "The memory of a process is limited: ulimit -v is {ulimit -v} KiB.",
      "raise that limit where it was set: ulimit -v, limits.conf(5)"},
 
     // Cgroups and programs.
@@ -143,9 +130,8 @@ constexpr Row kTable[] = {
     {kRefused, kCgroup, kAnywhere,
      "No cgroup is delegated to this user (cgroups(7)).",
      "sudo, or run it in what systemd-run --user --scope starts",
-     "docker run (or podman run) --privileged",
-     "run it in what systemd-run --scope starts"},
-    {kRefused, kProgram, kAnywhere,
+     "docker run (or podman run) --privileged"},
+    {kRefused, R"(^execv\()", kAnywhere,
      "This user may not reach that program, or may not run it.",
      "copy the programs to a directory that this user may read"},
 
@@ -174,7 +160,7 @@ constexpr Row kTable[] = {
      "This user has no number in the user namespace that it is in.",
      "leave that one, or make it with a map: unshare --map-root-user"},
     {kRefused, kNamespace, kFiltered, kFilter, kNoFilter, kUnconfined},
-    {kRefused, kProc, kMaskedProc,
+    {kRefused, R"re(^mount\(.*"proc")re", kMaskedProc,
      "/proc is masked, as container engines do: then no new proc may be "
      "mounted.",
      "run it where nothing hides a part of /proc: findmnt -R /proc",
@@ -199,14 +185,14 @@ constexpr Row kTable[] = {
      "The real uid is {real_uid}, the effective one {uid}: then /proc/self is "
      "root's.",
      "run it with one uid for both: setpriv --reuid"},
-    {"EPERM", kClock, kAnywhere,
-     "It takes CAP_SYS_TIME as well (time_namespaces(7)).", "CAP_SYS_TIME",
-     "docker run (or podman run) --cap-add SYS_TIME",
-     "run it as an ordinary user"},
-    {"EPERM", kInterface, kPrivileged,
-     "It takes CAP_NET_ADMIN as well (network_namespaces(7)).", "CAP_NET_ADMIN",
-     "docker run (or podman run) --cap-add NET_ADMIN",
-     "run it as an ordinary user"},
+    {"EPERM", R"("monotonic )", kAnywhere,
+     "It takes CAP_SYS_TIME as well (time_namespaces(7)).",
+     "CAP_SYS_TIME, or run it as an ordinary user",
+     "docker run (or podman run) --cap-add SYS_TIME"},
+    {"EPERM", R"(SIOCSIF|"veth")", kPrivileged,
+     "It takes CAP_NET_ADMIN as well (network_namespaces(7)).",
+     "CAP_NET_ADMIN, or run it as an ordinary user",
+     "docker run (or podman run) --cap-add NET_ADMIN"},
     {kRefused, kMountOrName, kFiltered | kPrivileged, kFilter, kNoFilter,
      kUnconfined},
     {kRefused, kAnything, kPrivileged, nullptr, nullptr},
@@ -226,7 +212,7 @@ constexpr Row kTable[] = {
 
 // What is left of a remedy where sudo(8) is of no use, or is refused as well.
 std::string WithoutSudo(std::string remedy, const Machine& machine) {
-  const bool root = machine.uid == 0;
+  const bool root = machine.Is(kUidZero);
   const bool container = machine.Is(kInContainer);
   const bool chroot = machine.Is(kInChroot);
   if (!Has(remedy, "sudo") ||
@@ -246,58 +232,40 @@ std::string WithoutSudo(std::string remedy, const Machine& machine) {
                                  : "with root's capabilities: " + remedy;
 }
 
-// What is known of a call that was refused: traits, and what the names in the
-// table's words stand for.
-struct Circumstances {
-  unsigned traits;
-  std::map<std::string, std::string> words;
-};
+using Facts = std::map<std::string, std::string>;
 
-Circumstances LookAt(const Call& call, const Machine& machine) {
-  unsigned traits = machine.traits;
-  std::map<std::string, std::string> words = {
-      {"profile", machine.apparmor},
-      {"uid", fmt::to_string(machine.uid)},
-      {"real_uid", fmt::to_string(machine.real_uid)}};
-  // Of the kinds that it makes, the one of which the fewest are allowed.
-  std::uint64_t fewest = kFewNamespaces + 1;
+// What the machine lacks of the kinds of namespaces that this call needs:
+// traits, and facts about one of them.
+unsigned LookAtKinds(const Call& call, const Machine& machine, Facts& facts) {
+  unsigned traits = 0;
+  // Where there may be more of them, it is not this that refuses one.
+  std::uint64_t fewest = 256;
   for (const Kind& kind : Kinds()) {
     const bool makes = Has(call.text, kind.flag_name);
-    const bool needs = makes || Has(call.text, fmt::format("/proc/self/ns/{}",
-                                                           kind.proc_name));
-    if (needs && !machine.kinds.contains(std::string(kind.name))) {
+    const bool opens =
+        Has(call.text, fmt::format("/proc/self/ns/{}", kind.proc_name));
+    const auto most = machine.most.find(kind.flag);
+    if ((makes || opens) && (machine.kinds & kind.flag) == 0) {
       traits |= kMissingKind;
-      words["kind"] = kind.name;
-      words["since"] = kind.since;
-    }
-    const auto limit = machine.limits.find(LimitOf(kind));
-    if (makes && limit != machine.limits.end() && limit->second < fewest) {
+    } else if (makes && most != machine.most.end() && most->second <= fewest) {
       traits |= kScarceKind;
-      fewest = limit->second;
-      words["name"] = limit->first;
-      words["limit"] = fmt::format("user.{} is {}", limit->first, fewest);
-      words["none"] = fewest == 0
-                          ? fmt::format("no {} namespace", kind.name)
-                          : fmt::format("no more {} namespaces", kind.name);
+      fewest = most->second;
+    } else {
+      continue;
     }
+    facts["kind"] = kind.name;
+    facts["since"] = kind.since;
+    facts["limit"] = fmt::format("user.max_{}_namespaces", kind.proc_name);
+    facts["most"] = fmt::to_string(fewest);
   }
-  std::vector<std::string> processes;
-  for (const auto& [name, value] : machine.limits) {
-    words[name] = fmt::format("{} is {}", name, value);
-    if (name == "pids.max" || name == "ulimit -u") {
-      processes.push_back(words[name]);
-    }
-  }
-  if (processes.empty()) processes.emplace_back("ulimit -u, or pids.max");
-  words["processes"] = fmt::format("{}", fmt::join(processes, ", "));
-  return {traits, words};
+  return traits;
 }
 
-std::string Fill(std::string text,
-                 const std::map<std::string, std::string>& words) {
-  for (const auto& [name, value] : words) {
-    const std::size_t at = text.find("{" + name + "}");
-    if (at != std::string::npos) text.replace(at, name.size() + 2, value);
+std::string Fill(std::string text, const Facts& facts) {
+  for (const auto& [name, value] : facts) {
+    const std::string blank = fmt::format("{{{}}}", name);
+    const std::size_t at = text.find(blank);
+    if (at != std::string::npos) text.replace(at, blank.size(), value);
   }
   return text;
 }
@@ -307,53 +275,45 @@ std::string Fill(std::string text,
 std::optional<Advice> Explain(const std::exception& exception,
                               const Machine& machine) {
   if (const auto* own = dynamic_cast<const ExplainedError*>(&exception)) {
-    return own->advice();
+    return own->advice;
   }
   const std::optional<CallError> error = AsCallError(exception);
   if (!error) return std::nullopt;
-  const Circumstances found = LookAt(error->call(), machine);
   const std::string name = ErrnoName(error->error());
+  const Call& call = error->call();
+  Facts facts = machine.facts;
+  const unsigned traits = machine.traits | LookAtKinds(call, machine, facts);
   const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
-    return each.errors.find(name) != std::string_view::npos &&
-           (each.traits & ~found.traits) == 0 &&
-           std::regex_search(error->call().text, std::regex(each.calls));
+    return Has(each.errors, name) && (each.traits & ~traits) == 0 &&
+           std::regex_search(call.text, std::regex(each.calls));
   });
   if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
-  const char* remedy = row->remedy;
-  if (machine.Is(kInContainer) && row->in_container != nullptr) {
-    remedy = row->in_container;
-  } else if (machine.uid == 0 && row->to_root != nullptr) {
-    remedy = row->to_root;
-  }
-  return Advice{Fill(row->cause, found.words),
-                WithoutSudo(Fill(remedy, found.words), machine)};
+  const bool differs = machine.Is(kInContainer) && row->in_container != nullptr;
+  const char* remedy = differs ? row->in_container : row->remedy;
+  return Advice{Fill(row->cause, facts),
+                WithoutSudo(Fill(remedy, facts), machine)};
 }
 
 void CheckProc() {
-  const char* what = "/proc does not know this process by its PID";
-  struct statfs status = {};
-  const int error = statfs("/proc", &status) == -1 ? errno : 0;
-  if (error == ENOENT || (error == 0 && status.f_type != PROC_SUPER_MAGIC)) {
-    Machine machine;
-    machine.uid = geteuid();
-    if (HasCapabilities({CAP_SYS_ADMIN})) machine.traits = kPrivileged;
-    throw ExplainedError(
-        what, {"/proc is not mounted.",
-               WithoutSudo("sudo mount -t proc proc /proc", machine)});
-  }
-  if (error != 0) throw CallError(error, "statfs(\"/proc\")");
   const pid_t pid = getpid();
   if (pid < 1) throw CallError(-pid, "getpid()");
-  std::string self;
   try {
-    self = ReadLink("/proc/self");
-  } catch (const CallError& refused) {
-    if (refused.error() != ENOENT) throw;
+    if (ReadLink("/proc/self") == fmt::to_string(pid)) return;
+  } catch (const CallError& error) {
+    if (error.error() != ENOENT) throw;
   }
-  if (self == fmt::to_string(pid)) return;
+  // It is there for everybody, and leads nowhere for those of other namespaces.
+  const bool mounted = std::filesystem::is_symlink(
+      std::filesystem::symlink_status("/proc/self"));
   throw ExplainedError(
-      what, {"/proc belongs to another PID namespace, as after unshare --pid.",
-             "leave that shell, or give it a /proc: unshare --mount-proc"});
+      "/proc does not know this process by its PID",
+      mounted ? Advice{"/proc belongs to another PID namespace, as after "
+                       "unshare --pid.",
+                       "leave that shell, or give it a /proc: "
+                       "unshare --mount-proc"}
+              : Advice{"/proc is not mounted.",
+                       WithoutSudo("sudo mount -t proc proc /proc",
+                                   Machine::Look())});
 }
 
 }  // namespace steps

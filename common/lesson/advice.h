@@ -24,15 +24,11 @@ std::optional<Advice> Explain(const std::exception& exception,
 
 /// A refusal that is explained where it is met, because only there is known
 /// what the call was for.
-class ExplainedError : public std::runtime_error {
- public:
-  ExplainedError(const std::string& what, Advice advice)
-      : std::runtime_error(what), advice_(std::move(advice)) {}
+struct ExplainedError : std::runtime_error {
+  ExplainedError(const std::string& what, Advice why)
+      : std::runtime_error(what), advice(std::move(why)) {}
 
-  const Advice& advice() const { return advice_; }
-
- private:
-  Advice advice_;
+  Advice advice;
 };
 
 /// Throws ExplainedError unless /proc has this process's own PID for it: in a

@@ -1,11 +1,10 @@
 #ifndef COMMON_LESSON_EVENT_H_
 #define COMMON_LESSON_EVENT_H_
 
-#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -34,7 +33,7 @@ struct Opening {
 /// Lines of the lesson's own source, by their numbers.
 struct Code {
   std::string file;
-  std::map<int, std::string> lines;
+  std::vector<std::pair<int, std::string>> lines;
 };
 
 /// A step of the lesson begins.
@@ -60,11 +59,6 @@ struct Answer {
   std::optional<int> picked = {};  // What the reader chose, if anything.
 };
 
-/// A sentence that prepares the eye for what follows.
-struct Note {
-  std::string text;
-};
-
 /// A system call that a process made.
 struct Called {
   std::string process;  // Its name in the lesson: "inside".
@@ -82,24 +76,19 @@ struct Shown {
 struct Table {
   std::vector<std::string> header;
   std::vector<std::vector<std::string>> rows;  // Each as long as the header.
+  // Whether a row has a probe, what it gave outside before, inside, and outside
+  // after, and the verdict: "private", "shared", or "changed" outside.
+  bool compares = false;
 };
 
-/// A table of facts: the probe, what it gave outside before, inside, and
-/// outside after, and the verdict: "private", "shared", or "changed" outside.
-struct Comparison : Table {};
-
-/// A sentence that a learner can repeat, and whether it holds here.
-struct Claim {
-  std::string text;
-  std::optional<bool> holds;  // Nothing when it could not be tried.
-  std::string reason;         // Why it could not be tried.
-};
-
-/// A line of a list, which a word judges.
+/// A sentence, and the word that judges it, of at most 8 columns. A lesson's
+/// claim "holds", "FAILS" or is "skipped"; a sentence without a word says what
+/// it says.
 struct Item {
-  std::string word;          // "works": at most 8 columns.
+  std::string word;
   std::optional<bool> good;  // Nothing when it is neither good nor bad.
   std::string text;
+  std::string reason = {};  // Why it was skipped.
 };
 
 /// What to remember of the lesson: two lines at most.
@@ -124,26 +113,19 @@ struct Hint {
   std::vector<std::string> commands;
 };
 
-/// What is known of a process.
-struct Fact {
-  std::string name;   // "hostname"
-  std::string value;  // "vm"
-};
-
 /// Processes, and the namespaces that they are in: what they share, what not.
 struct Drawing {
   struct Process {
     std::string name;                       // "outside", "PID 4242"
     std::map<int, NamespaceId> namespaces;  // By the kind's flag.
-    std::vector<Fact> facts;
+    std::vector<std::string> facts;         // "hostname: vm"
   };
   std::string title;  // "before"
   std::vector<Process> processes;
 };
 
-using Event =
-    std::variant<Opening, Step, Code, Question, Answer, Note, Called, Shown,
-                 Comparison, Table, Claim, Item, Lore, Verdict, Hint, Drawing>;
+using Event = std::variant<Opening, Step, Code, Question, Answer, Called, Shown,
+                           Table, Item, Lore, Verdict, Hint, Drawing>;
 
 }  // namespace steps
 

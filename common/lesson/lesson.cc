@@ -23,18 +23,6 @@ std::vector<std::string> Mixed(const std::string& question,
   return answers;
 }
 
-// The facts of one column that are no namespace's number.
-std::vector<Fact> FactsOf(const Comparison& comparison, pid_t pid,
-                          std::size_t column) {
-  std::vector<Fact> facts = {{"PID outside", fmt::to_string(pid)}};
-  for (const std::vector<std::string>& row : comparison.rows) {
-    if (row[column].find(":[") == std::string::npos) {
-      facts.push_back({row[0], row[column]});
-    }
-  }
-  return facts;
-}
-
 }  // namespace
 
 Lesson::Lesson(Tell tell, Machine machine)
@@ -42,7 +30,7 @@ Lesson::Lesson(Tell tell, Machine machine)
       machine_(std::move(machine)),
       outside_(Process::Self("outside", this)) {}
 
-void Lesson::Say(const Event& event) {
+void Lesson::Show(const Event& event) {
   if (Process::IsChild()) {
     throw std::logic_error("told in a child: only the lesson itself may");
   }
@@ -50,29 +38,32 @@ void Lesson::Say(const Event& event) {
 }
 
 void Lesson::OnCall(const std::string& process, const Call& call) {
-  Say(Called{process, call});
+  Show(Called{process, call});
 }
 
 void Lesson::OnEvidence(const std::string& process, const Evidence& evidence,
                         Place place) {
-  Say(Shown{process, evidence, place});
+  Show(Shown{process, evidence, place});
 }
 
 void Lesson::Step(std::string title, std::string what, Place place) {
-  Say(steps::Step{++step_, std::move(title), std::move(what), place});
+  Show(steps::Step{++step_, std::move(title), std::move(what), place});
 }
 
 void Lesson::Claim(std::string text, Outcome outcome) {
+  const char* word = "skipped";
   if (!outcome.holds) {
     ++verdict_.skipped;
   } else if (*outcome.holds) {
+    word = "holds";
     ++verdict_.held;
   } else {
+    word = "FAILS";
     ++verdict_.contradicted;
     verdict_.outcome = "contradicted";
     verdict_.exit_status = 1;
   }
-  Say(steps::Claim{text, outcome.holds, std::move(outcome.reason)});
+  Show(Item{word, outcome.holds, text, std::move(outcome.reason)});
   if (outcome.holds == false) throw Contradiction(text);
 }
 
@@ -88,7 +79,7 @@ Outcome Lesson::Attempt(const std::function<bool()>& experiment) {
 
 void Lesson::Predict(std::string question, std::vector<std::string> answers) {
   answers_ = Mixed(question, std::move(answers));
-  Say(Question{std::move(question), answers_});
+  Show(Question{std::move(question), answers_});
 }
 
 void Lesson::Answer(std::string found, std::string because) {
@@ -98,10 +89,8 @@ void Lesson::Answer(std::string found, std::string because) {
   if (right != answers_.end()) {
     number = static_cast<int>(right - answers_.begin()) + 1;
   }
-  Say(steps::Answer{std::move(found), number, std::move(because)});
+  Show(steps::Answer{std::move(found), number, std::move(because)});
 }
-
-void Lesson::Note(std::string text) { Say(steps::Note{std::move(text)}); }
 
 void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who,
@@ -110,41 +99,42 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
   if (inside.findings().size() < before.findings().size()) {
     throw ProcessError(who + " has ended");
   }
-  Comparison comparison;
-  comparison.header = {"", other + " before", who, other + " after", "verdict"};
+  comparison_ = {
+      {"", other + " before", who, other + " after", "verdict"}, {}, true};
   for (std::size_t i = 0; i < before.findings().size(); ++i) {
     const auto& [probe, was, source] = before.findings()[i];
     const std::string& there = inside.findings()[i].value;
     const std::string& is = after.findings().at(i).value;
-    comparison.rows.push_back({probe, was, there, is,
-                               is != was      ? "changed"
-                               : there == was ? "shared"
-                                              : "private"});
+    comparison_.rows.push_back({probe, was, there, is,
+                                is != was      ? "changed"
+                                : there == was ? "shared"
+                                               : "private"});
   }
-  Say(comparison);
-  comparison_ = std::move(comparison);
+  Show(comparison_);
 }
-
-void Lesson::Show(Table table) { Say(std::move(table)); }
-
-void Lesson::Show(Drawing drawing) { Say(std::move(drawing)); }
 
 void Lesson::Draw(const std::map<int, NamespaceId>& home) {
+  // With the facts in this column of the last comparison, but for the numbers
+  // of namespaces: their boxes have them.
+  const auto side = [this](const char* name, pid_t pid,
+                           std::map<int, NamespaceId> namespaces,
+                           std::size_t column) {
+    Drawing::Process process = {
+        name, std::move(namespaces), {fmt::format("PID outside: {}", pid)}};
+    for (const std::vector<std::string>& row : comparison_.rows) {
+      if (row[column].find(":[") != std::string::npos) continue;
+      process.facts.push_back(fmt::format("{}: {}", row[0], row[column]));
+    }
+    return process;
+  };
   const pid_t own = outside_.pid();
-  enum Column { kBefore = 1, kInside, kAfter };
-  Show(Drawing{"before",
-               {{"outside", home, FactsOf(comparison_, own, kBefore)}}});
-  Drawing after = {
-      "after",
-      {{"outside", NamespacesOf(own), FactsOf(comparison_, own, kAfter)}}};
+  Drawing after = {"after", {side("outside", own, NamespacesOf(own), 3)}};
   if (kept_) {
     const pid_t pid = kept_->pid();
-    after.processes.push_back(
-        {"inside", NamespacesOf(pid), FactsOf(comparison_, pid, kInside)});
+    after.processes.push_back(side("inside", pid, NamespacesOf(pid), 2));
   }
+  Show(Drawing{"before", {side("outside", own, home, 1)}});
   Show(std::move(after));
 }
-
-void Lesson::Remember(std::string text) { Say(Lore{std::move(text)}); }
 
 }  // namespace steps

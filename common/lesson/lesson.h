@@ -81,7 +81,10 @@ class Lesson : private Observer {
   void Answer(std::string found, std::string because);
 
   /// Says a sentence.
-  void Note(std::string text);
+  void Note(std::string text) { Show(Item{"", {}, std::move(text)}); }
+
+  /// What to remember: two lines at most.
+  void Remember(std::string text) { Show(Lore{std::move(text)}); }
 
   /// Shows in one table, a row for each probe, what differs inside and that
   /// outside nothing changed. `who` was asked there, and here `other`.
@@ -89,18 +92,12 @@ class Lesson : private Observer {
                const Evidence& after, const std::string& who = "inside",
                const std::string& other = "outside");
 
-  /// Shows what is best seen in rows and columns.
-  void Show(Table table);
-
-  /// Draws processes and the namespaces that they share.
-  void Show(Drawing drawing);
+  /// Shows what the lesson has made itself: a table, a drawing.
+  void Show(const Event& event);
 
   /// Draws the outside as it was in the namespaces `home`, and as it is now
   /// beside the process that is kept. Throws CallError.
   void Draw(const std::map<int, NamespaceId>& home);
-
-  /// What to remember: two lines at most.
-  void Remember(std::string text);
 
   /// Keeps a process until the lesson is over: --shell joins it.
   void Keep(Process process) { kept_.emplace(std::move(process)); }
@@ -113,14 +110,13 @@ class Lesson : private Observer {
   void OnCall(const std::string& process, const Call& call) override;
   void OnEvidence(const std::string& process, const Evidence& evidence,
                   Place place) override;
-  void Say(const Event& event);
 
   Tell tell_;
   Machine machine_;
   Process outside_;
   int step_ = 0;
   std::vector<std::string> answers_ = {};  // To the question that is open.
-  Comparison comparison_ = {};             // The last one.
+  Table comparison_ = {};                  // The last one.
   Verdict verdict_ = {};
   std::optional<Process> kept_ = {};
 };

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
+#include <functional>
 #include <sstream>
 #include <string_view>
 #include <system_error>
@@ -28,31 +28,23 @@ namespace steps {
 namespace fs = std::filesystem;
 namespace {
 
-// What a file holds, or nothing where it cannot be read.
-std::string Contents(const std::string& path) {
+// What `read` gives, or nothing where it cannot be read.
+std::string Try(const std::function<std::string()>& read) {
   try {
-    return ReadText(path);
-  } catch (const CallError&) {
+    return read();
+  } catch (const std::exception&) {
     return "";
   }
+}
+
+std::string Contents(const std::string& path) {
+  return Try([&path] { return ReadText(path); });
 }
 
 // Whether it is there, and can be seen.
 bool Exists(const fs::path& path) {
   std::error_code refused;
   return fs::exists(path, refused);
-}
-
-// Of a /proc/PID/status.
-std::string FieldOf(const std::string& status, const std::string& name) {
-  const std::size_t at = status.find("\n" + name + ":\t");
-  if (at == std::string::npos) return "";
-  const std::size_t begin = at + name.size() + 3;
-  return status.substr(begin, status.find('\n', begin) - begin);
-}
-
-bool Has(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
 }
 
 // Whether a line of `map`, a uid_map, is about the user `uid`.
@@ -97,18 +89,19 @@ bool IsBelowRoot(const std::string& proc, std::size_t seen) {
 }
 
 // The lowest of this process's cgroup and those above it.
-std::optional<std::uint64_t> PidsMax(const std::string& root) {
-  std::optional<std::uint64_t> lowest;
+std::string PidsMax(const std::string& root) {
+  std::string lowest = "max";
   try {
     const auto place = FindCgroupPlace("pids", root);
     if (!place) return lowest;
-    std::string text;
+    std::string most;
     for (fs::path cgroup = place->home;
-         !(text = Contents(cgroup / "pids.max")).empty();
+         !(most = Contents(cgroup / "pids.max")).empty();
          cgroup = cgroup.parent_path()) {
-      if (text == "max") continue;
-      lowest = std::min<std::uint64_t>(lowest.value_or(UINT64_MAX),
-                                       std::stoull(text));
+      if (most == "max") continue;
+      if (lowest == "max" || std::stoull(most) < std::stoull(lowest)) {
+        lowest = most;
+      }
     }
   } catch (const CallError&) {
     // It is not known.
@@ -116,92 +109,87 @@ std::optional<std::uint64_t> PidsMax(const std::string& root) {
   return lowest;
 }
 
-std::map<std::string, std::uint64_t> LimitsOf(const std::string& root) {
-  std::map<std::string, std::uint64_t> limits;
-  for (const Kind& kind : Kinds()) {
-    const std::string number =
-        Contents(fmt::format("{}/proc/sys/user/{}", root, LimitOf(kind)));
-    if (!number.empty()) limits[LimitOf(kind)] = std::stoull(number);
-  }
-  const auto add = [&limits](const char* name, auto resource, unsigned unit) {
-    rlimit limit = {};
-    getrlimit(resource, &limit);
-    if (limit.rlim_cur != RLIM_INFINITY) limits[name] = limit.rlim_cur / unit;
-  };
-  add("ulimit -f", RLIMIT_FSIZE, 1024);
-  add("ulimit -n", RLIMIT_NOFILE, 1);
-  add("ulimit -q", RLIMIT_MSGQUEUE, 1);
-  add("ulimit -u", RLIMIT_NPROC, 1);
-  add("ulimit -v", RLIMIT_AS, 1024);
-  if (const auto pids = PidsMax(root)) limits["pids.max"] = *pids;
-  return limits;
+std::string Ulimit(auto resource, unsigned unit) {
+  rlimit limit = {};
+  getrlimit(resource, &limit);
+  return limit.rlim_cur == RLIM_INFINITY
+             ? "unlimited"
+             : fmt::to_string(limit.rlim_cur / unit);
 }
 
 }  // namespace
 
-std::string LimitOf(const Kind& kind) {
-  return fmt::format("max_{}_namespaces", kind.proc_name);
-}
-
 Machine Machine::Look(const std::string& root) {
-  const std::string proc = root + "/proc";
-  const std::string status = Contents(proc + "/self/status");
+  const auto read = [&root](const std::string& path) {
+    return Contents(root + path);
+  };
+  const auto field = [&root](const char* name) {
+    return Try([&] { return ReadField(root + "/proc/self/status", name); });
+  };
+  const std::vector<Mount> mounts = MountsIn(read("/proc/self/mountinfo"));
+  const std::string profile = read("/proc/self/attr/apparmor/current");
   const std::uint64_t capabilities =
-      std::strtoull(FieldOf(status, "CapEff").c_str(), nullptr, 16);
+      std::strtoull(field("CapEff").c_str(), nullptr, 16);
   const auto has = [capabilities](int capability) {
     return (capabilities >> capability & 1) != 0;
   };
-  const std::vector<Mount> mounts =
-      MountsIn(Contents(proc + "/self/mountinfo"));
-  const std::string profile = Contents(proc + "/self/attr/apparmor/current");
+  uid_t real_uid = 0;
+  uid_t uid = 0;
+  std::istringstream(field("Uid")) >> real_uid >> uid;
 
   Machine machine;
+  machine.facts = {{"uid", fmt::to_string(uid)},
+                   {"real_uid", fmt::to_string(real_uid)},
+                   {"profile", profile.substr(0, profile.find(' '))},
+                   {"pids.max", PidsMax(root)},
+                   {"ulimit -f", Ulimit(RLIMIT_FSIZE, 1024)},
+                   {"ulimit -n", Ulimit(RLIMIT_NOFILE, 1)},
+                   {"ulimit -q", Ulimit(RLIMIT_MSGQUEUE, 1)},
+                   {"ulimit -u", Ulimit(RLIMIT_NPROC, 1)},
+                   {"ulimit -v", Ulimit(RLIMIT_AS, 1024)}};
+  for (const Kind& kind : Kinds()) {
+    if (Exists(fmt::format("{}/proc/self/ns/{}", root, kind.proc_name))) {
+      machine.kinds |= kind.flag;
+    }
+    const std::string most =
+        read(fmt::format("/proc/sys/user/max_{}_namespaces", kind.proc_name));
+    if (!most.empty()) machine.most[kind.flag] = std::stoull(most);
+  }
+
   const auto add_if = [&machine](bool so, Trait trait) {
     if (so) machine.traits |= trait;
   };
-  const auto reads = [&root](const char* path, const char* text) {
-    return Has(Contents(root + path), text);
-  };
-  std::istringstream(FieldOf(status, "Uid")) >> machine.real_uid >> machine.uid;
-  if (profile != "unconfined") {
-    machine.apparmor = profile.substr(0, profile.find(' '));
-  }
-  machine.limits = LimitsOf(root);
-
+  add_if(uid == 0, kUidZero);
   add_if(has(CAP_SYS_ADMIN), kPrivileged);
-  add_if(machine.uid == 0 && !has(CAP_SETFCAP), kNoSetfcap);
+  add_if(uid == 0 && !has(CAP_SETFCAP), kNoSetfcap);
   add_if((prctl(PR_GET_SECUREBITS) & SECBIT_NOROOT) != 0, kNoroot);
-  add_if(machine.uid != machine.real_uid, kTwoUids);
-  add_if(!IsMapped(machine.uid, Contents(proc + "/self/uid_map")), kUnmapped);
-  add_if(FieldOf(status, "NoNewPrivs") == "1", kNoNewPrivs);
-  add_if(FieldOf(status, "Seccomp") == "2", kFiltered);
-  add_if(!machine.apparmor.empty(), kConfined);
-  add_if(machine.limits.contains("ulimit -v"), kLittleMemory);
+  add_if(uid != real_uid, kTwoUids);
+  add_if(!IsMapped(uid, read("/proc/self/uid_map")), kUnmapped);
+  add_if(field("NoNewPrivs") == "1", kNoNewPrivs);
+  add_if(field("Seccomp") == "2", kFiltered);
+  add_if(!profile.empty() && profile != "unconfined", kConfined);
+  add_if(machine.facts["ulimit -v"] != "unlimited", kLittleMemory);
 
   add_if(Exists(root + "/run/.containerenv") ||
              Exists(root + "/run/systemd/container") ||
              IsMounted(mounts, "/etc/hostname"),
          kInContainer);
   add_if(!mounts.empty() && !IsMounted(mounts, "/"), kBareRoot);
-  add_if(machine.Is(kBareRoot) || IsBelowRoot(proc, mounts.size()), kInChroot);
+  add_if(machine.Is(kBareRoot) || IsBelowRoot(root + "/proc", mounts.size()),
+         kInChroot);
   add_if(std::ranges::any_of(mounts, MasksProc), kMaskedProc);
 
-  add_if(reads("/proc/sys/kernel/unprivileged_userns_clone", "0"),
+  add_if(read("/proc/sys/kernel/unprivileged_userns_clone") == "0",
          kNoUserClone);
-  add_if(reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+  add_if(read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1",
          kRestricted);
-  add_if(reads("/sys/fs/selinux/enforce", "1"), kSelinux);
+  add_if(read("/sys/fs/selinux/enforce") == "1", kSelinux);
   // The same in each of its versions.
-  add_if(reads("/proc/version", "#1 SMP Sun Jan 10 15:06:54 PST 2016"),
+  add_if(read("/proc/version").ends_with("#1 SMP Sun Jan 10 15:06:54 PST 2016"),
          kGvisor);
   // Not /proc/self/cmdline, which qemu-user fakes.
-  const fs::path program = Contents(proc + "/thread-self/cmdline").c_str();
+  const fs::path program = read("/proc/thread-self/cmdline").c_str();
   add_if(program.filename().native().starts_with("qemu-"), kEmulated);
-  for (const Kind& kind : Kinds()) {
-    if (Exists(fmt::format("{}/self/ns/{}", proc, kind.proc_name))) {
-      machine.kinds.insert(std::string(kind.name));
-    }
-  }
   return machine;
 }
 

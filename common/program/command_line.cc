@@ -17,7 +17,7 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/program/shell.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -20,9 +19,7 @@
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
-#include "common/show/renderer.h"
-#include "common/show/source.h"
-#include "common/show/stepper.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {
@@ -72,9 +69,7 @@ void CheckOptions(const CLI::App& app, const Task& task, bool has_words) {
 class Run {
  public:
   Run(const About& about, const CLI::App& app, int fd)
-      : about_(about),
-        app_(app),
-        lesson_([this](const Event& event) { ShowWithCode(event); }, machine_) {
+      : about_(about), app_(app), lesson_(Tell(), machine_) {
     shows_.push_back(MakeShow(fd));
     Save("--save", MakeJsonRenderer());
     Save("--cast", MakeCastRenderer());
@@ -151,47 +146,34 @@ class Run {
 
   Show MakeShow(int fd) {
     if (Has("--json")) return To(fd, MakeJsonRenderer());
-    if (Has("--dot")) return To(fd, MakeDotRenderer());
-    if (Has("--svg")) return To(fd, MakeSvgRenderer());
+    if (Has("--dot")) return To(fd, MakeDotRenderer(false));
+    if (Has("--svg")) return To(fd, MakeDotRenderer(true));
     if (Has("--markdown")) return To(fd, MakeMarkdownRenderer());
     const bool color = WantsColor(app_, fd);
     if (!Has("--step") && !Has("--auto")) {
       return To(fd, MakeTextRenderer(color));
     }
-    Stepper::Options options = {
+    StepperOptions options = {
         .color = color,
-        .pause = std::nullopt,
         .has_inside = [] { return Inside().has_value(); },
         .run_shell = [this] { ShellIn(Inside().value()); }};
     if (Has("--auto")) {
-      options.pause = std::chrono::milliseconds(
-          static_cast<int>(app_["--auto"]->as<double>() * 1000));
+      options.pause = static_cast<int>(app_["--auto"]->as<double>() * 1000);
     } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
       throw UsageError(
           "--step is for a terminal: keys, and a screen. Without: --auto "
           "SECONDS");
     }
-    return Stepper(fd, std::move(options));
+    return MakeStepper(fd, std::move(options));
   }
 
   void ShowAll(const Event& event) {
     for (const Show& show : shows_) show(event);
   }
 
-  // Shows an event, and above it the lines of source that led to it.
-  void ShowWithCode(Event event) {
-    if (Has("--code")) {
-      Code code;
-      if (auto* step = std::get_if<Step>(&event)) {
-        step->code = listing_.Step(step->place);
-      } else if (const auto* called = std::get_if<Called>(&event)) {
-        code = listing_.Lead(called->call.place);
-      } else if (const auto* shown = std::get_if<Shown>(&event)) {
-        code = listing_.Lead(shown->place);
-      }
-      if (!code.lines.empty()) ShowAll(code);
-    }
-    ShowAll(event);
+  Show Tell() {
+    const Show tell = [this](const Event& event) { ShowAll(event); };
+    return Has("--code") ? WithCode(tell) : tell;
   }
 
   // Says where the lesson runs and as whom. To teach, it may make a user
@@ -250,7 +232,6 @@ class Run {
   std::map<int, NamespaceId> home_;  // Where the reader is.
   std::vector<Descriptor> files_;
   std::vector<Show> shows_;
-  Listing listing_;
   Lesson lesson_;
 };
 

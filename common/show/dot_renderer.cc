@@ -5,11 +5,11 @@
 
 #include <cerrno>
 #include <map>
+#include <regex>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,68 +17,88 @@
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
-#include "common/show/printable.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
+#include "common/show/words.h"
 
 namespace steps {
 namespace {
 
-constexpr std::size_t kWidestFact = 32;  // In columns.
-
 // The first is on every Debian; the second is as wide, and on other systems.
 constexpr std::string_view kFont = "DejaVu Sans,Verdana,sans-serif";
 
-constexpr std::string_view kProcess =
-    R"(BORDER="2" STYLE="ROUNDED" BGCOLOR="#dce8f5")";
-constexpr std::string_view kShared = R"(BORDER="1")";
-constexpr std::string_view kNotShared = R"(BORDER="3" BGCOLOR="#fff2cc")";
+constexpr const char* kProcess = R"(shape=Mrecord fillcolor="#dce8f5")";
+constexpr const char* kShared = "fillcolor=white";
+constexpr const char* kNotShared = R"(fillcolor="#fff2cc" penwidth=3)";
 
-// Text for Graphviz's HTML-like labels.
-std::string Escape(std::string_view text, std::size_t width = 80) {
-  std::string escaped;
-  for (const char c : Shorten(Printable(text), width)) {
-    escaped += c == '&'   ? "&amp;"
-               : c == '<' ? "&lt;"
-               : c == '>' ? "&gt;"
-                          : std::string(1, c);
-  }
-  return escaped;
+// Any bytes, for Graphviz to show as they are.
+std::string Escape(std::string_view bytes) {
+  static const std::regex markup(R"([\\{}|<>"])");
+  static const std::regex entity("&");
+  const std::string text = Shorten(Printable(bytes), 80);
+  return std::regex_replace(std::regex_replace(text, entity, "&amp;"), markup,
+                            R"(\$&)");
 }
 
-std::string Row(std::string_view name, std::string_view value) {
-  return fmt::format(
-      R"(      <TR><TD ALIGN="LEFT">{}</TD><TD ALIGN="LEFT">{}</TD></TR>
-)",
-      name, value);
-}
+// The names of processes that are in the same namespaces.
+using Members = std::vector<std::string>;
 
-std::string Box(std::string_view id, std::string_view look,
-                std::string_view header, std::string_view rows) {
-  return fmt::format(
-      R"(    {} [label=<
-      <TABLE {} CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">
-      <TR><TD COLSPAN="2" BORDER="1" SIDES="B"><B>{}</B></TD></TR>
-{}      </TABLE>>]
-)",
-      id, look, header, rows);
-}
-
-// Some of the processes of a drawing, by their places in it.
-using Members = std::vector<std::size_t>;
-
-// What the namespaces of these members have in common.
-std::string Header(const Drawing& drawing, const Members& members) {
-  const std::size_t all = drawing.processes.size();
+// What the box of their namespaces is called.
+std::string Name(const Members& members, std::size_t all) {
   if (all == 1) return "its namespaces";
-  if (members.size() == all) {
-    return all == 2 ? "shared by both" : "shared by all";
+  if (members.size() == 1) return members[0] + " alone";
+  if (members.size() < all) {
+    return fmt::format("shared by {}", fmt::join(members, ",\\n"));
   }
-  std::string names;
-  for (const std::size_t member : members) {
-    names += names.empty() ? "" : ",<BR/>";
-    names += Escape(drawing.processes[member].name);
+  return all == 2 ? "shared by both" : "shared by all";
+}
+
+// A line for each namespace, together with those that have the same members.
+// `known` are those that have been drawn before.
+std::map<Members, std::string> LinesByMembers(const Drawing& drawing,
+                                              std::set<NamespaceId>& known) {
+  const bool is_first = known.empty();
+  std::map<Members, std::string> lines;
+  for (const Kind& kind : Kinds()) {
+    std::map<NamespaceId, Members> members_of;
+    for (const Drawing::Process& process : drawing.processes) {
+      const auto found = process.namespaces.find(kind.flag);
+      if (found == process.namespaces.end()) continue;
+      members_of[found->second].push_back(Escape(process.name));
+    }
+    for (const auto& [id, members] : members_of) {
+      const bool is_new = known.insert(id).second && !is_first;
+      lines[members] +=
+          fmt::format("{} {}{}\\l", id.inode, kind.name, is_new ? " new" : "");
+    }
   }
-  return members.size() == 1 ? names + " alone" : "shared by " + names;
+  return lines;
+}
+
+std::string Draw(const Drawing& drawing, std::set<NamespaceId>& known) {
+  const std::string title = Escape(drawing.title);
+  std::string boxes;
+  const auto add = [&](std::string_view name, std::string_view look,
+                       std::string_view lines) {
+    boxes += fmt::format("    \"{0} {1}\" [{2} label=\"{1}|{3}\"]\n", title,
+                         name, look, lines);
+  };
+  for (const Drawing::Process& process : drawing.processes) {
+    std::string lines;
+    for (const std::string& fact : process.facts) lines += Escape(fact) + "\\l";
+    add(Escape(process.name), kProcess, lines);
+  }
+  const std::size_t all = drawing.processes.size();
+  for (const auto& [members, lines] : LinesByMembers(drawing, known)) {
+    const std::string name = Name(members, all);
+    add(name, members.size() < all ? kNotShared : kShared, lines);
+    for (const std::string& member : members) {
+      boxes +=
+          fmt::format("    \"{0} {1}\" -- \"{0} {2}\"\n", title, member, name);
+    }
+  }
+  return fmt::format(
+      "  subgraph \"cluster {0}\" {{\n    label=\"{0}\"\n{1}  }}\n", title,
+      boxes);
 }
 
 std::string ToSvg(std::string_view graph) {
@@ -91,105 +111,31 @@ std::string ToSvg(std::string_view graph) {
   return svg + "\n";
 }
 
-class DotRenderer {
- public:
-  explicit DotRenderer(bool as_svg) : as_svg_(as_svg) {}
-
-  std::string operator()(const Event& event) {
-    if (const auto* opening = std::get_if<Opening>(&event)) {
-      title_ = opening->title;
-      // Where it fails, it fails before the lesson has run.
-      if (as_svg_) ToSvg("graph {}");
-    } else if (const auto* drawing = std::get_if<Drawing>(&event)) {
-      Draw(*drawing);
-    } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
-      if (verdict->error.empty()) return as_svg_ ? ToSvg(Graph()) : Graph();
-    }
-    return "";
-  }
-
- private:
-  void Draw(const Drawing& drawing) {
-    const std::string id = fmt::format("drawing{}", ++drawings_);
-    body_ += fmt::format("  subgraph cluster_{} {{\n    label=<<B>{}</B>>\n",
-                         id, Escape(drawing.title));
-    std::vector<std::string> processes;
-    for (const Drawing::Process& process : drawing.processes) {
-      std::string rows;
-      for (const auto& [name, value] : process.facts) {
-        rows += Row(Escape(name, kWidestFact), Escape(value, kWidestFact));
-      }
-      processes.push_back(
-          fmt::format("{}_process{}", id, processes.size() + 1));
-      body_ += Box(processes.back(), kProcess, Escape(process.name), rows);
-    }
-    std::vector<std::string> boxes;
-    std::string lines;
-    for (const auto& [members, rows] : RowsByMembers(drawing)) {
-      boxes.push_back(fmt::format("{}_namespaces{}", id, boxes.size() + 1));
-      body_ += Box(boxes.back(),
-                   members.size() == processes.size() ? kShared : kNotShared,
-                   Header(drawing, members), rows);
-      for (const std::size_t member : members) {
-        lines += fmt::format("    {} -- {}\n", processes[member], boxes.back());
-      }
-    }
-    body_ += lines + "  }\n";
-    // This drawing stands to the right of the one before.
-    if (!boxes_.empty()) {
-      body_ += fmt::format("  {{{}}} -- {{{}}} [style=invis]\n",
-                           fmt::join(boxes_, " "), fmt::join(processes, " "));
-    }
-    boxes_ = std::move(boxes);
-  }
-
-  // A row for each namespace, together with those that have the same members.
-  std::map<Members, std::string> RowsByMembers(const Drawing& drawing) {
-    std::map<Members, std::string> rows;
-    const std::set<NamespaceId> before = drawn_;
-    for (const Kind& kind : Kinds()) {
-      std::map<NamespaceId, Members> members_of;
-      for (std::size_t i = 0; i < drawing.processes.size(); ++i) {
-        const auto& namespaces = drawing.processes[i].namespaces;
-        const auto found = namespaces.find(kind.flag);
-        if (found != namespaces.end()) members_of[found->second].push_back(i);
-      }
-      for (const auto& [id, members] : members_of) {
-        std::string inode = fmt::to_string(id.inode);
-        if (!before.empty() && !before.contains(id)) {
-          inode = fmt::format("<B>{} new</B>", inode);
-        }
-        rows[members] += Row(kind.name, inode);
-        drawn_.insert(id);
-      }
-    }
-    return rows;
-  }
-
-  std::string Graph() const {
-    return fmt::format(
-        R"(graph lesson {{
-  label=<{0}>
-  graph [fontname="{1}" fontsize=16 labelloc=t rankdir=LR]
-  graph [color=gray50 nodesep=0.3 ranksep=0.6 style=rounded]
-  node [fontname="{1}" shape=plain]
-{2}}}
-)",
-        Escape(title_), kFont, body_);
-  }
-
-  bool as_svg_;
-  std::string title_;
-  std::string body_;
-  int drawings_ = 0;
-  std::vector<std::string> boxes_;  // Of the last drawing.
-  std::set<NamespaceId> drawn_;     // In all of them.
-};
-
 }  // namespace
 
-Renderer MakeDotRenderer() { return DotRenderer(false); }
-
-Renderer MakeSvgRenderer() { return DotRenderer(true); }
+Renderer MakeDotRenderer(bool as_svg) {
+  return [=, title = std::string(), drawings = std::string(),
+          known = std::set<NamespaceId>()](
+             const Event& event) mutable -> std::string {
+    if (const auto* opening = std::get_if<Opening>(&event)) {
+      title = opening->title;
+      // Where it fails, it fails before the lesson has run.
+      if (as_svg) ToSvg("graph {}");
+    } else if (const auto* drawing = std::get_if<Drawing>(&event)) {
+      // Graphviz puts the last one on top.
+      drawings.insert(0, Draw(*drawing, known));
+    }
+    const auto* verdict = std::get_if<Verdict>(&event);
+    if (verdict == nullptr || !verdict->error.empty()) return "";
+    const std::string graph = fmt::format(R"(strict graph lesson {{
+  graph [fontname="{0}" fontsize=16 label="{1}" labelloc=t]
+  graph [color=gray50 nodesep=0.3 rankdir=LR ranksep=0.6 style=rounded]
+  node [fontname="{0}" shape=record style=filled]
+{2}}}
+)",
+                                          kFont, Escape(title), drawings);
+    return as_svg ? ToSvg(graph) : graph;
+  };
+}
 
 }  // namespace steps

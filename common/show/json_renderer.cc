@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {
@@ -75,8 +75,13 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
     }
   }
 
-  void Add(const Comparison& comparison) {
-    for (const std::vector<std::string>& row : comparison.rows) {
+  void Add(const Table& table) {
+    if (!table.compares) {
+      document_["tables"].push_back(
+          {{"step", step_}, {"header", table.header}, {"rows", table.rows}});
+      return;
+    }
+    for (const std::vector<std::string>& row : table.rows) {
       document_["comparison"].push_back({{"probe", row[0]},
                                          {"outside_before", row[1]},
                                          {"inside", row[2]},
@@ -85,16 +90,12 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
     }
   }
 
-  void Add(const Table& table) {
-    document_["tables"].push_back(
-        {{"step", step_}, {"header", table.header}, {"rows", table.rows}});
-  }
-
-  void Add(const Claim& claim) {
+  void Add(const Item& claim) {
+    if (claim.word.empty()) return;
     ordered_json entry = {
         {"step", step_}, {"text", claim.text}, {"holds", nullptr}};
-    if (claim.holds) {
-      entry["holds"] = *claim.holds;
+    if (claim.good) {
+      entry["holds"] = *claim.good;
     } else {
       entry["reason"] = claim.reason;
     }

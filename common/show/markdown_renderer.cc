@@ -3,11 +3,12 @@
 
 #include <regex>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
-#include "common/show/printable.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
+#include "common/show/words.h"
 
 namespace steps {
 namespace {
@@ -30,6 +31,10 @@ std::string Prose(const std::string& sentence) {
   return prose + Escape(rest);
 }
 
+std::string Paragraph(const std::string& sentence) {
+  return "\n" + Prose(sentence) + "\n";
+}
+
 std::string Row(const std::vector<std::string>& cells) {
   std::string row = "|";
   for (const std::string& cell : cells) row += " " + Escape(cell) + " |";
@@ -43,13 +48,8 @@ std::string Markdown(const Opening& opening) {
 }
 
 std::string Markdown(const Step& step) {
-  const std::string title =
-      fmt::format("\n## {}. {}\n", step.number, Prose(step.title));
-  return step.what.empty() ? title : title + "\n" + Prose(step.what) + "\n";
-}
-
-std::string Markdown(const Note& note) {
-  return "\n" + Prose(note.text) + "\n";
+  return fmt::format("\n## {}. {}\n", step.number, Prose(step.title)) +
+         (step.what.empty() ? "" : Paragraph(step.what));
 }
 
 std::string Markdown(const Table& table) {
@@ -61,17 +61,16 @@ std::string Markdown(const Table& table) {
 }
 
 std::string Markdown(const Item& item) {
-  return fmt::format("\n- **{}** {}\n", item.word, Prose(item.text));
+  if (item.word.empty()) return Paragraph(item.text);
+  return fmt::format("\n- **{}** {}\n", item.word, Prose(Sentence(item)));
 }
-
-std::string Markdown(const Claim& claim) { return Markdown(ItemOf(claim)); }
 
 std::string Markdown(const Verdict& verdict) {
   const std::string count = Count(verdict);
   if (verdict.error.empty()) {
     return count.empty() ? "" : fmt::format("\n**{}**\n", count);
   }
-  std::string text = Markdown(Item{verdict.outcome, false, verdict.error});
+  std::string text = Markdown(Item{verdict.outcome, {}, verdict.error});
   if (verdict.advice) {
     text += Markdown(Item{"cause", {}, verdict.advice->cause}) +
             Markdown(Item{"remedy", {}, verdict.advice->remedy});
@@ -80,49 +79,37 @@ std::string Markdown(const Verdict& verdict) {
 }
 
 std::string Markdown(const Hint& hint) {
-  std::string text = "\n" + Prose(hint.text) + "\n";
-  if (hint.commands.empty()) return text;
-  return text +
-         fmt::format("\n```sh\n{}\n```\n", fmt::join(hint.commands, "\n"));
+  if (hint.commands.empty()) return Paragraph(hint.text);
+  return fmt::format("{}\n```sh\n{}\n```\n", Paragraph(hint.text),
+                     fmt::join(hint.commands, "\n"));
 }
 
-class MarkdownRenderer {
- public:
-  std::string operator()(const Event& event) {
-    const auto* step = std::get_if<Step>(&event);
-    if (step != nullptr && !step->code.lines.empty()) {
-      Step heading = *step;
-      heading.code.lines.clear();
-      const std::string text = (*this)(heading);
-      return text + (*this)(step->code);
-    }
-    std::string text = std::visit(
-        [](const auto& one) -> std::string {
-          if constexpr (requires { Markdown(one); }) return Markdown(one);
-          return "";
-        },
-        event);
-    // The rest is shown as on a terminal, neighbours in one block.
-    const std::string on_terminal = text_(event);
-    const bool in_block = text.empty() && !on_terminal.empty();
-    if (in_block) text = on_terminal;
-    if (in_block && !in_block_) {
-      if (text.starts_with('\n')) text.erase(0, 1);
-      text.insert(0, "\n```text\n");
-    } else if (in_block_ && !in_block) {
-      text.insert(0, "```\n");
-    }
-    in_block_ = in_block;
-    return text;
-  }
-
- private:
-  Renderer text_ = MakeTextRenderer(false);
-  bool in_block_ = false;
-};
+// What is shown as on a terminal.
+template <typename Other>
+std::string Markdown(const Other&) {
+  return "";
+}
 
 }  // namespace
 
-Renderer MakeMarkdownRenderer() { return MarkdownRenderer(); }
+Renderer MakeMarkdownRenderer() {
+  return [text_of = MakeTextRenderer(false),
+          in_block = false](Event event) mutable {
+    Code code;
+    if (auto* step = std::get_if<Step>(&event)) std::swap(code, step->code);
+    std::string block = text_of(event);
+    std::string text =
+        std::visit([](const auto& one) { return Markdown(one); }, event);
+    if (!text.empty() || block.empty()) {
+      if (std::exchange(in_block, false)) text.insert(0, "```\n");
+      block = text_of(code);
+    }
+    // Neighbours are in one block.
+    if (!block.empty() && !std::exchange(in_block, true)) {
+      text += block.starts_with('\n') ? "\n```text" : "\n```text\n";
+    }
+    return text + block;
+  };
+}
 
 }  // namespace steps

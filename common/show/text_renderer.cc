@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "common/kernel/call.h"
-#include "common/show/printable.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
+#include "common/show/words.h"
 
 namespace steps {
 namespace {
@@ -32,40 +32,22 @@ constexpr std::string_view kGood = "32";
 constexpr std::string_view kBad = "1;31";
 constexpr std::string_view kUnknown = "33";
 
-std::string Pad(std::string_view text, std::size_t width) {
-  std::string padded(text);
-  padded.append(width > Width(text) ? width - Width(text) : 0, ' ');
-  return padded;
+std::string_view LookOf(const std::string& process) {
+  return process == "inside" ? kInside : "";
 }
 
-// The printable lines of `text`, of at most `width`: broken between words where
-// that can be.
-std::vector<std::string> Fold(std::string_view text, std::size_t width) {
-  const std::string printable = Printable(text);
-  std::vector<std::string> lines;
-  std::string_view rest = printable;
-  while (Width(rest) > width) {
-    std::string_view head = Head(rest, width);
-    // A space right behind the head is as good a place to break.
-    const std::size_t space = rest.rfind(' ', head.size());
-    if (space != std::string_view::npos && space > 0)
-      head = rest.substr(0, space);
-    lines.emplace_back(head);
-    rest.remove_prefix(head.size());
-    if (rest.starts_with(' ')) rest.remove_prefix(1);
+std::string_view LookOf(std::optional<bool> good) {
+  return !good ? kUnknown : *good ? kGood : kBad;
+}
+
+using Row = std::vector<std::string>;
+
+// In a comparison: what differs inside, and what has changed outside.
+std::string_view LookOf(const Row& row, std::size_t column) {
+  if (row.back() == "private") {
+    return column == 2 ? kInside : column == 4 ? kGood : "";
   }
-  lines.emplace_back(rest);
-  return lines;
-}
-
-// What the question came to: "2: vm", or "not 1, but 2: vm".
-std::string Found(const Answer& answer) {
-  std::string text = fmt::format("none of these: {}", answer.found);
-  if (answer.number) text = fmt::format("{}: {}", *answer.number, answer.found);
-  if (!answer.picked) return text;
-  return answer.picked == answer.number
-             ? "yes, " + text
-             : fmt::format("not {}, but {}", *answer.picked, text);
+  return row.back() == "changed" && column >= 3 ? kBad : "";
 }
 
 class TextRenderer {
@@ -91,33 +73,40 @@ class TextRenderer {
     return fmt::format("\x1b[{}m{}\x1b[0m", look, text);
   }
 
-  // Text that continues under itself, `first` standing before its first line.
+  // Text that continues under itself, `first` standing before its first line:
+  // broken between words where that can be.
   std::string Hang(const std::string& first, std::size_t column,
                    std::string_view text, std::string_view look = "") const {
-    std::string hung;
-    for (const std::string& line : Fold(text, kColumns - column)) {
-      hung += hung.empty() ? first : std::string(column, ' ');
-      hung += Paint(look, line) + "\n";
+    std::string hung = first;
+    std::string rest = Printable(text);
+    while (true) {
+      std::size_t end = Head(rest, kColumns - column).size();
+      if (end == rest.size()) return hung + Paint(look, rest) + "\n";
+      // A space right behind the head is as good a place to break.
+      const std::size_t space = rest.rfind(' ', end);
+      const bool breaks = space != std::string::npos && space > 0;
+      if (breaks) end = space;
+      hung +=
+          Paint(look, rest.substr(0, end)) + "\n" + std::string(column, ' ');
+      rest.erase(0, breaks ? end + 1 : end);
     }
-    return hung;
   }
 
-  // A word in its column, and a sentence.
+  // A word in its column.
+  std::string Word(std::string_view word, std::string_view look) const {
+    return fmt::format("{:{}}{}", "", kIndent,
+                       Paint(look, fmt::format("{:{}}", word, kWord)));
+  }
+
   std::string Told(std::string_view word, std::string_view look,
                    std::string_view sentence) const {
-    return Hang(std::string(kIndent, ' ') + Paint(look, Pad(word, kWord)),
-                kBehind, sentence);
-  }
-
-  static std::string_view LookOf(const std::string& process) {
-    return process == "inside" ? kInside : "";
+    return Hang(Word(word, look), kBehind, sentence);
   }
 
   // The name of a process, unless it stands above already.
   std::string Name(const std::string& process) {
     const bool again = std::exchange(process_, process) == process;
-    return std::string(kIndent, ' ') +
-           Paint(LookOf(process), Pad(again ? "" : process, kWord));
+    return Word(again ? "" : process, LookOf(process));
   }
 
   std::string Text(const Opening& opening) const {
@@ -129,11 +118,10 @@ class TextRenderer {
 
   std::string Text(const Step& step) {
     file_.clear();
-    std::string text =
-        "\n" + Paint(kBold, fmt::format("{}  {}", step.number, step.title)) +
-        "\n";
-    if (!step.what.empty()) text += Hang("   ", 3, step.what);
-    return text + Text(step.code);
+    const std::string title = fmt::format("{}  {}", step.number, step.title);
+    return "\n" + Paint(kBold, title) + "\n" +
+           (step.what.empty() ? "" : Hang("   ", 3, step.what)) +
+           Text(step.code);
   }
 
   // Each line behind its number, and the first of a file below its name.
@@ -160,13 +148,19 @@ class TextRenderer {
     return text;
   }
 
+  // "2: vm", or "not 1, but 2: vm".
   std::string Text(const Answer& answer) const {
-    return Told("answer", kGood,
-                fmt::format("{}. {}", Found(answer), answer.reason));
-  }
-
-  std::string Text(const Note& note) const {
-    return Hang(std::string(kIndent, ' '), kIndent, note.text);
+    std::string found = "none of these: " + answer.found;
+    if (answer.number) {
+      found = fmt::format("{}: {}", *answer.number, answer.found);
+    }
+    if (answer.picked) {
+      found = (answer.picked == answer.number
+                   ? "yes, "
+                   : fmt::format("not {}, but ", *answer.picked)) +
+              found;
+    }
+    return Told("answer", kGood, fmt::format("{}. {}", found, answer.reason));
   }
 
   std::string Text(const Called& called) {
@@ -180,42 +174,25 @@ class TextRenderer {
   }
 
   std::string Text(const Shown& shown) {
+    const std::string_view look = LookOf(shown.process);
     std::string text;
-    for (const Finding& finding : shown.evidence.findings()) {
-      text += Name(shown.process) + Text(finding, LookOf(shown.process));
+    for (const auto& [label, value, source] : shown.evidence.findings()) {
+      text += Name(shown.process) + fmt::format("{:{}}", label, kLabel);
+      const std::string cell = fmt::format("{:{}}  ", Printable(value), kValue);
+      // A value that has lines, or is long, stands below its label.
+      const bool is_short =
+          value.find('\n') == std::string::npos &&
+          kBehind + kLabel + Width(cell) + Width(source) <= kColumns;
+      if (is_short) text += Paint(look, cell);
+      text += Paint(kDim, source) + "\n";
+      if (is_short) continue;
+      for (const std::string_view line : Lines(value)) {
+        text += line.empty()
+                    ? "\n"
+                    : Hang(std::string(kBehind, ' '), kBehind, line, look);
+      }
     }
     return text;
-  }
-
-  // What stands behind the name of the process. A value that has lines, or is
-  // long, stands below its label.
-  std::string Text(const Finding& finding, std::string_view look) const {
-    const std::string label = Pad(finding.label, kLabel);
-    const std::string value = Pad(Printable(finding.value), kValue) + "  ";
-    const std::string source = Paint(kDim, finding.source) + "\n";
-    const bool has_lines = finding.value.find('\n') != std::string::npos;
-    if (!has_lines &&
-        kBehind + Width(label) + Width(value) + Width(finding.source) <=
-            kColumns) {
-      return label + Paint(look, value) + source;
-    }
-    std::string text = label + source;
-    for (const std::string_view line : Lines(finding.value)) {
-      text += line.empty()
-                  ? "\n"
-                  : Hang(std::string(kBehind, ' '), kBehind, line, look);
-    }
-    return text;
-  }
-
-  using Row = std::vector<std::string>;
-
-  // What differs inside, and what has changed outside.
-  static std::string_view LookOf(const Row& row, std::size_t column) {
-    if (row.back() == "private") {
-      return column == 2 ? kInside : column == 4 ? kGood : "";
-    }
-    return row.back() == "changed" && column >= 3 ? kBad : "";
   }
 
   // Columns as wide as their cells; where a line would be too long, the margin
@@ -252,21 +229,21 @@ class TextRenderer {
     return text + "\n";
   }
 
-  std::string Text(const Claim& claim) const { return Text(ItemOf(claim)); }
-
   std::string Text(const Item& item) const {
-    return Told(item.word,
-                !item.good   ? kUnknown
-                : *item.good ? kGood
-                             : kBad,
-                item.text);
+    if (item.word.empty())
+      return Hang(std::string(kIndent, ' '), kIndent, item.text);
+    return Told(item.word, LookOf(item.good), Sentence(item));
+  }
+
+  std::string Text(const Lore& lore) const {
+    return "\n" + Told("remember", kBold, lore.text);
   }
 
   std::string Text(const Verdict& verdict) const {
     if (!verdict.error.empty()) return "\n";
     const std::string count = Count(verdict);
     if (count.empty()) return "";
-    return Paint(verdict.contradicted == 0 ? kGood : kBad, count) + "\n";
+    return Paint(LookOf(verdict.contradicted == 0), count) + "\n";
   }
 
   std::string Text(const Hint& hint) const {
@@ -279,10 +256,6 @@ class TextRenderer {
       text += std::string(kIndent, ' ') + Paint(kBold, command) + "\n";
     }
     return text;
-  }
-
-  std::string Text(const Lore& lore) const {
-    return "\n" + Told("remember", kBold, lore.text);
   }
 
   static std::string Text(const Drawing&) { return ""; }

@@ -23,7 +23,7 @@
 #include "common/kernel/descriptor.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 #include "lessons/check/exercises.h"
 #include "lessons/check/mistakes.h"
 #include "lessons/check/order.h"
@@ -97,7 +97,7 @@ std::optional<Refused> Guarded(const Machine& machine,
     work();
     return std::nullopt;
   } catch (const ExplainedError& error) {
-    return Refused{error.what(), error.advice()};
+    return Refused{error.what(), error.advice};
   } catch (const CallError& error) {
     const std::optional<Advice> advice = Explain(error, machine);
     if (!advice) throw;

@@ -15,7 +15,7 @@
 #include "common/kernel/call.h"
 #include "common/kernel/process.h"
 #include "common/lesson/advice.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "common/program/command_line.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {

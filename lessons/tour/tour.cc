@@ -22,7 +22,7 @@
 
 #include "common/kernel/descriptor.h"
 #include "common/program/command_line.h"
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 #include "lessons/lesson_names.h"
 #include "lessons/tour/visit.h"
 

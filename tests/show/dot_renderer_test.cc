@@ -1,7 +1,7 @@
 
 #include <iterator>
 
-#include "common/show/renderer.h"
+#include "common/show/show.h"
 #include "tests/support/graph.h"
 #include "tests/support/test.h"
 
@@ -14,13 +14,13 @@ const Opening kOpening = {
 
 // What the renderer makes of `events`.
 std::string Dot(const std::vector<Event>& events,
-                const Renderer& renderer = MakeDotRenderer()) {
+                const Renderer& renderer = MakeDotRenderer(false)) {
   std::string text;
   for (const Event& event : events) text += renderer(event);
   return text;
 }
 
-Drawing OfOne(const std::vector<Fact>& facts) {
+Drawing OfOne(const std::vector<std::string>& facts) {
   return {"now", {{"outside", {{CLONE_NEWUTS, {4, 1}}}, facts}}};
 }
 
@@ -54,7 +54,7 @@ TEST(DotRenderer, DrawsALineToTheBoxOfThoseThatShareANamespace) {
            {kThree.processes,
             "now three",
             {{"ipc", "4"}, {"uts", "2"}},
-            {{"ipc", "shared by two,<BR/>three"}, {"uts", "shared by all"}}},
+            {{"ipc", "shared by two,\\nthree"}, {"uts", "shared by all"}}},
            // It has ended, or another device has namespaces of these numbers.
            {{In("one", 2, 3), In("two", 0, 3)},
             "now two",
@@ -75,10 +75,10 @@ TEST(DotRenderer, DrawsALineToTheBoxOfThoseThatShareANamespace) {
 TEST(DotRenderer, HasABoxForEachSetOfMembersAndThickOnesForWhatIsNotShared) {
   const std::string dot = Dot({kThree, Verdict{}});
   for (const auto& [part, times] : std::map<std::string, int>{
-           {"_namespaces3 \\[label", 1},  // All, one, two and three.
-           {"_namespaces4 \\[label", 0},
-           {"BORDER=\"3\"", 2},
-           {"<TABLE BORDER=\"1\"", 1}}) {
+           {"\" \\[", 6},  // Three processes; all, one, two and three.
+           {"alone\" \\[.*penwidth=3", 1},
+           {"shared by two,\\\\nthree\" \\[.*penwidth=3", 1},
+           {"penwidth", 2}}) {
     const std::regex regex(part);
     EXPECT_EQ(std::distance(std::sregex_iterator(dot.begin(), dot.end(), regex),
                             std::sregex_iterator()),
@@ -90,15 +90,16 @@ TEST(DotRenderer, HasABoxForEachSetOfMembersAndThickOnesForWhatIsNotShared) {
 TEST(DotRenderer, ShowsWhateverAFactHolds) {
   for (const auto& [fact, shown] : std::map<std::string, std::string>{
            {"vm", "vm"},
-           {std::string(32, 'a') + std::string(32, 'b'),
-            std::string(16, 'a') + "…" + std::string(15, 'b')},
-           {"<b>&\"'\\N>]", "&lt;b&gt;&amp;\"'\\N&gt;]"},
-           {"a\x1b\n\xff", "a\\x1b\\x0a\\xff"},
-           {"\uFFFE\uFFFF\uFFFD", "\\xef\\xbf\\xbe\\xef\\xbf\\xbf\uFFFD"}}) {
+           {std::string(80, 'a') + std::string(40, 'b'),
+            std::string(30, 'a') + "…" + std::string(39, 'b')},
+           {"<b>&\"'{|}\\N>]", "\\<b\\>&amp;\\\"'\\{\\|\\}\\\\N\\>]"},
+           {"a\x1b\n\xff", "a\\\\x1b\\\\x0a\\\\xff"},
+           {"\uFFFE\uFFFF\uFFFD",
+            "\\\\xef\\\\xbf\\\\xbe\\\\xef\\\\xbf\\\\xbf\uFFFD"}}) {
     const std::string dot =
-        Dot({kOpening, OfOne({{"hostname", fact}}), Verdict{}});
+        Dot({kOpening, OfOne({"hostname: " + fact}), Verdict{}});
     EXPECT_EQ(ReadGraph(dot)["now outside"].facts["hostname"], shown);
-    EXPECT_THAT(dot, HasSubstr("label=<UTS namespace: a title>"));
+    EXPECT_THAT(dot, HasSubstr("label=\"UTS namespace: a title\""));
   }
 }
 
@@ -106,16 +107,15 @@ TEST(SvgRenderer, HasGraphvizDrawWhateverANameHolds) {
   if (!HasGraphviz()) GTEST_SKIP() << "Graphviz is not installed";
   std::string bytes;
   for (int byte = 0; byte < 256; ++byte) bytes += static_cast<char>(byte);
-  std::vector<Fact> facts = {
-      {"", ""}, {"\uFFFE", "]]>"}, {"\xed\xa0\x80", " "}};
+  std::vector<std::string> facts = {"", "\uFFFE: ]]>", "\xed\xa0\x80: "};
   for (std::size_t at = 0; at < bytes.size(); at += 8) {
-    facts.push_back({"bytes", bytes.substr(at, 8)});
+    facts.push_back(bytes.substr(at, 8));
   }
   Opening opening = kOpening;
   opening.title = "<\"}\n";
   EXPECT_THAT(
-      Dot({opening, OfOne(facts), kThree, Verdict{}}, MakeSvgRenderer()),
-      AllOf(StartsWith("<?xml"), HasSubstr(">]]&gt;</text>"),
+      Dot({opening, OfOne(facts), kThree, Verdict{}}, MakeDotRenderer(true)),
+      AllOf(StartsWith("<?xml"), HasSubstr(": ]]&gt;</text>"),
             HasSubstr(">outside</text>"), HasSubstr(">one alone</text>"),
             EndsWith("</svg>\n")));
 }

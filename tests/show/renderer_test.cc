@@ -1,11 +1,10 @@
-#include "common/show/renderer.h"
-
 #include <sys/mman.h>
 
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "common/show/printable.h"
+#include "common/show/show.h"
+#include "common/show/words.h"
 #include "tests/support/test.h"
 
 namespace steps {
@@ -46,9 +45,10 @@ Verdict Refused() {
 }
 
 // The comparison with these rows.
-Comparison Compared(std::vector<std::vector<std::string>> rows) {
-  return {{{"", "outside before", "inside", "outside after", "verdict"},
-           std::move(rows)}};
+Table Compared(std::vector<std::vector<std::string>> rows) {
+  return {{"", "outside before", "inside", "outside after", "verdict"},
+          std::move(rows),
+          true};
 }
 
 // What `renderer` makes of `events`.
@@ -92,7 +92,7 @@ std::string Played(const std::vector<json>& cast) {
 const std::vector<Event> kLesson = {
     kOpening,
     Step{1, "Outside", "A `ps` sentence."},
-    Note{"A *note*."},
+    Item{"", {}, "A *note*."},
     Saw("outside",
         {{"hostname", "vm", "uname(2)"}, {"NIS domain", "d", "uname(2)"}}),
     Did("outside", "getpid()", 7, 0),
@@ -105,15 +105,14 @@ const std::vector<Event> kLesson = {
     Code{"lessons/a.cc", {{119, "g();"}}},
     Code{"lessons/b.cc", {{1, "h();"}}},
     Answer{"that", 2, "It is so."},
-    Claim{"Yes.", true, ""},
+    Item{"holds", true, "Yes."},
     Lore{"This."},
     Compared({{"hostname", "vm", "new", "vm", "private"}}),
     Table{{"kind", "flag"}, {{"m|t", "CLONE_NEWNS"}, {"é", "CLONE_NEWUTS"}}},
     Table{{"a", "b"}, {{"", "-"}}},
     Drawing{},
-    Item{"refused", false, std::string(65, 'x') + " and more"},
-    Claim{"No.", false, ""},
-    Claim{"Who knows.", std::nullopt, "f(*) refused"},
+    Item{"FAILS", false, std::string(65, 'x') + " and more"},
+    Item{"skipped", {}, "Who knows.", "f(*) refused"},
     Hint{"Type:", {"ls *", "ps"}},
     Counted(5, 1, 2)};
 
@@ -162,9 +161,8 @@ Linux 6.1.0, as uid 1000, root in a new user namespace.
   a  b
      -
 
-     refused  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+     FAILS    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
               and more
-     FAILS    No.
      skipped  Who knows. (f(*) refused)
 Type:
      ls *
@@ -180,11 +178,11 @@ TEST(MarkdownRenderer, LaysOutALessonWithBlocksOfTheText) {
       Did("inside", "f(*)", 0, 0), Question{"What?", {"th*s", "that"}}};
   const std::vector<Event> learnt = {Answer{"that", 2, "So."}, Lore{"This."}};
   EXPECT_EQ(Markdown({kOpening, Step{1, "Outside", "A `ps` sentence."},
-                      Note{"A *note*."}, seen[0], seen[1], seen[2],
-                      Claim{"Yes.", true, ""}, learnt[0], learnt[1],
+                      Item{"", {}, "A *note*."}, seen[0], seen[1], seen[2],
+                      Item{"holds", true, "Yes."}, learnt[0], learnt[1],
                       Compared({{"hostname", "vm", "new", "vm", "private"}}),
                       Table{{"a", "b"}, {{"m|t", "CLONE_NEWNS"}, {"", "-"}}},
-                      Claim{"Who knows.", std::nullopt, "f(*) refused"},
+                      Item{"skipped", {}, "Who knows.", "f(*) refused"},
                       Hint{"Type:", {"ls *", "ps"}}, Hint{"`exit`.", {}},
                       Counted(1, 1, 1)}),
             fmt::format(R"(# UTS namespaces: a title
@@ -259,7 +257,8 @@ constexpr const char* kJson = R"json({
    "rows": [["m|t", "CLONE_NEWNS"], ["é", "CLONE_NEWUTS"]]},
   {"step": 2, "header": ["a", "b"], "rows": [["", "-"]]}],
  "claims": [{"step": 2, "text": "Yes.", "holds": true},
-  {"step": 2, "text": "No.", "holds": false},
+  {"step": 2, "text": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx and more",
+   "holds": false},
   {"step": 2, "text": "Who knows.", "holds": null, "reason": "f(*) refused"}],
  "remember": "This.", "verdict": "contradicted", "exit_status": 1})json";
 
@@ -328,7 +327,9 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
   const std::string host(64, 'h');
   const std::string text = Text(
       {kOpening, Step{1, "Title", ""},
-       Note{"A sentence that is so long that it does not fit into the "
+       Item{"",
+            {},
+            "A sentence that is so long that it does not fit into the "
             "eighty columns that a terminal has at the least."},
        Did("inside", "sethostname(\"" + host + "\", 64)", -1, EPERM),
        Saw("inside", {{"hostname", host, "/proc/sys/kernel/hostname"},
@@ -336,8 +337,8 @@ TEST(TextRenderer, NeverWritesMoreThan80Columns) {
                       {"hostname", "é" + std::string(299, 'x'), "uname(2)"},
                       {"hostname", "漢" + std::string(299, 'x'), "uname(2)"}}),
        Compared({{"a very long probe", host, host, host, "private"}}),
-       Claim{std::string(30, 'w') + " " + std::string(60, 'w'), true, ""},
-       Claim{"A claim.", std::nullopt, std::string(90, 'r')}});
+       Item{"holds", true, std::string(30, 'w') + " " + std::string(60, 'w')},
+       Item{"skipped", {}, "A claim.", std::string(90, 'r')}});
   EXPECT_THAT(text, HasSubstr("…"));
   for (const std::string_view line : Lines(text)) {
     EXPECT_LE(Width(line), 80U + (line.ends_with('\n') ? Width("\n") : 0))
@@ -358,7 +359,7 @@ TEST(TextRenderer, AddsColorAndNothingElse) {
   const std::string colored = Text(kLesson, true);
   EXPECT_THAT(
       colored,
-      AllOf(HasSubstr("\x1b[32mholds"), HasSubstr("\x1b[1;31mrefused"),
+      AllOf(HasSubstr("\x1b[32mholds"), HasSubstr("\x1b[1;31mFAILS"),
             HasSubstr("\x1b[33mskipped"),
             HasSubstr("  vm              \x1b[1;36mnew\x1b[0m     vm  ")));
   EXPECT_EQ(std::regex_replace(colored, std::regex("\x1b\\[[0-9;]*m"), ""),
@@ -395,9 +396,9 @@ TEST(MarkdownRenderer, EscapesWhatMarkdownWouldTakeForMarkup) {
     EXPECT_EQ(Markdown({Table{{"a"}, {{cell}}}}),
               "\n| a |\n|---|\n| " + escaped + " |\n");
   }
-  EXPECT_EQ(Markdown({Note{"A * `b * <c>` d * `e"}}),
+  EXPECT_EQ(Markdown({Item{"", {}, "A * `b * <c>` d * `e"}}),
             "\nA \\* `b * <c>` d \\* \\`e\n");
-  EXPECT_EQ(Markdown({Claim{"MS_REC | MS_* in `_a_`_.", true, ""}}),
+  EXPECT_EQ(Markdown({Item{"holds", true, "MS_REC | MS_* in `_a_`_."}}),
             "\n- **holds** MS_REC \\| MS\\_\\* in `_a_`\\_.\n");
 }
 
@@ -417,12 +418,13 @@ TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
 }
 
 TEST(CastRenderer, RestsAndSetsAMarkerBeforeEachStep) {
-  EXPECT_EQ(Cast({Note{"A."}, Note{"B."}, Step{7, "Title", ""}}),
-            (std::vector<json>{{0.0, "o", "     A.\r\n"},
-                               {0.15, "o", "     B.\r\n"},
-                               {3.3, "m", "7. Title"},
-                               {3.3, "o", "\r\n"},
-                               {3.45, "o", "\x1b[1m7  Title\x1b[0m\r\n"}}));
+  EXPECT_EQ(
+      Cast({Item{"", {}, "A."}, Item{"", {}, "B."}, Step{7, "Title", ""}}),
+      (std::vector<json>{{0.0, "o", "     A.\r\n"},
+                         {0.15, "o", "     B.\r\n"},
+                         {3.3, "m", "7. Title"},
+                         {3.3, "o", "\r\n"},
+                         {3.45, "o", "\x1b[1m7  Title\x1b[0m\r\n"}}));
 }
 
 TEST(CastRenderer, ShowsTheErrorThatEndedALesson) {

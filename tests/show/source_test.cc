@@ -1,5 +1,6 @@
-#include "common/show/source.h"
+#include <variant>
 
+#include "common/show/show.h"
 #include "tests/support/test.h"
 
 namespace steps {
@@ -56,50 +57,77 @@ void Last() {
 
 Place At(int line) { return {"lessons/example.cc", line}; }
 
+// The lines that are listed with events at these places.
+class Listing {
+ public:
+  Code OfStep(const Place& place) {
+    show_(Step{1, "One", "", place});
+    return std::get<Step>(shown_.back()).code;
+  }
+
+  // Before a call, or before evidence.
+  Code LeadTo(const Place& place, bool call = true) {
+    shown_.clear();
+    if (call) {
+      show_(Called{"outside", Call{.text = "f()", .place = place}});
+    } else {
+      show_(Shown{"outside", Evidence({}), place});
+    }
+    const auto* code = std::get_if<Code>(&shown_.front());
+    return code != nullptr ? *code : Code();
+  }
+
+ private:
+  std::vector<Event> shown_;
+  Show show_ =
+      WithCode([this](const Event& event) { shown_.push_back(event); });
+};
+
 TEST(Step, ListsTheLinesUpToTheNextQuestionOrStep) {
-  const Code code = Listing().Step(At(14));
+  const Code code = Listing().OfStep(At(14));
   EXPECT_EQ(code.file, "lessons/example.cc");
   EXPECT_THAT(code.lines,
               ElementsAre(Pair(17, "Process child = host.Clone();"),
                           Pair(18, ""), Pair(19, "child.Run(Rename);")));
-  EXPECT_THAT(Listing().Step(At(21)).lines,
+  EXPECT_THAT(Listing().OfStep(At(21)).lines,
               ElementsAre(Pair(23, "child.Ask(kPid);")))
       << "not what speaks, and no claims";
-  EXPECT_THAT(Listing().Step({"other.cc", 3}).lines, IsEmpty());
-  EXPECT_THAT(Listing().Lead({"other.cc", 3}).lines, IsEmpty());
+  EXPECT_THAT(Listing().OfStep({"other.cc", 3}).lines, IsEmpty());
+  EXPECT_THAT(Listing().LeadTo({"other.cc", 3}).lines, IsEmpty());
 }
 
 TEST(Step, ListsWholeStatementsOfTenLinesAtMost) {
   Listing listing;
-  const auto lines = listing.Step(At(30)).lines;
-  EXPECT_EQ(lines.at(32), "Two();");
-  EXPECT_FALSE(lines.contains(33)) << "it claims";
-  EXPECT_EQ(lines.at(37), "  });");
-  EXPECT_FALSE(lines.contains(38)) << "it ends the claim";
-  EXPECT_EQ(lines.rbegin()->second, "Seven();");
-  EXPECT_THAT(listing.Lead(At(44)).lines,
+  // Not what claims, and ends the claim.
+  EXPECT_THAT(listing.OfStep(At(30)).lines,
+              ElementsAre(Pair(31, "One();"), Pair(32, "Two();"),
+                          Pair(34, "  Three();"), Pair(35, "  child.Run([] {"),
+                          Pair(36, "    Four();"), Pair(37, "  });"),
+                          Pair(39, "Five();"), Pair(40, "Six();"),
+                          Pair(41, "Seven();")));
+  EXPECT_THAT(listing.LeadTo(At(44)).lines,
               ElementsAre(Pair(43, "child.Run([] {"), Pair(44, "  Eight();")));
 }
 
 TEST(Lead, ListsTheParagraphUpToTheEndOfTheStatement) {
   EXPECT_THAT(
-      Listing().Lead(At(7)).lines,
+      Listing().LeadTo(At(7)).lines,
       ElementsAre(Pair(4, "void Rename() {"),
                   Pair(5, "  const utsname names ="), Pair(6, "      Names();"),
                   Pair(7, "  CALL(sethostname, \"a\","),
                   Pair(8, "       1);")));
-  EXPECT_THAT(Listing().Lead(At(10)).lines,
+  EXPECT_THAT(Listing().LeadTo(At(10), false).lines,
               ElementsAre(Pair(10, "CALL(getpid);")));
 }
 
 TEST(Lead, ListsNoLineTwiceInAStep) {
   Listing listing;
-  EXPECT_EQ(listing.Lead(At(7)).lines.size(), 5U);
-  EXPECT_THAT(listing.Lead(At(7)).lines, IsEmpty());
-  EXPECT_EQ(listing.Lead(At(10)).lines.size(), 1U);
-  listing.Step(At(14));
-  EXPECT_EQ(listing.Lead(At(7)).lines.size(), 5U) << "another step";
-  EXPECT_THAT(listing.Lead(At(19)).lines, IsEmpty()) << "the step has it";
+  EXPECT_EQ(listing.LeadTo(At(7)).lines.size(), 5U);
+  EXPECT_THAT(listing.LeadTo(At(7)).lines, IsEmpty());
+  EXPECT_EQ(listing.LeadTo(At(10)).lines.size(), 1U);
+  listing.OfStep(At(14));
+  EXPECT_EQ(listing.LeadTo(At(7)).lines.size(), 5U) << "another step";
+  EXPECT_THAT(listing.LeadTo(At(19)).lines, IsEmpty()) << "the step has it";
 }
 
 }  // namespace

@@ -1,33 +1,27 @@
-#include "common/show/stepper.h"
-
 #include <poll.h>
 #include <sys/ioctl.h>
 
-#include <chrono>
-
 #include "common/lesson/event.h"
+#include "common/show/show.h"
 #include "tests/support/test.h"
 
 namespace steps {
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr const char* kKeys = "[Enter: run this step   q Enter: quit]";
 
 // A program that shows `events` step by step, and has an inside where asked.
 Command Show(const std::vector<Event>& events, bool has_inside = false,
-             std::optional<milliseconds> pause = std::nullopt,
-             const char* term = "xterm") {
+             int pause = -1, const char* term = "xterm") {
   return {.function = [=] {
     setenv("TERM", term, 1);
-    Stepper stepper(
+    const steps::Show show = MakeStepper(
         STDOUT_FILENO,
         {.pause = pause,
          .has_inside = [=] { return has_inside; },
          .run_shell = [] { WriteOutput(STDOUT_FILENO, "the shell\n"); }});
     try {
-      for (const Event& event : events) stepper(event);
+      for (const Event& event : events) show(event);
     } catch (const Quit&) {
       return 9;
     }
@@ -35,19 +29,20 @@ Command Show(const std::vector<Event>& events, bool has_inside = false,
   }};
 }
 
-const std::vector<Event> kTwoSteps = {Step{1, "One", ""}, Note{"first"},
-                                      Step{2, "Two", ""}, Note{"second"}};
+const std::vector<Event> kTwoSteps = {Step{1, "One", ""}, Item{"", {}, "first"},
+                                      Step{2, "Two", ""},
+                                      Item{"", {}, "second"}};
 
 // Text of so many rows.
-Note Rows(int rows) {
-  return {fmt::format("{:{}}", "first", rows * 75 - 6) + " last"};
+Item Rows(int rows) {
+  return {"", {}, fmt::format("{:{}}", "first", rows * 75 - 6) + " last"};
 }
 
 TEST(Stepper, StopsBeforeEachStepUntilEnter) {
   // What stands behind the echo of Enter, where the terminal can erase.
   for (const auto& [term, erased] : std::map<const char*, std::string>{
            {"xterm", "\r\n\x1b[A\r\x1b[K"}, {"dumb", "\r\n"}}) {
-    Terminal terminal(Show(kTwoSteps, false, std::nullopt, term));
+    Terminal terminal(Show(kTwoSteps, false, -1, term));
     EXPECT_THAT(terminal.ReadTo(kKeys),
                 AllOf(HasSubstr("1  One"), Not(HasSubstr("first"))));
     terminal.Type("\n");
@@ -145,12 +140,12 @@ TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
 TEST(Stepper, GoesOnByItselfAfterAPause) {
   const std::vector<Event> events = {Step{1, "One", ""}, Rows(30),
                                      Step{2, "Two", ""}};
-  Terminal terminal(Show(events, false, milliseconds(1)));
+  Terminal terminal(Show(events, false, 1));
   EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("Enter: run this step"), HasSubstr("2  Two")));
   // Without a keyboard there is none to ask for.
-  const Result result = RunCommand(Show(events, false, milliseconds(1)));
+  const Result result = RunCommand(Show(events, false, 1));
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
   EXPECT_THAT(result.output,
               AllOf(HasSubstr("2  Two"), Not(HasSubstr("Enter"))));

@@ -7,7 +7,7 @@
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
 
-#include "common/show/printable.h"
+#include "common/show/words.h"
 
 namespace steps {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/show/printable.h"
+#include "common/show/words.h"
 
 #include "tests/support/test.h"
 

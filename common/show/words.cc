@@ -1,4 +1,4 @@
-#include "common/show/printable.h"
+#include "common/show/words.h"
 
 #include <fmt/format.h>
 
@@ -32,6 +32,29 @@ Character First(std::string_view text) {
 }
 
 }  // namespace
+
+std::string Setting(const Opening& opening) {
+  std::string as = fmt::format("as uid {}", opening.uid);
+  if (opening.privilege == "root") {
+    as = opening.uid == 0 ? "as root" : as + " with capabilities";
+  } else if (opening.privilege == "user namespace") {
+    as += ", root in a new user namespace";
+  }
+  return fmt::format("Linux {}, {}.", opening.kernel, as);
+}
+
+std::string Sentence(const Item& item) {
+  if (item.reason.empty()) return item.text;
+  return fmt::format("{} ({})", item.text, item.reason);
+}
+
+std::string Count(const Verdict& verdict) {
+  const int tried = verdict.held + verdict.contradicted;
+  if (tried + verdict.skipped == 0) return "";
+  std::string text = fmt::format("{} of {} claims hold", verdict.held, tried);
+  if (verdict.skipped > 0) text += fmt::format(", {} skipped", verdict.skipped);
+  return text + ".";
+}
 
 std::string Printable(std::string_view text) {
   std::string safe;
@@ -70,11 +93,13 @@ std::string_view Head(std::string_view text, std::size_t width) {
 std::string Shorten(std::string_view text, std::size_t width) {
   if (Width(text) <= width) return std::string(text);
   const std::string_view head = Head(text, width / 2);
-  const std::size_t left = width - Width(head) - 1;
   std::string_view tail = text.substr(head.size());
-  tail.remove_prefix(Head(tail, Width(tail) - left).size());
-  // Half a wide character is none.
-  if (Width(tail) > left) tail.remove_prefix(First(tail).bytes);
+  std::size_t left = Width(tail);
+  while (Width(head) + 1 + left > width) {
+    const Character first = First(tail);
+    left -= first.columns;
+    tail.remove_prefix(first.bytes);
+  }
   return fmt::format("{}…{}", head, tail);
 }
 

@@ -1,12 +1,25 @@
-#ifndef COMMON_SHOW_PRINTABLE_H_
-#define COMMON_SHOW_PRINTABLE_H_
+#ifndef COMMON_SHOW_WORDS_H_
+#define COMMON_SHOW_WORDS_H_
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/lesson/event.h"
+
 namespace steps {
+
+// What several renderers say in the same words.
+
+/// Where it runs and as whom: "Linux 6.1.0, as root."
+std::string Setting(const Opening& opening);
+
+/// What it says, and why it was skipped.
+std::string Sentence(const Item& item);
+
+/// "5 of 6 claims hold, 1 skipped."; empty when there was nothing to judge.
+std::string Count(const Verdict& verdict);
 
 // Text that may hold anything, as a hostname does, on its way to the reader.
 
@@ -29,4 +42,4 @@ std::vector<std::string_view> Lines(std::string_view text);
 
 }  // namespace steps
 
-#endif  // COMMON_SHOW_PRINTABLE_H_
+#endif  // COMMON_SHOW_WORDS_H_

@@ -1,0 +1,101 @@
+#ifndef COMMON_SHOW_SHOW_H_
+#define COMMON_SHOW_SHOW_H_
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "common/lesson/event.h"
+
+namespace steps {
+
+/// The output could not be written: a full disk, a closed pipe.
+class OutputError : public std::runtime_error {
+ public:
+  explicit OutputError(int error);
+  int error() const { return error_; }
+
+ private:
+  int error_;
+};
+
+/// Writes all of `text` to a descriptor. Throws OutputError.
+void WriteOutput(int fd, std::string_view text);
+
+/// Turns the events of one lesson, in their order, into text: gives what each
+/// of them adds to it.
+using Renderer = std::function<std::string(const Event&)>;
+
+/// For people: at most 80 columns.
+Renderer MakeTextRenderer(bool color);
+
+/// For programs: one JSON document, at the verdict. Its schema is
+/// docs/lesson.schema.json. Bytes that are not UTF-8 become U+FFFD.
+Renderer MakeJsonRenderer();
+
+/// For articles: Markdown as GitHub reads it. What is no heading, list or table
+/// is a block of the text; tables are whole.
+Renderer MakeMarkdownRenderer();
+
+/// All drawings, one below the other, at the verdict of a lesson that came to
+/// its end: for Graphviz, or as the SVG that Graphviz makes of it. That throws
+/// CallError, ENOENT where Graphviz is not installed, and std::runtime_error
+/// where it fails; both with the opening. dot(1).
+Renderer MakeDotRenderer(bool as_svg);
+
+/// For a player: a recording of the text in colour, an asciicast (version 2)
+/// with its own clock and a marker at each step.
+/// https://docs.asciinema.org/manual/asciicast/v2/
+Renderer MakeCastRenderer();
+
+/// Shows the events of one lesson to somebody.
+using Show = std::function<void(const Event&)>;
+
+/// Writes what `renderer` makes of an event to a descriptor, as it comes and
+/// with one call. Throws OutputError, and what the renderer throws.
+Show To(int fd, Renderer renderer);
+
+/// The reader has asked for the end.
+class Quit {};
+
+struct StepperOptions {
+  bool color = false;
+  // After so many milliseconds it goes on by itself; -1: never, which takes a
+  // terminal.
+  int pause = -1;
+  std::function<bool()> has_inside;  // Whether a shell can be run inside,
+  std::function<void()> run_shell;   // and how.
+};
+
+/// Shows a lesson as text on a descriptor, and stops before each step, after
+/// each question and when the screen is full, until the reader presses Enter.
+/// The terminal keeps its settings: what is typed before Enter is a line as
+/// always. Throws Quit, OutputError, CallError and what the shell throws.
+Show MakeStepper(int fd, StepperOptions options);
+
+/// Shows events, and with them the lines of the lesson's source that belong to
+/// them. With a step come at most ten: those up to the next step, question or
+/// comparison, without the statements in which the lesson speaks. Before a call
+/// and evidence comes what led to it: the paragraph up to that statement,
+/// without what was listed since the step began.
+///
+/// It goes by the form that clang-format gives: a function begins and ends in
+/// the first column, a statement ends with its line.
+Show WithCode(Show show);
+
+/// A source file as it was when the program was built. The macro in
+/// lessons/lessons.bzl writes one for each file of a lesson; each is for the
+/// whole of the program. Where there is none, WithCode lists nothing.
+struct EmbeddedSource {
+  /// `path` as the compiler was given it.
+  EmbeddedSource(const std::string& path, std::string_view text);
+};
+
+/// What a program says on stderr when its lesson has ended early: the error,
+/// and below it the cause and the remedy, when they are known.
+std::string Report(const std::string& lesson, const Verdict& verdict);
+
+}  // namespace steps
+
+#endif  // COMMON_SHOW_SHOW_H_
