@@ -357,12 +357,30 @@ std::string Process::Await(Patience patience, pid_t* sender) const {
 
 std::string Process::DescribeEnd() const {
   int status = 0;
-  if (pid_ <= 0 || waitpid(pid_, &status, __WALL) != pid_) {
-    return fmt::format("{} ended early", name_);  // Its parent would know how.
+  bool known = pid_ > 0 && waitpid(pid_, &status, __WALL) == pid_;
+  if (!known && pid_ > 0 && Ends()) {
+    // The child of another, which does not wait for it: its zombie says how it
+    // ended, last of all. proc(5).
+    try {
+      const std::string zombie = ReadText(fmt::format("/proc/{}/stat", pid_));
+      status = std::stoi(zombie.substr(zombie.rfind(' ')));
+      known = true;
+    } catch (const CallError&) {
+      // It is not known.
+    }
   }
+  if (!known) return fmt::format("{} ended early", name_);
   return WIFEXITED(status)
              ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
              : fmt::format("{} was {}", name_, DescribeStatus(status));
+}
+
+std::string Process::DescribeEnd(const std::string& name) {
+  for (const auto& [child, pid] : clones) {
+    const Process process(child, nullptr, pid, Descriptor());
+    if (child == name && process.Ends()) return process.DescribeEnd();
+  }
+  return name + " has ended";
 }
 
 void Process::Serve(int socket) {

@@ -94,6 +94,9 @@ class Process {
   /// The names and PIDs of the children that have an object, in their order.
   static const std::vector<std::pair<std::string, pid_t>>& All();
 
+  /// How the child with this name ended: "inside was killed by SIGKILL".
+  static std::string DescribeEnd(const std::string& name);
+
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
 

@@ -97,7 +97,7 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const std::string& other) {
   // A process that ends leaves all its namespaces but two.
   if (inside.findings().size() < before.findings().size()) {
-    throw ProcessError(who + " has ended");
+    throw ProcessError(Process::DescribeEnd(who));
   }
   comparison_ = {
       {"", other + " before", who, other + " after", "verdict"}, {}, true};
