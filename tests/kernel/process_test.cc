@@ -104,6 +104,13 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
         [&] { child.Run([run = each.function] { run(); }, each.patience); },
         ThrowsMessage<std::exception>(HasSubstr(each.message)));
   }
+  // So it says of the child of another process, which is a zombie there.
+  Process grandchild = child_.Clone("grandchild", 0);
+  kill(grandchild.pid(), SIGKILL);
+  EXPECT_THAT([&] { grandchild.Run([] {}); },
+              ThrowsMessage<ProcessError>("grandchild was killed by SIGKILL"));
+  EXPECT_EQ(Process::DescribeEnd("grandchild"),
+            "grandchild was killed by SIGKILL");
   kill(child_.pid(), SIGKILL);
   EXPECT_THAT([&] { child_.Run([] {}); },
               ThrowsMessage<ProcessError>("child was killed by SIGKILL"));

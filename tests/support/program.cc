@@ -32,6 +32,12 @@ void Keep(pid_t ended, int status) {
 
 int child_ended = -1;  // For a signal handler: an eventfd(2).
 
+// What is before any fork: what GoogleTest has yet to write is no child's.
+void BeforeFork() {
+  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  fflush(nullptr);
+}
+
 // The process that becomes the program. It is opened first: nobody may not
 // walk the path to it.
 void Exec(const Command& command) {
@@ -101,7 +107,7 @@ void ReapEnded() {
 
 Program::Program(const Command& command)
     : output_(MemoryFile("output")), errors_(MemoryFile("errors")) {
-  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  BeforeFork();
   const Descriptor input = MemoryFile("input");
   WriteAll(input.get(), command.input);
   Check(lseek(input.get(), 0, SEEK_SET), "lseek()");
@@ -122,7 +128,7 @@ Result Program::Await() {
 Result RunCommand(const Command& command) { return Program(command).Await(); }
 
 Terminal::Terminal(const Command& command) {
-  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  BeforeFork();
   const winsize size = {
       .ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   int keyboard = -1;
