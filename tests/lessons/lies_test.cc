@@ -13,180 +13,139 @@ namespace {
 
 struct Case {
   const char* lesson;
-  const char* lie;    // As ParseLie() takes it.
-  const char* claim;  // How the one begins that FAILS.
+  const char* claim;  // How the one begins that FAILS,
+  const char* lies;   // and by which of these, as ParseLie() takes them.
 };
 
 constexpr Case kCases[] = {
-    {"inspect", "readlink:2=1", "In /proc/PID/ns"},
-    {"inspect", "stat:4@/ns/uts", "In /proc/PID/ns"},
-    {"inspect", "stat:5@/ns/uts", "A forked child"},
-    {"inspect", "clone-CLONE_NEWUTS", "With CLONE_NEWUTS"},
-    {"inspect", "sethostname", "The same device"},
-    {"inspect", "unshare-CLONE_NEWPID", "pid_for_children leads"},
-    {"inspect", "unshare-CLONE_NEWTIME", "time_for_children leads"},
-    {"clone", "stat:4@/ns/uts", "Without a flag"},
-    {"clone", "clone:1-CLONE_NEWIPC", "With one flag"},
-    {"clone", "clone:1-CLONE_NEWTIME", "With one flag"},
-    {"clone", "waitpid:10", "To clone(2), CLONE_NEWTIME"},
-    {"clone", "clone:2-CLONE_NEWUTS", "With all flags"},
-    {"clone", "clone:2-CLONE_NEWNS", "With all flags"},
-    {"clone", "clone:3-CLONE_NEWNS", "CLONE_FS excludes"},
-    {"clone", "clone:3-CLONE_NEWUSER", "CLONE_FS excludes"},
-    {"uts", "sethostname", "Without CLONE_NEWUTS"},
-    {"uts", "clone:2-CLONE_NEWUTS", "With CLONE_NEWUTS"},
-    {"uts", "sethostname:2", "Inside, the hostname"},
-    {"uts", "setdomainname", "Inside, the hostname"},
-    {"uts", "sethostname:3", "Root in a user"},
-    {"uts", "sethostname:4", "Root in a user"},
-    {"pid", "getpid:6=77", "Without CLONE_NEWPID"},
-    {"pid", "clone:1-CLONE_NEWPID", "Inside, the child"},
-    {"pid", "getppid:2=77", "Inside, the child"},
-    {"pid", "readlink:4=1", "Inside, /proc"},
-    {"pid", "clone:2-CLONE_NEWPID", "Two levels down"},
-    {"pid", "clone:3-CLONE_NEWPID", "Two levels down"},
-    {"pid", "kill=-3", "An outer level"},
-    {"pid", "kill:2", "No inner level"},
-    {"pid", "getpid:9=77", "Inside, not even"},
-    {"pid", "getppid:3=77", "The new parent"},
-    {"pid", "kill:6", "Killed, the orphan"},
-    {"pid", "kill:8", "When PID 1 ends"},
-    {"ipc", "msgget", "Without CLONE_NEWIPC"},
-    {"ipc", "clone:2-CLONE_NEWIPC", "With CLONE_NEWIPC"},
-    {"ipc", "msgget:2", "Inside, nothing"},
-    {"ipc", "semget:2", "Inside, nothing"},
-    {"ipc", "open:3@/proc/sysvipc/shm", "Outside, nothing"},
-    {"ipc", "clone:3-CLONE_NEWIPC", "A POSIX queue"},
-    {"ipc", "mount@mqueue", "A POSIX queue"},
-    {"ipc", "bind", "A file, a socket"},
-    {"ipc", "open@/late", "An IPC namespace"},
-    {"leaks", "clone:1-CLONE_NEWCGROUP", "With all flags, a child shares"},
-    {"leaks", "sethostname", "With all flags, a child is"},
-    {"leaks", "sethostname:2", "With all flags, a child is"},
-    {"leaks", "open:2@osrelease", "Kernel, CPUs"},
-    {"leaks", "open:2@loadavg", "The load and"},
-    {"leaks", "bind", "A mount that"},
-    {"leaks", "open:3@/file", "Another mount"},
-    {"user", "write@uid_map", "Without CLONE_NEWUSER"},
-    {"user", "clone-CLONE_NEWUSER", "In a new user"},
-    {"user", "geteuid:4=5", "Without a map"},
-    {"user", "write@gid_map", "A user must deny"},
-    {"user", "write:3@uid_map", "A map is written"},
-    {"user", "write:2@gid_map", "With both maps"},
-    {"user", "sethostname", "Root inside may"},
-    {"user", "sethostname:2", "Root inside may"},
-    {"user", "geteuid:6=5", "Outside, nothing"},
-    {"user", "ioctl=0@user:", "The new namespace's"},
-    {"user", "ioctl:2@user:", "The new namespace's"},
-    {"user", "ioctl=0@uts:", "The new user"},
-    {"time", "readlink:2=1", "Without CLONE_NEWTIME"},
-    {"time", "unshare-CLONE_NEWTIME", "unshare(CLONE_NEWTIME) moves"},
-    {"time", "write@timens_offsets", "Inside, the three"},
-    {"time", "write:2@timens_offsets", "Once a process"},
-    {"time", "setns", "By setns(2), a"},
-    {"unshare", "clone-CLONE_NEWUTS", "clone(2) puts"},
-    {"unshare", "unshare", "unshare(2) moves its"},
-    {"unshare", "readlink:5=1@ns/uts", "Its sibling does"},
-    {"unshare", "unshare:2", "With CLONE_NEWPID"},
-    {"unshare", "clone:7=-11", "When PID 1 has"},
-    {"unshare", "setns", "Back in its own"},
-    {"unshare", "unshare:3", "unshare(2) moves only"},
-    {"unshare", "unshare:5", "With two threads"},
-    {"setns", "setns", "setns(2) moves"},
-    {"setns", "readlink:5=1@ns/pid", "setns(2) moves"},
-    {"setns", "sethostname", "setns(2) moves"},
-    {"setns", "setns:2=0", "For a link, a"},
-    {"setns", "setns:3", "For a link, a"},
-    {"setns", "setns:4=0", "A pidfd joins"},
-    {"setns", "setns:5", "A pidfd joins"},
-    {"setns", "readlink:6=1@ns/pid", "Joining a PID"},
-    {"setns", "open:4@hostname", "A namespace lives"},
-    {"setns", "setns:6", "A bind mount"},
-    {"setns", "mount:3", "A bind mount"},
-    {"setns", "umount2", "A bind mount"},
-    {"mount", "mount:4", "Without CLONE_NEWNS"},
-    {"mount", "mount:3", "With CLONE_NEWNS"},
-    {"mount", "mount:5", "With CLONE_NEWNS"},
-    {"mount", "mount:6", "A private mount"},
-    {"mount", "clone:3-CLONE_NEWNS", "A private mount"},
-    {"mount", "mount:9", "A slave receives"},
-    {"mount", "mount:8", "A slave passes"},
-    {"mount", "clone:4-CLONE_NEWNS", "A slave passes"},
-    {"mount", "readlink:12=1", "In a new PID"},
-    {"mount", "mount:12", "A new proc lists"},
-    {"mount", "readlink:15=1", "A tmpfs mounted"},
-    {"chroot", "chroot:1", "chroot(2) gives"},
-    {"chroot", "open:2@hostname", "It changes neither"},
-    {"chroot", "chroot:2", "Root leaves a"},
-    {"chroot", "fchdir:1", "Root leaves a"},
-    {"chroot", "pivot_root", "After pivot_root(2)"},
-    {"chroot", "umount2", "After pivot_root(2)"},
-    {"chroot", "fchdir:2", "After pivot_root(2)"},
-    {"net", "bind:6", "Without CLONE_NEWNET"},
-    {"net", "clone:2-CLONE_NEWNET", "With CLONE_NEWNET"},
-    {"net", "connect:1", "Inside, not even"},
-    {"net", "connect:2", "Once lo is up"},
-    {"net", "connect:4=-111", "The same TCP"},
-    {"net", "sendto:9=-13", "An abstract name"},
-    {"net", "sendto:10=-13", "An abstract name"},
-    {"net", "write:1@socket:", "Messages cross"},
-    {"net", "readlink:9=1", "This machine"},
-    {"net", "unshare", "A socket stays"},
-    {"cgroup", "readlink:2=1", "Without CLONE_NEWCGROUP"},
-    {"cgroup", "unshare", "With CLONE_NEWCGROUP"},
-    {"cgroup", "write:1@cgroup.procs", "Inside, the path"},
-    {"cgroup", "readlink:5=1", "Outside, all"},
-    {"cgroup", "write:1@pids.max", "A limit that"},
-    {"container", "unshare-CLONE_NEWCGROUP", "In a container"},
-    {"container", "uname:2", "Without flags"},
-    {"container", "sethostname:1", "The container"},
-    {"container", "open@written_inside", "What is written"},
-    {"container", "connect=-101", "Its loopback"},
-    {"container", "connect:2=-101", "Its loopback"},
-    {"container", "capset", "It has only capabilities"},
-    {"container", "sethostname:2", "So even root"},
-    {"container", "unshare:2", "A filter refuses"},
-    {"container", "write@pids.max", "The limit on"},
-    {"container", "getppid:2=77", "Its PID 1 adopts"},
-    {"container", "uname:8", "Outside, nothing"},
+    {"inspect", "In /proc/PID/ns", "readlink:2=1 stat:4@/ns/uts"},
+    {"inspect", "A forked child", "stat:5@/ns/uts"},
+    {"inspect", "With CLONE_NEWUTS", "clone-CLONE_NEWUTS"},
+    {"inspect", "The same device", "sethostname"},
+    {"inspect", "pid_for_children leads", "unshare-CLONE_NEWPID"},
+    {"inspect", "time_for_children leads", "unshare-CLONE_NEWTIME"},
+    {"clone", "Without a flag", "stat:4@/ns/uts"},
+    {"clone", "With one flag", "clone:1-CLONE_NEWIPC clone:1-CLONE_NEWTIME"},
+    {"clone", "To clone(2), CLONE_NEWTIME", "waitpid:10"},
+    {"clone", "With all flags", "clone:2-CLONE_NEWUTS clone:2-CLONE_NEWNS"},
+    {"clone", "CLONE_FS excludes", "clone:3-CLONE_NEWNS clone:3-CLONE_NEWUSER"},
+    {"uts", "Without CLONE_NEWUTS", "sethostname"},
+    {"uts", "With CLONE_NEWUTS", "clone:2-CLONE_NEWUTS"},
+    {"uts", "Inside, the hostname", "sethostname:2 setdomainname"},
+    {"uts", "Root in a user", "sethostname:3 sethostname:4"},
+    {"pid", "Without CLONE_NEWPID", "getpid:6=77"},
+    {"pid", "Inside, the child", "clone:1-CLONE_NEWPID getppid:2=77"},
+    {"pid", "Inside, /proc", "readlink:4=1"},
+    {"pid", "Two levels down", "clone:2-CLONE_NEWPID clone:3-CLONE_NEWPID"},
+    {"pid", "An outer level", "kill=-3"},
+    {"pid", "No inner level", "kill:2"},
+    {"pid", "Inside, not even", "getpid:9=77"},
+    {"pid", "The new parent", "getppid:3=77"},
+    {"pid", "Killed, the orphan", "kill:6"},
+    {"pid", "When PID 1 ends", "kill:8"},
+    {"ipc", "Without CLONE_NEWIPC", "msgget"},
+    {"ipc", "With CLONE_NEWIPC", "clone:2-CLONE_NEWIPC"},
+    {"ipc", "Inside, nothing", "msgget:2 semget:2"},
+    {"ipc", "Outside, nothing", "open:3@/proc/sysvipc/shm"},
+    {"ipc", "A POSIX queue", "clone:3-CLONE_NEWIPC mount@mqueue"},
+    {"ipc", "A file, a socket", "bind"},
+    {"ipc", "An IPC namespace", "open@/late"},
+    {"leaks", "With all flags, a child shares", "clone:1-CLONE_NEWCGROUP"},
+    {"leaks", "With all flags, a child is", "sethostname sethostname:2"},
+    {"leaks", "Kernel, CPUs", "open:2@osrelease"},
+    {"leaks", "The load and", "open:2@loadavg"},
+    {"leaks", "A mount that", "bind"},
+    {"leaks", "Another mount", "open:3@/file"},
+    {"user", "Without CLONE_NEWUSER", "write@uid_map"},
+    {"user", "In a new user", "clone-CLONE_NEWUSER"},
+    {"user", "Without a map", "geteuid:4=5"},
+    {"user", "A user must deny", "write@gid_map"},
+    {"user", "A map is written", "write:3@uid_map"},
+    {"user", "With both maps", "write:2@gid_map"},
+    {"user", "Root inside may", "sethostname sethostname:2"},
+    {"user", "Outside, nothing", "geteuid:6=5"},
+    {"user", "The new namespace's", "ioctl=0@user: ioctl:2@user:"},
+    {"user", "The new user", "ioctl=0@uts:"},
+    {"time", "Without CLONE_NEWTIME", "readlink:2=1"},
+    {"time", "unshare(CLONE_NEWTIME) moves", "unshare-CLONE_NEWTIME"},
+    {"time", "Inside, the three", "write@timens_offsets"},
+    {"time", "Once a process", "write:2@timens_offsets"},
+    {"time", "By setns(2), a", "setns"},
+    {"unshare", "clone(2) puts", "clone-CLONE_NEWUTS"},
+    {"unshare", "unshare(2) moves its", "unshare"},
+    {"unshare", "Its sibling does", "readlink:5=1@ns/uts"},
+    {"unshare", "With CLONE_NEWPID", "unshare:2"},
+    {"unshare", "When PID 1 has", "clone:7=-11"},
+    {"unshare", "Back in its own", "setns"},
+    {"unshare", "unshare(2) moves only", "unshare:3"},
+    {"unshare", "With two threads", "unshare:5"},
+    {"setns", "setns(2) moves", "setns readlink:5=1@ns/pid sethostname"},
+    {"setns", "For a link, a", "setns:2=0 setns:3"},
+    {"setns", "A pidfd joins", "setns:4=0 setns:5"},
+    {"setns", "Joining a PID", "readlink:6=1@ns/pid"},
+    {"setns", "A namespace lives", "open:4@hostname"},
+    {"setns", "A bind mount", "setns:6 mount:3 umount2"},
+    {"mount", "Without CLONE_NEWNS", "mount:4"},
+    {"mount", "With CLONE_NEWNS", "mount:3 mount:5"},
+    {"mount", "A private mount", "mount:6 clone:3-CLONE_NEWNS"},
+    {"mount", "A slave receives", "mount:9"},
+    {"mount", "A slave passes", "mount:8 clone:4-CLONE_NEWNS"},
+    {"mount", "In a new PID", "readlink:12=1"},
+    {"mount", "A new proc lists", "mount:12"},
+    {"mount", "A tmpfs mounted", "readlink:15=1"},
+    {"chroot", "chroot(2) gives", "chroot:1"},
+    {"chroot", "It changes neither", "open:2@hostname"},
+    {"chroot", "Root leaves a", "chroot:2 fchdir:1"},
+    {"chroot", "After pivot_root(2)", "pivot_root umount2 fchdir:2"},
+    {"net", "Without CLONE_NEWNET", "bind:6"},
+    {"net", "With CLONE_NEWNET", "clone:2-CLONE_NEWNET"},
+    {"net", "Inside, not even", "connect:1"},
+    {"net", "Once lo is up", "connect:2"},
+    {"net", "The same TCP", "connect:4=-111"},
+    {"net", "An abstract name", "sendto:9=-13 sendto:10=-13"},
+    {"net", "Messages cross", "write:1@socket:"},
+    {"net", "This machine", "readlink:9=1"},
+    {"net", "A socket stays", "unshare"},
+    {"cgroup", "Without CLONE_NEWCGROUP", "readlink:2=1"},
+    {"cgroup", "With CLONE_NEWCGROUP", "unshare"},
+    {"cgroup", "Inside, the path", "write:1@cgroup.procs"},
+    {"cgroup", "Outside, all", "readlink:5=1"},
+    {"cgroup", "A limit that", "write:1@pids.max"},
+    {"container", "In a container", "unshare-CLONE_NEWCGROUP"},
+    {"container", "Without flags", "uname:2"},
+    {"container", "The container", "sethostname:1"},
+    {"container", "What is written", "open@written_inside"},
+    {"container", "Its loopback", "connect=-101 connect:2=-101"},
+    {"container", "It has only capabilities", "capset"},
+    {"container", "So even root", "sethostname:2"},
+    {"container", "A filter refuses", "unshare:2"},
+    {"container", "The limit on", "write@pids.max"},
+    {"container", "Its PID 1 adopts", "getppid:2=77"},
+    {"container", "Outside, nothing", "uname:8"},
 };
 
-// Claims that no lie of this kind can reach; instead of a lie, why.
+// Claims that no lie of this kind can reach; instead of lies, why.
 constexpr Case kBeyond[] = {
-    {"clone", "it rests on what the child writes to memory, without a call",
-     "A stack is handed"},
-    {"chroot", "what stat(2) says is compared with what it says",
-     "Without chroot(2)"},
-    {"chroot", "what would change it is noticed before", "Outside, the"},
-    {"container", "without the flag, a claim before fails", "The host lists"},
-    {"container", "without the signal, the command gives no answer: status 1",
-     "Its PID 1 passes"},
-    {"uts",
-     "the copy is made by clone(2) itself, which also makes the namespace",
-     "The namespace"},
-    {"uts", "what would rename the outside is noticed one claim before",
-     "Outside, they"},
-    {"pid", "clone(2) returns it, and without the flag the claim before fails",
-     "Outside, the"},
-    {"leaks", "a lie takes flags out of a call, and here there is none",
-     "Without a flag"},
-    {"user", "execve(2) itself drops them", "execve(2) drops"},
-    {"user",
-     "the kernel translates the map; without a map, a claim before fails",
-     "Root inside, and"},
-    {"time", "time(2) is read in the vDSO, without a call",
-     "CLOCK_REALTIME, the"},
-    {"setns", "the child only reads a file, and no lie is told about read(2)",
-     "A child that"},
-    {"cgroup",
-     "unshare(2) itself makes it the root, and without it the claim before "
-     "fails",
-     "Inside, the cgroup"},
+    {"clone", "A stack is handed", "the child writes to memory, and no call"},
+    {"chroot", "Without chroot(2)", "stat(2) is compared with itself"},
+    {"chroot", "Outside, the", "what would change it is noticed before"},
+    {"container", "The host lists", "without the flag, a claim before fails"},
+    {"container", "Its PID 1 passes", "without the signal, there is no answer"},
+    {"uts", "The namespace", "clone(2) itself makes the copy"},
+    {"uts", "Outside, they", "what would rename it is noticed before"},
+    {"pid", "Outside, the", "clone(2) returns it"},
+    {"leaks", "Without a flag", "there is no flag to take out of a call"},
+    {"user", "execve(2) drops", "execve(2) itself drops them"},
+    {"user", "Root inside, and", "without a map, a claim before fails"},
+    {"time", "CLOCK_REALTIME, the", "time(2) is in the vDSO: there is no call"},
+    {"setns", "A child that",
+     "it only reads a file: read(2) is not lied about"},
+    {"cgroup", "Inside, the cgroup", "unshare(2) itself makes it the root"},
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
   std::string name =
-      fmt::format("{}_{}_{}", info.param.lesson, info.param.lie, info.index);
+      fmt::format("{}_{}_{}", info.param.lesson, info.param.claim, info.index);
   std::ranges::replace_if(
       name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
@@ -224,14 +183,17 @@ class Lies : public testing::TestWithParam<Case> {
 INSTANTIATE_TEST_SUITE_P(Told, Lies, ValuesIn(kCases), CaseName);
 
 TEST_P(Lies, MakeTheClaimFail) {
-  const auto& [lesson, lie, claim] = GetParam();
-  const LieResult result = Tell(lesson, lie, 1, {"--json"});
-  std::string failed = "no claim; it says: " + result.errors;
-  const json run = json::parse(result.output);
-  for (const json& each : run["claims"]) {
-    if (each["holds"] == false) failed = each["text"];
+  std::istringstream lies(GetParam().lies);
+  for (std::string lie; lies >> lie;) {
+    SCOPED_TRACE(lie);
+    const LieResult result = Tell(GetParam().lesson, lie, 1, {"--json"});
+    std::string failed = "no claim; it says: " + result.errors;
+    const json run = json::parse(result.output);
+    for (const json& each : run["claims"]) {
+      if (each["holds"] == false) failed = each["text"];
+    }
+    EXPECT_THAT(failed, StartsWith(GetParam().claim));
   }
-  EXPECT_THAT(failed, StartsWith(claim));
 }
 
 // A directory that cannot be written to is the lesson's jail.
@@ -292,24 +254,19 @@ TEST(LiesTable, HasEveryClaimOfEveryLesson) {
   std::vector<Case> all(std::begin(kCases), std::end(kCases));
   all.insert(all.end(), std::begin(kBeyond), std::end(kBeyond));
   for (const std::string& lesson : LessonNames()) {
-    std::set<std::string> begins;
-    for (const Case& it : all) {
-      if (it.lesson == lesson) begins.insert(it.claim);
-    }
     const json run = json::parse(
         RunCommand({.program = "lessons/" + lesson, .arguments = {"--json"}})
             .output);
-    EXPECT_THAT(run["claims"], SizeIs(begins.size())) << lesson;
-    for (const std::string& begin : begins) {
-      EXPECT_EQ(
-          std::ranges::count_if(
-              run["claims"],
-              [&](const json& claim) {
-                return claim["text"].get<std::string>().starts_with(begin);
-              }),
-          1)
-          << lesson << ": " << begin;
+    std::size_t rows = 0;
+    for (const Case& row : all) {
+      if (row.lesson != lesson) continue;
+      ++rows;
+      const auto begins = [&](const json& claim) {
+        return claim["text"].get<std::string>().starts_with(row.claim);
+      };
+      EXPECT_EQ(std::ranges::count_if(run["claims"], begins), 1) << row.claim;
     }
+    EXPECT_THAT(run["claims"], SizeIs(rows)) << lesson;
   }
 }
 
