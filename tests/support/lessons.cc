@@ -176,15 +176,6 @@ void ExpectFits80Columns(const std::string& text) {
   }
 }
 
-Words Matches(const std::string& text, const std::string& regex) {
-  const std::regex pattern(regex);
-  const std::sregex_iterator all(text.begin(), text.end(), pattern);
-  Words matches;
-  std::transform(all, {}, std::back_inserter(matches),
-                 [](const std::smatch& match) { return match.str(1); });
-  return matches;
-}
-
 std::string WithoutColor(const std::string& text) {
   return std::regex_replace(text, std::regex("\x1b[^m]*m"), "");
 }

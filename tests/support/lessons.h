@@ -112,9 +112,6 @@ Words Skipped(const json& run);
 /// space.
 void ExpectFits80Columns(const std::string& text);
 
-/// What the first group of `regex` matches in `text`, each time.
-Words Matches(const std::string& text, const std::string& regex);
-
 /// What a terminal would show without its colours.
 std::string WithoutColor(const std::string& text);
 

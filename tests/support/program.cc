@@ -240,6 +240,15 @@ std::vector<std::string> Survivors() {
   return survivors;
 }
 
+Words Matches(const std::string& text, const std::string& regex) {
+  const std::regex pattern(regex);
+  const std::sregex_iterator all(text.begin(), text.end(), pattern);
+  Words matches;
+  std::transform(all, {}, std::back_inserter(matches),
+                 [](const std::smatch& match) { return match.str(1); });
+  return matches;
+}
+
 bool IsRoot() { return geteuid() == 0; }
 
 TemporaryDirectory::TemporaryDirectory() {

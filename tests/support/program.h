@@ -121,6 +121,10 @@ std::vector<pid_t> Descendants();
 /// killed, and given.
 std::vector<std::string> Survivors();
 
+/// What the first group of `regex` matches in `text`, each time.
+std::vector<std::string> Matches(const std::string& text,
+                                 const std::string& regex);
+
 /// Whether the tests run as root: without it, nobody else can be played.
 bool IsRoot();
 
