@@ -12,16 +12,8 @@ int Answer(int result, int error) {
   errno = error;
   return result;
 }
-int fake_mount(const char*, const char*, const char*, unsigned long,
-               const void*) {
-  return Answer(0, 0);
-}
 int fake_unshare(int) { return Answer(-1, EPERM); }
 int fake_kill(pid_t, int) { return Answer(0, 0); }
-int fake_write(int, const char* text, unsigned long) {
-  return Answer(static_cast<int>(std::string(text).size()), 0);
-}
-
 class CallTest : public testing::Test {
  protected:
   CallTest() {
@@ -32,24 +24,6 @@ class CallTest : public testing::Test {
   }
   std::vector<Call> calls_;
 };
-
-TEST_F(CallTest, IsToldInTheWordsOfStrace) {
-  const pid_t pid = 4711;
-  const std::string target = "/mnt/a, b";
-  CALL(fake_kill, pid, SIGKILL);
-  CALL(fake_mount, "tmpfs", target.c_str(), nullptr, MS_REC | MS_PRIVATE,
-       nullptr);
-  CALL(fake_write, 3, "one\ntwo", target.size());
-  CALL(fake_write, 0644, "", 0x10);
-  EXPECT_THAT(calls_,
-              ElementsAre(Field(&Call::text, "fake_kill(4711, SIGKILL)"),
-                          Field(&Call::text,
-                                "fake_mount(\"tmpfs\", \"/mnt/a, b\", NULL, "
-                                "MS_REC | MS_PRIVATE, NULL)"),
-                          Field(&Call::text, "fake_write(3, \"one\\ntwo\", 9)"),
-                          Field(&Call::text, "fake_write(0644, \"\", 0x10)")));
-  EXPECT_EQ(calls_[2].result, 7);
-}
 
 TEST_F(CallTest, ThrowsWithTheErrnoOfTheCall) {
   const auto refused = Throws<CallError>(

@@ -1,7 +1,5 @@
 #include "common/kernel/descriptor.h"
 
-#include <sys/mman.h>
-
 #include "tests/support/test.h"
 
 namespace steps {
@@ -24,14 +22,6 @@ TEST(Descriptor, ClosesWhatItOwnsOnce) {
     EXPECT_TRUE(IsOpen(fd));
   }
   EXPECT_FALSE(IsOpen(fd));
-}
-
-TEST(WriteAll, WritesMoreThanOneCallTakes) {
-  const Descriptor file(memfd_create("file", MFD_CLOEXEC));
-  const std::string text(1 << 20, 'x');
-  WriteAll(file.get(), text);
-  lseek(file.get(), 0, SEEK_SET);
-  EXPECT_EQ(ReadAll(file.get()), text);
 }
 
 TEST(Files, FailWithTheCallAndItsErrno) {

@@ -19,32 +19,14 @@ TEST(Kinds, AreAllThatThisKernelHas) {
   EXPECT_THROW(KindOf(CLONE_VM), std::out_of_range);
 }
 
-TEST(NamespaceOf, NamesTheLinkOfAProcessThatIsGone) {
-  const pid_t gone = Process::Quiet().Clone("child", 0).pid();
-  EXPECT_THAT([&] { NamespaceOf(gone, KindOf(CLONE_NEWUTS)); },
-              ThrowsMessage<CallError>(fmt::format(
-                  "stat(\"/proc/{}/ns/uts\", &status): No such file or "
-                  "directory (ENOENT)",
-                  gone)));
-  EXPECT_THROW(NamespacesOf(gone), CallError);
-}
-
 TEST(KindNames, AreInTheOrderOfTheKinds) {
   EXPECT_EQ(KindNames(CLONE_NEWTIME | CLONE_NEWNS | SIGCHLD), "mount time");
   EXPECT_EQ(KindNames(SIGCHLD), "(none)");
 }
 
-TEST(CloneFlags, AreInTheWordsOfTheManPage) {
-  for (const auto& [flags, words] : std::map<int, std::string>{
-           {CLONE_NEWUTS | SIGCHLD, "CLONE_NEWUTS | SIGCHLD"},
-           {CLONE_NEWNS | CLONE_FS, "CLONE_NEWNS | CLONE_FS"},
-           {CLONE_FS | CLONE_SYSVSEM | SIGCHLD,
-            "CLONE_FS | CLONE_SYSVSEM | SIGCHLD"},
-           {CLONE_NEWTIME, "CLONE_NEWTIME"},
-           {CLONE_VM | SIGCHLD, "SIGCHLD | 0x100"},
-           {0, "0x0"}}) {
-    EXPECT_EQ(CloneFlags(flags), words);
-  }
+TEST(CloneFlags, ShowTheRestAsANumber) {
+  EXPECT_EQ(CloneFlags(CLONE_VM | SIGCHLD), "SIGCHLD | 0x100");
+  EXPECT_EQ(CloneFlags(0), "0x0");
 }
 
 TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
@@ -61,19 +43,6 @@ TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
         EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
       },
       CLONE_NEWUSER);
-}
-
-TEST(MapToRoot, NamesTheMapThatIsRefused) {
-  InChildAsNobody([] {
-    const uid_t uid = geteuid() + 1;
-    const gid_t gid = getegid();
-    MUST(unshare, CLONE_NEWUSER);
-    EXPECT_THAT([&] { MapToRoot(uid, gid); },
-                ThrowsMessage<CallError>(
-                    fmt::format("write(\"/proc/self/uid_map\", \"0 {} 1\"): "
-                                "Operation not permitted (EPERM)",
-                                uid)));
-  });
 }
 
 }  // namespace

@@ -8,9 +8,6 @@ namespace steps {
 namespace {
 
 const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
-const Probe kLink{"namespace", "/proc/self/ns/uts",
-                  [] { return ReadLink("/proc/self/ns/uts"); }};
-
 class LessonTest : public testing::Test {
  protected:
   // The last event, which must be of this type.
@@ -80,49 +77,12 @@ TEST_F(LessonTest, MixesItsAnswersAndFindsTheRightOne) {
 }
 
 TEST_F(LessonTest, ComparesARowForEachProbe) {
-  const Evidence before({{"PID", "1", ""}, {"namespace", "uts:[1]", ""}});
-  const Evidence inside({{"PID", "2", ""}, {"namespace", "uts:[1]", ""}});
-  lesson_.Compare(before, inside, before);
-  EXPECT_THAT(Last<Table>().rows,
-              ElementsAre(ElementsAre("PID", "1", "2", "1", "private"),
-                          ElementsAre("namespace", "uts:[1]", "uts:[1]",
-                                      "uts:[1]", "shared")));
+  const Evidence before({{"PID", "1", ""}, {"uts", "[1]", ""}});
+  const Evidence inside({{"PID", "2", ""}, {"uts", "[1]", ""}});
   lesson_.Compare(before, inside, inside);
-  EXPECT_EQ(Last<Table>().rows[0].back(), "changed");
-}
-
-TEST_F(LessonTest, IsToldByItsOwnProcessOnly) {
-  Process child = lesson_.outside().Clone("child", 0);
-  for (void (*tell)(Lesson*) :
-       {+[](Lesson* one) { one->Claim("It holds.", true); },
-        +[](Lesson* one) { one->Step("A step"); },
-        +[](Lesson* one) { one->outside().Ask(kPid); }}) {
-    EXPECT_THROW(child.Run([=, lesson = &lesson_] { tell(lesson); }),
-                 ProcessError);
-  }
-}
-
-TEST_F(LessonTest, DrawsBeforeAndAfter) {
-  InChild([] {
-    EnterUserNamespaceAsRoot();
-    std::vector<Event> events;
-    Lesson lesson([&](const Event& event) { events.push_back(event); },
-                  Machine());
-    const auto home = NamespacesOf(getpid());
-    Process inside = lesson.outside().Clone("inside", CLONE_NEWUTS);
-    const Evidence before = lesson.outside().Ask(kPid, kLink);
-    lesson.Compare(before, inside.Ask(kPid, kLink), before);
-    const pid_t pid = inside.pid();
-    lesson.Keep(std::move(inside));
-    lesson.Draw(home);
-    const auto& after = std::get<Drawing>(events.back());
-    ASSERT_EQ(after.processes.size(), 2U);
-    EXPECT_EQ(after.processes[0].namespaces, home);
-    EXPECT_EQ(Difference(after.processes[1].namespaces, home), CLONE_NEWUTS);
-    EXPECT_THAT(after.processes[1].facts,  // Without the namespace's number.
-                ElementsAre("PID outside: " + std::to_string(pid),
-                            "PID: " + std::to_string(pid)));
-  });
+  EXPECT_THAT(Last<Table>().rows,
+              ElementsAre(ElementsAre("PID", "1", "2", "2", "changed"),
+                          ElementsAre("uts", "[1]", "[1]", "[1]", "shared")));
 }
 
 }  // namespace

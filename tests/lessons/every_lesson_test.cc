@@ -125,6 +125,7 @@ TEST_P(EveryLesson, DrawsWhatOutsideAndInsideShare) {
   Drawn& outside = drawn["after outside"];
   Drawn& inside = drawn["after inside"];
   EXPECT_THAT(inside.namespaces, SizeIs(home.size()));
+  EXPECT_THAT(inside.facts, Contains(Pair("PID outside", Not(IsEmpty()))));
   for (const auto& [kind, inode] : home) {
     SCOPED_TRACE(kind);
     const bool shared = proc_inside.at(kind) == proc_outside.at(kind);
