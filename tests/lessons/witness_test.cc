@@ -106,34 +106,22 @@ std::string DecodeNetlink(std::string line) {
   return line.replace(line.find(type), type.size(), "nlmsg_type=RTM_NEWLINK ");
 }
 
-// An abstract name as the lesson writes it: "@name" instead of @"name".
-std::string WithAbstractNames(const std::string& line) {
-  return std::regex_replace(line, std::regex("@\""), "\"@");
-}
-
-// "-1 EPERM" of "-1 EPERM (Operation not permitted)".
-std::string ResultIn(const std::string& text) {
-  std::istringstream words(text);
-  std::string result;
-  std::string name;
-  words >> result >> name;
-  return name.starts_with("E") ? result + " " + name : result;
-}
-
-// What strace saw: a file for each process, a line for each call, "name(…) =
-// …".
+// What strace saw: a file for each process, a line for each call.
 std::vector<Seen> Witnessed(const fs::path& directory) {
   std::vector<Seen> calls;
   for (const auto& file : fs::directory_iterator(directory)) {
-    std::istringstream lines(ReadFile(file.path()));
-    for (std::string line; std::getline(lines, line);) {
+    for (const auto& line : Matches(ReadFile(file.path()), "([^\n]+)")) {
       const std::size_t begin = line.find('(');
       const std::size_t end = line.rfind(" = ");
       if (begin >= end || end == std::string::npos) continue;
-      calls.push_back(Parse(
-          line,
-          WithAbstractNames(DecodeNetlink(line.substr(begin, end - begin))),
-          ResultIn(line.substr(end + 3))));
+      // An abstract name as the lesson writes it: "@name" instead of @"name".
+      const std::string arguments =
+          std::regex_replace(DecodeNetlink(line.substr(begin, end - begin)),
+                             std::regex("@\""), "\"@");
+      // "-1 EPERM" of "-1 EPERM (Operation not permitted)".
+      const std::string result =
+          Matches(line.substr(end), " = (\\S+( E[A-Z]+)?)").at(0);
+      calls.push_back(Parse(line, arguments, result));
     }
   }
   return calls;

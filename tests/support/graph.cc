@@ -15,7 +15,6 @@ struct Box {
 std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   static const std::regex kBox(
       "    \"(.*)\" \\[.* label=\"([^|]*)\\|(.*)\"\\]");
-  static const std::regex kLine("(.*?)\\\\l");
   static const std::regex kEdge("    \"(.*)\" -- \"(.*)\"");
   static const std::regex kFact("(.*?): (.*)");
   static const std::regex kNamespace("(\\d+) (\\w+)( new)?");
@@ -25,17 +24,10 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   }
   std::map<std::string, Box> boxes;
   std::map<std::string, Drawn> drawn;
-  std::istringstream lines(graph);
   std::smatch found;
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : Matches(graph, "([^\n]+)")) {
     if (std::regex_match(line, found, kBox)) {
-      Box& box = boxes[found[1]];
-      box.name = found[2];
-      const std::string text = found[3];
-      for (std::sregex_iterator each(text.begin(), text.end(), kLine), end;
-           each != end; ++each) {
-        box.lines.push_back((*each)[1]);
-      }
+      boxes[found[1]] = {found[2], Matches(found[3], "(.*?)\\\\l")};
     } else if (std::regex_match(line, found, kEdge)) {
       Drawn& one = drawn[found[1]];
       for (const std::string& fact : boxes.at(found[1]).lines) {

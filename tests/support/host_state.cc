@@ -14,21 +14,12 @@ namespace {
 // Adds the lines of a file, the first `fields` fields of each.
 void AddLines(std::set<std::string>& state, const std::string& path,
               int fields) {
-  std::istringstream lines(ReadFile(path));
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : Matches(ReadFile(path), "([^\n]+)")) {
     std::istringstream words(line);
     std::string entry = path;
     std::string word;
     for (int i = 0; i < fields && words >> word; ++i) entry += " " + word;
     state.insert(entry);
-  }
-}
-
-void AddDirectory(std::set<std::string>& state, const std::string& path) {
-  std::error_code missing;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(path, missing)) {
-    state.insert(entry.path());
   }
 }
 
@@ -79,9 +70,11 @@ std::string LookAtHost(const std::function<bool(const std::string&)>& counts) {
     state.insert(fmt::format("process {} {}", pid,
                              ReadText(fmt::format("/proc/{}/comm", pid))));
   }
-  for (const char* directory :
-       {"/dev/mqueue", "/dev/shm", "/tmp", "/var/tmp"}) {
-    AddDirectory(state, directory);
+  for (const char* path : {"/dev/mqueue", "/dev/shm", "/tmp", "/var/tmp"}) {
+    std::error_code missing;
+    for (const auto& entry : fs::directory_iterator(path, missing)) {
+      state.insert(entry.path());
+    }
   }
   std::string lines;
   for (const std::string& line : state) {
@@ -94,8 +87,7 @@ std::string Difference(const std::string& before, const std::string& after) {
   std::string difference;
   for (const auto& [change, some, others] :
        {std::tuple("gone", before, after), {"new", after, before}}) {
-    std::istringstream lines(some);
-    for (std::string line; std::getline(lines, line);) {
+    for (const std::string& line : Matches(some, "([^\n]+)")) {
       if (("\n" + others).find("\n" + line + "\n") != line.npos) continue;
       difference += fmt::format("{}: {}\n", change, line);
     }

@@ -10,11 +10,8 @@
 
 namespace steps {
 
-/// Everything of a machine that a lesson could leave changed, a line each, and
-/// how it looks: host and domain name, mount table, System V IPC objects and
-/// POSIX queues, network links, the lessons' cgroups, the children of this
-/// process, and the files directly in /tmp, /var/tmp and /dev/shm. Only lines
-/// that `counts`, where it is given.
+/// Everything of a machine that a lesson could leave changed, and how it looks,
+/// a line each. Only lines that `counts`, where it is given.
 std::string LookAtHost(
     const std::function<bool(const std::string&)>& counts = {});
 

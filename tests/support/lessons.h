@@ -9,11 +9,10 @@
 
 #include "tests/support/test.h"
 
-// What the tests that run lessons have in common. What they run calls copies of
-// this machine's UTS, IPC and mount namespaces its host, and a network
-// namespace in which there is nothing but lo: a lesson that is broken must not
-// change the machine itself. There, as systemd has it, every mount is shared;
-// /tmp is empty, and goes with the test.
+// What the tests that run lessons have in common. A lesson that is broken must
+// not change the machine: its host are copies of the UTS, IPC and mount
+// namespaces, and a network namespace with nothing but lo. There every mount is
+// shared, as systemd has it; /tmp is empty, and goes with the test.
 
 namespace steps {
 

@@ -295,11 +295,4 @@ void InChild(const std::function<void()>& body, int flags) {
   EXPECT_EQ(DescribeStatus(status), "exit status 0") << "in a child: see above";
 }
 
-void InChildAsNobody(const std::function<void()>& body) {
-  InChild([&] {
-    if (IsRoot()) BecomeNobody();
-    body();
-  });
-}
-
 }  // namespace steps

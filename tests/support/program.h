@@ -36,13 +36,11 @@ struct Result {
   std::string errors;
 };
 
-/// Takes note of a child whose wait status will be asked for, and gives it
-/// back.
+/// Takes note of a child whose wait status will be asked for.
 pid_t Started(pid_t pid);
 
-/// Waits for the end of a child that is `Started`, and gives its wait status.
-/// Reaps all that ends meanwhile: the PID 1 of an orphan that nobody reaps
-/// cannot end, nor can the program that waits for that one. pid_namespaces(7).
+/// Waits for such a child, and gives its wait status. Reaps all that ends
+/// meanwhile: with an orphan that nobody reaps, its PID 1 could not end.
 int AwaitStatus(pid_t pid);
 
 /// The same for whoever waits for something else: a descriptor that can be read
@@ -50,8 +48,7 @@ int AwaitStatus(pid_t pid);
 int FdOfEnded();
 void ReapEnded();
 
-/// A program that runs. The calling process becomes a subreaper, so that what
-/// the program leaves behind becomes its child.
+/// A program that runs. What it leaves behind becomes this process's child.
 class Program {
  public:
   explicit Program(const Command& command);
@@ -85,9 +82,8 @@ class Terminal {
   /// Types on the keyboard: "\x03" is Ctrl-C.
   void Type(std::string_view keys);
 
-  /// Reads until the screen has shown `text` after what was read before, and
-  /// gives what it has shown up to there; all of it at the end, when it never
-  /// does. Fails the test after a minute.
+  /// Reads on until the screen has shown `text`, and gives what it has shown up
+  /// to there. Fails the test when it never does.
   std::string ReadTo(std::string_view text);
 
   /// The same, but nothing when the program ends before.
@@ -151,12 +147,8 @@ class TemporaryDirectory {
 void BecomeNobody();
 
 /// Runs `body` in a child that is cloned with `flags`, and fails the test when
-/// one of its expectations fails there: a test that moves itself would spoil
-/// the next.
+/// one of its expectations fails there.
 void InChild(const std::function<void()>& body, int flags = 0);
-
-/// The same as nobody, where this process is root.
-void InChildAsNobody(const std::function<void()>& body);
 
 }  // namespace steps
 

@@ -47,7 +47,8 @@ void ForbidVeth() {
   // Only that message is this long and goes to nobody in particular.
   Install({{SYS_sendto,
             EOPNOTSUPP,
-            {SCMP_A2(SCMP_CMP_GE, 64), SCMP_A4(SCMP_CMP_EQ, 0)}}});
+            {scmp_arg_cmp{2, SCMP_CMP_GE, 64, 0},
+             scmp_arg_cmp{4, SCMP_CMP_EQ, 0, 0}}}});
 }
 
 void FilterAsDocker() {
@@ -62,7 +63,7 @@ void FilterAsDocker() {
     // To clone(2) that one is a part of the signal.
     if (kind.flag == CLONE_NEWTIME) continue;
     rules.push_back(
-        {SYS_clone, EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)}});
+        {SYS_clone, EPERM, {scmp_arg_cmp{0, SCMP_CMP_MASKED_EQ, flag, flag}}});
   }
   Install(rules);
 }

@@ -12,10 +12,8 @@ namespace steps {
 /// Has the system calls of these numbers fail, each with its errno. seccomp(2).
 void FilterCalls(const std::map<int, int>& errors);
 
-/// Under which there is no clone3(2).
+/// There is no clone3(2); there are no veth pairs.
 void ForbidClone3();
-
-/// On a kernel that has no veth pairs.
 void ForbidVeth();
 
 /// What Docker's default does to a container without CAP_SYS_ADMIN, as far as
@@ -27,8 +25,7 @@ void FilterAsDocker();
 void ForbidNamespaces(int flags);
 void ForbidUserNamespaces();
 
-/// The next exec gives no capabilities, as that of an ordinary user, who is
-/// uid 0 in a user namespace.
+/// The next exec gives no capabilities, as to an ordinary user.
 void GiveUpCapabilities();
 
 /// CAP_NET_ADMIN, CAP_SYS_CHROOT and CAP_SYS_TIME, as of an ordinary user in a
@@ -45,8 +42,7 @@ void MountOver(const std::string& point);
 /// A /proc of which a part is covered, as in a container.
 void MaskProc();
 
-/// A PID namespace with its own /proc, in which this process is PID 1 and there
-/// is no other, as in a container: it takes root.
+/// This process is PID 1 of a PID namespace with its own /proc: it takes root.
 void EnterContainer();
 
 /// The /proc of another PID namespace.

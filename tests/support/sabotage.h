@@ -10,34 +10,31 @@
 
 namespace steps {
 
-/// What the kernel is made to say wrongly, once. One system call is replaced:
+/// What the kernel is made to say wrongly, once:
 ///
 ///     {.call = "sethostname"}                    answers 0, changes nothing
 ///     {.call = "setns", .answer = -EPERM}        is refused
 ///     {.call = "clone", .occurrence = 3, .drop = CLONE_NEWUTS}
 ///     {.call = "write", .path = "/uid_map"}
 struct Lie {
-  /// The call's name. A name stands for each call that the C library may make
-  /// for it: "clone" for clone3, fork and vfork too, "open" for openat,
-  /// "waitpid" for wait4. "any" stands for every call that returns.
+  /// Also what the C library may make of it: "clone" stands for clone3, fork
+  /// and vfork, "open" for openat; and "any" for every call that returns.
   std::string call;
 
-  /// Which of the calls that match, from 1, in the order in which the program
-  /// and all of its descendants enter the kernel. A call that a signal
-  /// interrupts does not count: the kernel or the program makes it again.
+  /// Which of the calls that match, from 1, of the program and its descendants.
+  /// A call that a signal interrupts is made again: it does not count.
   int occurrence = 1;
 
-  /// For clone, clone3 and unshare: the CLONE_NEW* flags that are taken out of
-  /// the call; it is made with the rest. Only calls with all of them match.
+  /// The CLONE_NEW* flags that are taken out of a clone or unshare; it is made
+  /// with the rest. Only calls with all of them match.
   int drop = 0;
 
-  /// Without `drop`, the call is not made and answers this: a value, or -errno.
-  /// By default 0; for write and sendto, the byte count.
+  /// Otherwise the call is not made and answers this: a value, or -errno. By
+  /// default 0; for write and sendto, the byte count.
   std::optional<long> answer = {};
 
-  /// If not empty, only calls match that have this text in a string argument,
-  /// or in what /proc/PID/fd/N says of a descriptor argument: ".../uid_map",
-  /// "uts:[4026531838]".
+  /// What a string argument has to contain, or what /proc/PID/fd/N says of a
+  /// descriptor: "/uid_map", "uts:[4026531838]".
   std::string path = {};
 };
 
@@ -64,15 +61,14 @@ struct LieOptions {
   std::function<std::string()> look = {};
 };
 
-/// Runs the command, as RunCommand does, in a stand-in for the host, and tells
-/// the lie to it and all of its descendants. The stand-in has new UTS, mount,
-/// PID, IPC and network namespaces; its mounts are private. Cgroups, files and
-/// clocks are still the host's. The command is PID 2. No lie is told about what
-/// its `before` does.
+/// Runs the command, as RunCommand does, as PID 2 of a stand-in for the host:
+/// in new UTS, mount, PID, IPC and network namespaces; its mounts are private,
+/// but cgroups, files and clocks are the host's. The lie is told to it and its
+/// descendants once its `before` is done.
 ///
-/// Returns when all of the processes have ended. They are killed if this
-/// process ends first. Throws std::invalid_argument if there is no such lie,
-/// and std::runtime_error if the stand-in or the tracer fails. ptrace(2).
+/// Returns when all have ended; they end with this process. Throws
+/// std::invalid_argument if there is no such lie, and std::runtime_error if the
+/// stand-in or the tracer fails. ptrace(2).
 LieResult RunWithLie(const Command& command, const Lie& lie,
                      const LieOptions& options = {});
 
