@@ -76,10 +76,6 @@ void ForbidProcesses() {
   MUST(setrlimit, RLIMIT_NPROC, &none);
 }
 
-Before Forbid(int flags) {
-  return [flags] { ForbidNamespaces(flags); };
-}
-
 std::string WordsOfLimit(int flag) {
   return fmt::format("user.max_{}_namespaces is 0", KindOf(flag).proc_name);
 }
@@ -148,9 +144,7 @@ TEST_P(DoctorTest, FindsThatEverythingWorksHere) {
   for (const char* result : {"refused", "failed", "not tried"}) {
     EXPECT_THAT(With(doctor, result), IsEmpty());
   }
-  for (const std::string& operation : With(doctor, "works")) {
-    EXPECT_THAT(screen, HasSubstr("\n     works    " + operation + "\n"));
-  }
+  EXPECT_THAT(screen, HasSubstr("\n     works    chroot(2)\n"));
   EXPECT_EQ(doctor["privilege"], as_nobody() ? "user namespace" : "root");
   EXPECT_EQ(doctor["uid"], as_nobody() && IsRoot() ? 65534U : geteuid());
   std::set<std::string> lessons;
@@ -234,18 +228,14 @@ TEST_P(DoctorTest, DoesNotTryWhatCannotBegin) {
 
 // One by one, after everything that each of them needs.
 TEST_P(DoctorTest, NamesAFilterThatRefusesOneCall) {
-  struct Case {
-    int call;
-    int error;
-    const char* operation;
-  };
   folder_.FakeAll("exit 77\n");
   for (const auto& [call, error, operation] :
-       std::vector<Case>{{SYS_clone3, ENOSYS, "clone3(2)"},
-                         {SYS_pivot_root, EPERM, "pivot_root(2)"},
-                         {SYS_umount2, EPERM, "pivot_root(2)"},
-                         {SYS_mount, EPERM, "mounts made private"},
-                         {SYS_pidfd_open, ENOSYS, "setns(2) with a pidfd"}}) {
+       std::vector<std::tuple<int, int, const char*>>{
+           {SYS_clone3, ENOSYS, "clone3(2)"},
+           {SYS_pivot_root, EPERM, "pivot_root(2)"},
+           {SYS_umount2, EPERM, "pivot_root(2)"},
+           {SYS_mount, EPERM, "mounts made private"},
+           {SYS_pidfd_open, ENOSYS, "setns(2) with a pidfd"}}) {
     const std::map<int, int> errors = {{call, error}};
     const json doctor = RunJson([&] { FilterCalls(errors); }, 77);
     EXPECT_THAT(With(doctor, "refused"), ElementsAre(operation));
@@ -256,8 +246,7 @@ TEST_P(DoctorTest, NamesAFilterThatRefusesOneCall) {
   if (as_nobody()) return;
   const json doctor = RunJson(FilterAsDocker, 77);
   EXPECT_THAT(With(doctor, "works"), ElementsAre(kProc, "chroot(2)"));
-  // What takes more than CAP_SYS_ADMIN is then done as an ordinary user does
-  // it.
+  // What takes more than CAP_SYS_ADMIN is done as by an ordinary user.
   const json dropped = RunJson(DropCapabilities, 77);
   EXPECT_THAT(With(dropped, "refused"), IsEmpty());
   EXPECT_THAT(With(dropped, "failed"), IsEmpty());
@@ -268,14 +257,11 @@ TEST_P(DoctorTest, NamesAMaskedProc) {
   EXPECT_THAT(With(doctor, "refused"), ElementsAre("a new proc mounted"));
   const json refused = Find(doctor["operations"], "a new proc mounted");
   EXPECT_THAT(refused.value("cause", ""), HasSubstr("/proc is masked"));
-  const std::string reason =
-      json(fmt::format("{}. {}", refused["error"].get<std::string>(),
-                       refused["cause"].get<std::string>()))
-          .dump();
-  EXPECT_THAT(Find(doctor["lessons"], "mount")["skipped"].dump(),
-              HasSubstr(reason));
-  EXPECT_THAT(LessonJson("mount", MaskProc)["claims"].dump(),
-              HasSubstr(reason));
+  const std::string reason = fmt::format("{}. {}", refused.value("error", "?"),
+                                         refused.value("cause", "?"));
+  EXPECT_EQ(Find(doctor["lessons"], "mount")["skipped"][0]["reason"], reason);
+  EXPECT_THAT(Skipped(LessonJson("mount", MaskProc)),
+              ElementsAre(EndsWith(reason)));
   ExpectSaidOnce(Run({}, MaskProc).output, "/proc is masked");
 }
 
@@ -286,12 +272,11 @@ TEST_P(DoctorTest, FailsWhereALessonDoes) {
   const json doctor = RunJson({}, 1);
   EXPECT_EQ(Find(doctor["lessons"], "pid")["exit_status"], 139);
   EXPECT_EQ(Find(doctor["lessons"], "mount")["exit_status"], 1);
-  const Result result = Run({}, {}, 1);
-  EXPECT_THAT(result.output,
-              AllOf(HasSubstr("\n     FAILS    pid       failed with 139\n"),
-                    HasSubstr("\n     FAILS    mount     failed with 1: execv"),
-                    Not(HasSubstr("wrong"))));
-  EXPECT_THAT(result.errors, IsEmpty()) << "nothing of a lesson's is shown";
+  ExpectExit(Try({}), 1,
+             AllOf(HasSubstr("\n     FAILS    pid       failed with 139\n"),
+                   HasSubstr("\n     FAILS    mount     failed with 1: execv"),
+                   Not(HasSubstr("wrong"))),
+             "");  // Nothing of a lesson's is shown.
 }
 
 TEST_P(DoctorTest, HasTheCommandLineOfALesson) {
@@ -303,10 +288,8 @@ TEST_P(DoctorTest, HasTheCommandLineOfALesson) {
   EXPECT_THAT(Run({}, {}, 77).output, Not(HasSubstr("\x1b")));
   EXPECT_THAT(Run({"--color=always"}, {}, 77).output, HasSubstr("\x1b["));
   for (const char* wrong : {"uts", "--nonsense", "--color=blue"}) {
-    const Result result = Run({wrong}, {}, 2);
-    EXPECT_THAT(result.output, IsEmpty());
-    EXPECT_THAT(result.errors,
-                HasSubstr("bazel run //lessons:doctor -- --help"));
+    ExpectExit(Try({wrong}), 2, "",
+               HasSubstr("bazel run //lessons:doctor -- --help"));
   }
   ExpectFits80Columns(Run({"--help"}).output);
   for (const char* form : {"--color=never", "--json"}) {

@@ -24,10 +24,6 @@ Before Rename(const std::string& hostname) {
   };
 }
 
-Before Forbid(int flags) {
-  return [=] { ForbidNamespaces(flags); };
-}
-
 // A time namespace in which the clocks are 100 days ahead, and the boot time
 // another half second. setns(2) moves the caller, which unshare(2) does not.
 void BeAhead() {

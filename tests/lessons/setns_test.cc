@@ -38,9 +38,7 @@ class SetnsTest : public LessonTest {
   // That this fails, and what the last line begins with.
   void ExpectRefused(const Words& words, int status, const std::string& says,
                      const Before& before = {}) const {
-    const Result result = Run(words, before, status);
-    EXPECT_THAT(result.errors, HasSubstr("\nsetns: " + says));
-    EXPECT_THAT(result.output, IsEmpty());
+    ExpectExit(Try(words, before), status, "", HasSubstr("\nsetns: " + says));
   }
 
  private:

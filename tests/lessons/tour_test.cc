@@ -1,5 +1,3 @@
-
-
 #include "tests/support/lessons.h"
 
 namespace steps {
@@ -48,18 +46,16 @@ TEST_P(TourTest, GoesOnAfterALessonThatFailsOrCannotRun) {
                Leaves(R"("claims": [{"holds": null}, {"holds": true}])"));
   folder_.Fake("pid", "kill -SEGV $$\n");
   folder_.Remove("mount");
-  const Result result = Run({}, {}, 1);
-  EXPECT_THAT(
-      result.output,
-      AllOf(ContainsRegex(
-                "\n *uts  +A title  +0 of 1  .*"
-                "\n *ipc  +A title  +cannot run here  .*"
-                "\n *pid  +failed with 139  .*"
-                "\n *mount  +failed with 1  .*\n *chroot  +A title  +1 of 1 "
-                ".*\n *user  +A title  +1 of 1, 1 skipped "),
-            HasSubstr("\n     refused  ipc: No way.\n"),
-            EndsWith(": 14 ran, 1 could not, 3 failed.\n")));
-  EXPECT_THAT(result.errors, HasSubstr("/mount\"): No such file"));
+  ExpectExit(Try({}), 1,
+             AllOf(ContainsRegex(
+                       "\n *uts  +A title  +0 of 1  .*"
+                       "\n *ipc  +A title  +cannot run here  .*"
+                       "\n *pid  +failed with 139  .*"
+                       "\n *mount  +failed with 1  .*\n *chroot  +A title  +1 "
+                       "of 1 .*\n *user  +A title  +1 of 1, 1 skipped "),
+                   HasSubstr("\n     refused  ipc: No way.\n"),
+                   EndsWith(": 14 ran, 1 could not, 3 failed.\n")),
+             HasSubstr("/mount\"): No such file"));
   EXPECT_EQ(RunJson({}, 1, {"--lesson", "pid"})["lessons"].dump(),
             R"([{"exit_status":139,"lesson":"pid"}])");
 }
@@ -103,13 +99,11 @@ TEST_P(TourTest, RefusesWrongUsage) {
                                                {"--json", "--step"},
                                                {"--auto", "soon"},
                                                {"--markdown", "--auto", "1"}}) {
-    const Result result = Run(wrong, {}, 2);
-    EXPECT_THAT(result.output, IsEmpty());
-    EXPECT_THAT(result.errors, HasSubstr("bazel run //lessons:tour -- --help"));
+    ExpectExit(Try(wrong), 2, "",
+               HasSubstr("bazel run //lessons:tour -- --help"));
   }
   ExpectFits80Columns(Run({"--help"}).output);
-  EXPECT_THAT(Run({"--step"}, {}, 2).errors,
-              HasSubstr("--step is for a terminal"));
+  ExpectExit(Try({"--step"}), 2, "", HasSubstr("--step is for a terminal"));
 }
 
 // The real lessons, on a terminal: the first to its end, the second not.

@@ -11,7 +11,6 @@ namespace steps {
 namespace {
 
 using Teach = std::function<void(Lesson&)>;
-using Text = testing::Matcher<const std::string&>;
 
 const About kAbout = {"example", "Example: a lesson", "namespaces(7)"};
 const About kNeedsNothing = {
@@ -66,8 +65,8 @@ void IsInterrupted(Lesson& lesson) {
 
 void KeepsTheGraphToItself(Lesson& lesson) {
   HasInside(lesson);
-  const std::string open = RunTool({"ls", "-l", "/proc/self/fd"});
-  lesson.Claim("Not here.", open.find("memfd:graph") == std::string::npos);
+  const std::string fds = RunTool({"ls", "-l", "/proc/self/fd"});
+  lesson.Claim("Not here.", fds.find("memfd:graph") == std::string::npos);
 }
 
 void IsNamedAndStandsInUsr(Lesson& lesson) {
@@ -130,14 +129,6 @@ Command Teaching(const Teach& teach, const std::string& words = "") {
   return CommandOf({.name = "", .teach = teach, .words = words, .status = 0});
 }
 
-void ExpectExit(const Result& result, int status, const Text& output = _,
-                const Text& errors = _) {
-  EXPECT_EQ(ExitStatus(result.status), status)
-      << result.errors << result.output;
-  EXPECT_THAT(result.output, output);
-  EXPECT_THAT(result.errors, errors);
-}
-
 // A standard stream becomes "/dev/full", or "closed"; with "" it stays.
 void Replace(int fd, const std::string& file) {
   if (file == "closed") close(fd);
@@ -186,8 +177,6 @@ const std::vector<Case> kCases = {
      "example: inside: told in a child: only the lesson itself may\n"},
     {"InsideIsKilled", WithInside([](Lesson&) { raise(SIGKILL); }), "", 1,
      kTellsNothing, "example: inside was killed by SIGKILL\n"},
-    {"InsideExits", WithInside([](Lesson&) { _exit(9); }), "", 1, kTellsNothing,
-     "example: inside ended early: exit status 9\n"},
     {"IsInterrupted", IsInterrupted, "", 130, kTellsNothing, "\ninterrupted\n"},
     {"IsRefused", IsRefused, "", 77, kTellsNothing, kRefusal},
     {"IsRefusedInJson", IsRefused, "--json", 77,

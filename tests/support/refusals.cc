@@ -68,17 +68,19 @@ void FilterAsDocker() {
   Install(rules);
 }
 
-void ForbidNamespaces(int flags) {
-  EnterUserNamespaceAsRoot();
-  for (const Kind& kind : Kinds()) {
-    if ((flags & kind.flag) == 0) continue;
-    const std::string limit =
-        fmt::format("/proc/sys/user/max_{}_namespaces", kind.proc_name);
-    WriteAll(Open(limit, O_WRONLY).get(), "0");
-  }
+Before Forbid(int flags) {
+  return [flags] {
+    EnterUserNamespaceAsRoot();
+    for (const Kind& kind : Kinds()) {
+      if ((flags & kind.flag) == 0) continue;
+      const std::string limit =
+          fmt::format("/proc/sys/user/max_{}_namespaces", kind.proc_name);
+      WriteAll(Open(limit, O_WRONLY).get(), "0");
+    }
+  };
 }
 
-void ForbidUserNamespaces() { ForbidNamespaces(CLONE_NEWUSER); }
+void ForbidUserNamespaces() { Forbid(CLONE_NEWUSER)(); }
 
 void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 

@@ -1,6 +1,7 @@
 #ifndef TESTS_SUPPORT_REFUSALS_H_
 #define TESTS_SUPPORT_REFUSALS_H_
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -20,9 +21,9 @@ void ForbidVeth();
 /// namespaces go: EPERM, but for clone3(2), into which a filter cannot look.
 void FilterAsDocker();
 
-/// A throwaway user namespace in which no namespace may be made of the kinds
-/// that have these `flags`; and one in which that is a further user namespace.
-void ForbidNamespaces(int flags);
+/// Enters a throwaway user namespace in which no namespace may be made of the
+/// kinds that have these `flags`; and one in which that is a further user one.
+std::function<void()> Forbid(int flags);
 void ForbidUserNamespaces();
 
 /// The next exec gives no capabilities, as to an ordinary user.

@@ -69,6 +69,16 @@ using testing::ValuesIn;
 
 using Words = std::vector<std::string>;
 using Before = std::function<void()>;
+using Text = testing::Matcher<const std::string&>;
+
+/// That a program ended with this status, and what it wrote.
+inline void ExpectExit(const Result& result, int status, const Text& output = _,
+                       const Text& errors = _) {
+  EXPECT_EQ(ExitStatus(result.status), status)
+      << result.errors << result.output;
+  EXPECT_THAT(result.output, output);
+  EXPECT_THAT(result.errors, errors);
+}
 
 }  // namespace steps
 
