@@ -8,8 +8,8 @@ namespace {
 
 class InspectTest : public LessonTest {
  protected:
-  json RunJsonWith(const Words& words, int exit_status = 0) const {
-    return RunJson({}, exit_status, words);
+  json RunJsonWith(const Words& words, int status = 0) const {
+    return RunJson({}, status, words);
   }
 
   // That these words are refused with `exit_status`, and what stderr says.

@@ -11,15 +11,13 @@ namespace {
 constexpr const char* kKeys = "[Enter: run this step   q Enter: quit]";
 
 // A program that shows `events` step by step, and has an inside where asked.
-Command Show(const std::vector<Event>& events, bool has_inside = false,
-             int pause = -1, const char* term = "xterm") {
+Command Show(const std::vector<Event>& events, int pause = -1,
+             const char* term = "xterm") {
   return {.function = [=] {
     setenv("TERM", term, 1);
     const steps::Show show = MakeStepper(
         STDOUT_FILENO,
-        {.pause = pause,
-         .has_inside = [=] { return has_inside; },
-         .run_shell = [] { WriteOutput(STDOUT_FILENO, "the shell\n"); }});
+        {.pause = pause, .has_inside = [] { return false; }, .run_shell = {}});
     try {
       for (const Event& event : events) show(event);
     } catch (const Quit&) {
@@ -42,7 +40,7 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
   // What stands behind the echo of Enter, where the terminal can erase.
   for (const auto& [term, erased] : std::map<const char*, std::string>{
            {"xterm", "\r\n\x1b[A\r\x1b[K"}, {"dumb", "\r\n"}}) {
-    Terminal terminal(Show(kTwoSteps, false, -1, term));
+    Terminal terminal(Show(kTwoSteps, -1, term));
     EXPECT_THAT(terminal.ReadTo(kKeys),
                 AllOf(HasSubstr("1  One"), Not(HasSubstr("first"))));
     terminal.Type("\n");
@@ -56,14 +54,6 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
   }
 }
 
-TEST(Stepper, QuitsWithQAndAtTheEndOfTheInput) {
-  for (const char* keys :
-       {"q\n", "\nq\n", "x\nq\n", "\x04", "\n\x04", "x\x04\x04"}) {
-    EXPECT_EQ(Terminal(Show(kTwoSteps)).Talk({{"", keys}}), "exit status 9")
-        << keys;
-  }
-}
-
 TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
   Terminal terminal({.function = [show = Show(kTwoSteps).function] {
     WriteOutput(STDOUT_FILENO, "ready");
@@ -71,19 +61,10 @@ TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
     poll(&keyboard, 1, -1);
     return show();
   }});
-  EXPECT_EQ(terminal.Talk({{"ready", "\n\n"}}), "exit status 0");
+  // There is no inside for a shell.
+  EXPECT_EQ(terminal.Talk({{"ready", "s\n\n\n"}}), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("second"), Not(HasSubstr("\x1b"))));
-}
-
-TEST(Stepper, RunsAShellWhereThereIsAnInside) {
-  const std::string keys = "s Enter: a shell inside   q Enter: quit]";
-  Terminal inside(Show({Step{1, "One", ""}}, true));
-  EXPECT_EQ(inside.Talk({{keys, "s\n"}, {"the shell", ""}, {keys, "\n"}}),
-            "exit status 0");
-  Terminal outside(Show({Step{1, "One", ""}}, false));
-  EXPECT_EQ(outside.Talk({{"", "s\nx\n\n"}}), "exit status 0");
-  EXPECT_THAT(outside.screen(), Not(HasSubstr("shell")));
 }
 
 TEST(Stepper, TellsTheReaderWhetherTheGuessWasRight) {
@@ -140,12 +121,12 @@ TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
 TEST(Stepper, GoesOnByItselfAfterAPause) {
   const std::vector<Event> events = {Step{1, "One", ""}, Rows(30),
                                      Step{2, "Two", ""}};
-  Terminal terminal(Show(events, false, 1));
+  Terminal terminal(Show(events, 1));
   EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("Enter: run this step"), HasSubstr("2  Two")));
   // Without a keyboard there is none to ask for.
-  const Result result = RunCommand(Show(events, false, 1));
+  const Result result = RunCommand(Show(events, 1));
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0");
   EXPECT_THAT(result.output,
               AllOf(HasSubstr("2  Two"), Not(HasSubstr("Enter"))));
