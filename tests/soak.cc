@@ -1,5 +1,4 @@
-// Lessons under fire: each of their system calls fails once, and SIGKILL
-// strikes at any moment.
+// Each system call of a lesson fails once, and SIGKILL strikes at any moment.
 //
 //     bazel run //tests:soak -- KILLS EVERY [LESSON…]
 //
@@ -32,13 +31,11 @@ namespace {
 constexpr uid_t kNobody = 65534;
 constexpr unsigned kPatience = 30;  // Seconds.
 constexpr std::array kErrors = {EPERM, ENOMEM, EIO};
-// What a lesson has to say that fails: the errno of a call, or which process
-// does not answer as it should.
+// A lesson that fails names the errno of a call, or a process.
 constexpr const char* kReason =
     R"(\(E[A-Z0-9]+\)|filesystem error|ended early|has ended|was killed)"
     R"(|no answer|answered 0|in no )";
-// Where one of these fails before a lesson begins, the loader or the C library
-// ends it in ways of its own.
+// Where one of these fails at its start, the loader ends it in its own way.
 constexpr std::array kStartup = {SYS_arch_prctl, SYS_futex, SYS_mmap,
                                  SYS_mprotect};
 

@@ -1,6 +1,5 @@
-// What a Process costs beside a bare clone(2) and waitpid(2); how long each
-// lesson takes, beside a shell script that gathers the same evidence with
-// util-linux and proves nothing; and how long the tour takes.
+// What a Process costs beside a bare clone(2); how long each lesson takes,
+// beside a shell script that gathers the same evidence and proves nothing.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,4 @@
-// Every solution is done, every starter is told of its hole, and every program
-// that people write by mistake is told of that mistake.
+// Solutions are done; starters and wrong programs are told what is wrong.
 
 #include "tests/support/lessons.h"
 

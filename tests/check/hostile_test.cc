@@ -1,5 +1,4 @@
-// Whatever a program does, check ends in time, says what happened, and the
-// machine is as it was: also when check itself is killed.
+// Whatever a program does, and if check is killed: the machine is as it was.
 
 #include <chrono>
 
@@ -174,8 +173,7 @@ TEST_P(KilledTest, TheMachineIsAsItWas) {
   }
 }
 
-// The jail and the host are processes as well. What is at rest ends check at
-// once: then the signal comes too late.
+// The jail and the host are processes as well. The signal may come too late.
 TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
   for (int i = 0; i < 10 && !HasFailure(); ++i) {
     Program check(Check(Shell("unshare -muinpf --mount-proc cat")));

@@ -16,8 +16,7 @@ constexpr const char* kVersion1Mounts =
 constexpr const char* kVersion1Cgroups =
     "5:pids:/user.slice/x\n4:cpu,cpuacct:/\n1:name=systemd:/user.slice/x\n";
 
-// A machine below a directory: its /proc, and the tree of version 2 with the
-// files that are read.
+// A machine below a directory: its /proc, and the tree of version 2.
 class MadeUp : public TemporaryDirectory {
  public:
   MadeUp() {
@@ -54,8 +53,7 @@ TEST(CgroupsIn, GivesEachByItsControllers) {
   EXPECT_THROW(CgroupsOf(-1), CallError);
 }
 
-// Where a process in these cgroups, with these mounts, may make one: its
-// directory, and that of the process. Nothing where there is none.
+// Where a process in these cgroups may make one, and where it is itself.
 struct Where {
   std::string controller;
   std::string cgroups;

@@ -15,8 +15,6 @@ TEST(MountsIn, GivesTheFieldsOfEachLine) {
                           FieldsAre("0:21", "/", "/", "", "ext4", "ro")));
 }
 
-// The words of MountedOn() and PropagationOf() stand on the page of the lesson
-// mount.
 TEST(MountTmpfs, NoticesThatNothingWasMounted) {
   for (const bool lies : {false, true}) {
     InChild([lies] {

@@ -20,8 +20,7 @@ void InNetworkNamespace(const std::function<void()>& body) {
   });
 }
 
-// Until this process waits in a call, for `state` "S", has been stopped, or
-// has ended.
+// Until this process waits in a call ("S"), has been stopped ("T") or ended.
 void AwaitState(pid_t pid, const std::string& state) {
   std::string now;
   while (!now.starts_with(state) && !now.starts_with("Z")) {
@@ -61,10 +60,8 @@ TEST(Network, TcpConnectsAndRefusesAndWaitsFiveSecondsAtMost) {
   });
 }
 
-// Expects `work` to give 0 when `release` lets it, although it has waited in
-// vain before: while Ctrl-Z stopped it and fg continued it, which interrupts a
-// call that has a limit of time, and while a handler ran, which interrupts
-// all. signal(7).
+// Expects `work` to give 0 when `release` lets it, although Ctrl-Z and fg have
+// interrupted its wait, and a handler, which interrupts all calls. signal(7).
 void ExpectPatience(const std::function<int()>& work,
                     const std::function<void()>& release) {
   const pid_t waiting = MUST(fork);

@@ -108,8 +108,7 @@ const std::vector<Row> kRows = {
     {EACCES, kProcs, kIn, 0, "delegated", "--privileged"},
     {EACCES, "execv(\"/root/x/uts\")", 0, 1000, "that program", "may read"},
 
-    // Other processes. What stands in the way of one who makes a namespace is
-    // not to blame.
+    // Other processes. What forbids a new namespace is not to blame.
     {EACCES, kLink, kRestricted, 1000, "belongs to somebody else", "sudo"},
     {EPERM, "access(\"/proc/1/ns\")", 0, 1000, "belongs to somebody", "sudo"},
     {EACCES, kLink, kRoot, 0, "may do more",
@@ -226,8 +225,7 @@ TEST(Explain, KnowsWhatTheStandardLibraryThrows) {
   EXPECT_EQ(CauseOf(ExplainedError("", {"Because.", ""}), machine), "Because.");
 }
 
-// What the kernel itself refuses, beside what doctor_test and inspect_test try
-// from end to end.
+// What the kernel itself refuses, and no test tries from end to end.
 struct Refusal {
   const char* name;
   unsigned traits;  // What the machine has become,
@@ -329,8 +327,7 @@ TEST(Machine, KnowsItsKindsAndThisProcess) {
   EXPECT_EQ(machine.Is(kPrivileged), HasCapabilities({CAP_SYS_ADMIN}));
 }
 
-// What a file says of another machine, whose user is 1000; and what it holds
-// where it says nothing.
+// What a file of another machine holds: what says so, and what does not.
 struct File {
   const char* name;
   const char* text;

@@ -11,8 +11,7 @@ Words Sh(const std::string& script) { return {"sh", "-c", script}; }
 
 class ContainerTest : public LessonTest {
  protected:
-  // A shell with job control, on a terminal, to which the container is
-  // $lesson.
+  // A shell with job control, to which the container is $lesson.
   Command Script(const std::string& script) const {
     return {.function = [this, script] {
       MUST(dup2, Open(program(), O_RDONLY).get(), 9);
@@ -204,8 +203,7 @@ std::string Succeeds(long call, const std::string& arguments) {
   return fmt::format("perl -e 'exit(syscall({}, {}) == -1)'", call, arguments);
 }
 
-// The ways out, a command each that succeeds where it is open; and what stops
-// it.
+// The ways out, each as a command that succeeds; and what stops it.
 std::vector<std::pair<std::string, const char*>> Escapes() {
   const char* climb =
       "perl -e 'my $root = (stat \"/\")[1]; mkdir \"/tmp/lower\"; "
@@ -300,8 +298,7 @@ TEST_P(ContainerTest, CommandHasATerminal) {
              {"once\r\nonce\r\n", "\x03"},
              {"# ", "exit 5\n"}},
             "exit status 5"},
-           // In a pipeline it leaves the terminal to the reader's others, and
-           // a file in the place of stderr.
+           // In a pipeline it leaves the terminal to the others.
            {{"$lesson echo piped 2>&- | cat; read x; echo \"$x\""},
             {{"piped\r\n", "typed\n"}, {"\ntyped\r\n", ""}}},
            {{"$lesson sh -c 'tty; echo error >&2' 2>&1 >/dev/tty | "

@@ -1,5 +1,4 @@
-// What the doctor says of a machine that refuses something is true, and is what
-// a lesson says there.
+// What the doctor says of a machine is true, and is what a lesson says there.
 
 #include <sys/resource.h>
 
@@ -39,8 +38,7 @@ json Find(const json& list, const std::string& name) {
   return {{"result", ""}, {"exit_status", -1}};
 }
 
-// The operations that had this result, but for the one that is refused to any
-// user to whom no cgroup is delegated.
+// The operations that had this result, but for the one that takes delegation.
 Words With(const json& doctor, const std::string& result) {
   Words names;
   for (const json& each : doctor["operations"]) {
@@ -84,9 +82,8 @@ std::string NewNamespace(int flag) {
   return fmt::format("a new {} namespace", KindOf(flag).name);
 }
 
-// Each refuses an operation, for a cause with these words. The lesson cannot
-// run, and names the same cause and the same remedy; both stand on the screen
-// once.
+// The lesson cannot run, and names the same cause and the same remedy; both
+// stand on the screen once.
 TEST_P(DoctorTest, NamesTheCauseInTheWordsOfTheLesson) {
   struct Case {
     std::string words;

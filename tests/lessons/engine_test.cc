@@ -1,6 +1,5 @@
-// An engine is the judge of the lesson container, what a process sees in ours
-// and under podman; and what the doctor says there is true, and its advice
-// helps.
+// An engine is the judge: what a process sees in the lesson container and under
+// podman; and whether what the doctor says there is true, and helps.
 
 #include <cstdint>
 #include <iterator>
@@ -16,9 +15,8 @@ void MountOn(const char* point, const char* type) {
   MUST(mount, "none", point, type, 0, nullptr);
 }
 
-// Makes this mount namespace one in which podman may leave what it likes: with
-// crun, and without a cgroup; or with runc, and in a cgroup below `parent`.
-// Its root directory /mnt/rootfs lacks only the host's /usr.
+// In this mount namespace podman may leave what it likes: with crun and without
+// a cgroup, or with runc and below `parent`. /mnt/rootfs lacks the host's /usr.
 void MakeRoomForPodman(const std::string& parent) {
   MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   MountOn("/proc", "proc");
@@ -82,8 +80,8 @@ class BesidePodman : public testing::Test {
     }
   }
 
-  // What each command, with its options, prints under podman. Skips the test
-  // where podman cannot run here.
+  // What each command prints under podman; skips the test where that cannot
+  // run.
   void RunInPodman(const std::vector<std::pair<Words, Words>>& runs,
                    const std::string& parent = "") {
     Process machine = Process::Quiet().Clone(
@@ -125,8 +123,7 @@ class BesidePodman : public testing::Test {
   Facts theirs_;
 };
 
-// A line for each fact, "name value": the same words in both. What is private
-// is not the namespace of this process.
+// A line for each fact. A private namespace is not that of this process.
 std::string IsolationProbe() {
   std::string probe;
   for (const auto& [flag, id] : NamespacesOf(getpid())) {
@@ -168,8 +165,7 @@ std::uint64_t CapabilitiesIn(const Facts& facts, const std::string& name) {
   return std::stoull(line.substr(name.size()), nullptr, 16);
 }
 
-// Where ours differs, it isolates more; but it leaves the three capabilities
-// that Docker adds to those that podman leaves.
+// Ours isolates more, but leaves three more capabilities, as Docker does.
 TEST_F(BesidePodman, AContainerIsIsolatedAsMuch) {
   Compare(IsolationProbe(), {});
   if (IsSkipped()) return;
@@ -195,8 +191,7 @@ TEST_F(BesidePodman, AContainerIsIsolatedAsMuch) {
                                    StartsWith("mount /usr "), "own_pid 1"));
 }
 
-// What is made for podman at the root of each hierarchy of cgroups, and removed
-// with all that it leaves there.
+// Podman's, at the root of each hierarchy: removed with all that it leaves.
 std::list<Cgroup> MakeCgroups() {
   std::list<Cgroup> cgroups;
   for (const auto& [controllers, cgroup] : CgroupsOf(getpid())) {
@@ -237,8 +232,7 @@ TEST_F(BesidePodman, AContainerIsLimitedAsMuch) {
   EXPECT_THAT(theirs_, Contains("memory 137"));
 }
 
-// The operations that did not work, but for the cgroup that no user may make,
-// and the cause of each.
+// The cause of each refusal, but for the cgroup that no user may make.
 std::map<std::string, std::string> Refused(const json& doctor) {
   std::map<std::string, std::string> causes;
   for (const json& each : doctor["operations"]) {

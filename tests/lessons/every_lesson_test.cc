@@ -1,5 +1,4 @@
-// What every lesson has in common: its story in each form, its page, its shell,
-// its exit statuses.
+// What every lesson has in common: each form, its page, its shell, its status.
 
 #include <linux/securebits.h>
 #include <sys/capability.h>
@@ -20,8 +19,7 @@ class EveryLesson : public LessonTest {
     return as_nobody() && (lesson() == "cgroup" || lesson() == "container");
   }
 
-  // What an ordinary user is shown to have. The lesson user is about making a
-  // user namespace, and is not given one first.
+  // The lesson user is about making a user namespace, and is given none first.
   static std::string Privilege() {
     if (!as_nobody()) return "root";
     return lesson() == "user" ? "none" : "user namespace";
@@ -162,10 +160,8 @@ TEST_P(EveryLesson, DrawsWhatItsPageShows) {
             MainTexts(ReadFile(fmt::format("docs/{}.svg", lesson()))));
 }
 
-// The words of a transcript, one a line, in their order: without the ends of
-// lines, and without what differs from run to run and from machine to machine:
-// its name and kernel, what is in its root directory, long numbers such as PIDs
-// and inodes, dates and times; and how the lesson user becomes an ordinary one.
+// The words of a transcript, one a line: without what differs from run to run
+// and from machine to machine, and how the lesson user becomes an ordinary one.
 std::string Transcript(std::string text) {
   // A string that is wider than the screen was cut where it happened to end.
   text = std::regex_replace(
@@ -368,8 +364,7 @@ TEST_P(EveryLesson, GoesOnByItself) {
             Transcript(Run().output));
 }
 
-// What a reader finds in a lesson's shell: its prompt, and for each line that
-// is typed what is shown then.
+// A lesson's shell: its prompt, and what is shown for each line typed.
 struct Shell {
   const char* lesson;
   const char* prompt = "";

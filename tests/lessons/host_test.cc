@@ -1,5 +1,4 @@
-// The host is as it was: after a lesson that ended by itself, after Ctrl-C, and
-// after SIGKILL at random moments.
+// The host is as it was: after a normal end, Ctrl-C and SIGKILL at any moment.
 
 #include <chrono>
 

@@ -151,8 +151,7 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
-// What the stand-in for the host looks like, without what is the machine's own:
-// others write to it meanwhile.
+// The stand-in for the host, without what others write to meanwhile.
 std::string Look() {
   return LookAtHost([](const std::string& line) {
     return !line.starts_with("/tmp/") && !line.starts_with("cgroup ");

@@ -1,5 +1,4 @@
-// Lessons on unusual machines: each holds there, and skips no claim but those
-// that the machine does not allow it to try.
+// Lessons hold on unusual machines, and skip only claims that these forbid.
 
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
@@ -171,8 +170,6 @@ TEST_P(MachineTest, ALessonHoldsOn) {
   EXPECT_EQ(skipped, "");
 }
 
-// As root it proves every claim; so it does for a user to whom a cgroup is
-// delegated.
 TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
   const std::optional<CgroupPlace> place = FindCgroupPlace("pids");
   if (!IsRoot() || !place || access(place->directory.c_str(), W_OK) != 0) {
@@ -205,8 +202,6 @@ TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
   });
 }
 
-// What the lesson takes that refusal for: it comes when the namespace has
-// ended, and not as long as a descriptor holds it.
 TEST(MqueueMount, RefusesANewQueueOnceItsNamespaceHasEnded) {
   InChild([] {
     EnterPrivateMounts();

@@ -57,8 +57,7 @@ std::string PathFrom(Terminal& uts) {
   return path;
 }
 
-// Two terminals: the shell of uts, and one that joins it. Both prompts show the
-// same hostname.
+// Two terminals: the prompt of each shows the same hostname.
 TEST_P(SetnsTest, JoinsAShellWithAShell) {
   Terminal first({.program = "lessons/uts",
                   .arguments = {"--shell"},
@@ -75,8 +74,7 @@ TEST_P(SetnsTest, JoinsAShellWithAShell) {
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
-// The lines of the page's only run of the tool, without what differs from
-// machine to machine.
+// The page has one run of the tool.
 TEST_P(SetnsTest, PrintsWhatItsPageShows) {
   if (!as_nobody()) GTEST_SKIP() << "the page shows an ordinary user";
   const auto plain = [](const std::string& text) {
@@ -231,8 +229,7 @@ TEST_P(SetnsTest, SaysThatTheProcThereIsStrange) {
   ExpectFits80Columns(result.errors);
 }
 
-// What happens before the tool begins: descriptor 77 is that of the PID
-// namespace of `first`.
+// Descriptor 77 becomes that of the PID namespace of `first`.
 void OpenPidNamespaceOf(const Process& first) {
   MUST(dup2, Open(LinkOf(first, "pid"), O_RDONLY).get(), 77);
 }

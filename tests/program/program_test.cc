@@ -244,8 +244,7 @@ class RunLessonTest : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Where, RunLessonTest, testing::ValuesIn(kCases),
                          [](const auto& test) { return test.param.name; });
 
-// A failed write is never success. Nor is the status another one where nobody
-// can be told of it: what takes the place of a closed stderr is not stdout.
+// A failed write is never success; a closed stderr changes no status.
 TEST_P(RunLessonTest, EndsAsItShouldAndSoWhereNothingCanBeWritten) {
   const Result result = RunCommand(CommandOf(GetParam()));
   ExpectExit(result, GetParam().status, GetParam().output, GetParam().errors);

@@ -12,8 +12,7 @@
 namespace steps {
 namespace {
 
-// A program that is root in a user namespace, also where nobody runs the test,
-// and ends as `use` does with a process that is inside.
+// Root in a user namespace, which ends as `use` does with a process inside.
 Command Inside(int flags, const std::function<int(const Process&)>& use) {
   return {.function = [=] {
     EnterUserNamespaceAsRoot();
@@ -55,8 +54,8 @@ TEST(RunShell, SaysWhenThereIsNoShell) {
   EXPECT_THAT(result.errors, "bash: there is no such command\n");
 }
 
-// A shell in a PID namespace, which has no number for the process group that
-// has the terminal. Its exit status is 7 where the terminal is not given back.
+// A shell in a PID namespace, in which the terminal's process group has no
+// number. Its exit status is 7 where the terminal is not given back.
 class ShellInPidNamespace
     : public testing::TestWithParam<std::function<int(pid_t)>> {};
 
@@ -81,8 +80,7 @@ TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
         const int status = run(inside.pid());
         return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : 7;
       }));
-  // Ctrl-Z stops the job, and not the shell. The first time bash only warns of
-  // the job.
+  // Ctrl-Z stops the job, not the shell. At first, bash only warns of the job.
   EXPECT_EQ(terminal.Talk({{"prompt ", "echo number $$\n"},
                            {"\nnumber 2\r\n", "(echo begun; sleep 1000)\n"},
                            {"\nbegun", "\x1a"},

@@ -23,9 +23,8 @@ void AddLines(std::set<std::string>& state, const std::string& path,
   }
 }
 
-// Whether a cgroup of this name, "steps-PID-INODE…", belongs to a process in
-// another PID namespace, or to one that lives and is none of this test's:
-// somebody else runs a lesson.
+// Whether the cgroup "steps-PID-INODE…" belongs to a process in another PID
+// namespace, or to one that lives and is none of this test's.
 bool IsForeign(const std::string& name) {
   pid_t pid = 0;
   unsigned long inode = 0;

@@ -51,8 +51,7 @@ TEST(HostState, SeesEveryChange) {
        [] { Open("/dev/shm/left", O_CREAT | O_WRONLY, 0600); }},
       {"new: process ",
        [] { static Process child = Process::Quiet().Clone("child", 0); }},
-      // No cgroup can be made that is not the machine's: here a tmpfs stands in
-      // for the file system.
+      // Any cgroup would be the machine's: a tmpfs stands in for them.
       {cgroups.empty() ? "" : "new: cgroup " + left + "\n", [&] {
          if (!cgroups.empty()) fs::create_directory(left);
        }}};

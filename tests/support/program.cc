@@ -38,8 +38,7 @@ void BeforeFork() {
   fflush(nullptr);
 }
 
-// The process that becomes the program. It is opened first: nobody may not
-// walk the path to it.
+// Opens the program first: nobody may not walk the path to it.
 void Exec(const Command& command) {
   const Descriptor program = Open(command.program, O_RDONLY);
   Check(chdir("/"), "chdir(\"/\")");
@@ -140,8 +139,7 @@ Terminal::Terminal(const Command& command) {
 }
 
 void Terminal::Type(std::string_view keys) {
-  // It takes what is shown meanwhile, as every terminal does: otherwise a
-  // program that shows much before it reads would wait for it, and it for that.
+  // Takes what is shown meanwhile: the program may show much before it reads.
   while (!keys.empty()) {
     pollfd either = {
         .fd = keyboard_.get(), .events = POLLIN | POLLOUT, .revents = 0};

@@ -1,7 +1,6 @@
 // A tracer that changes system calls on their way into the kernel and back.
 //
-//     test --- tracer --- PID 1 of the stand-in --- the command --- its
-//     children
+//     test --- tracer --- PID 1 of the stand-in --- the command
 //
 // The tracer stays outside of the stand-in, where /proc knows every process. It
 // traces PID 1 so that it gets all that PID 1 starts, but never lies to it.
@@ -116,8 +115,7 @@ void SkipCall(pid_t pid) {
 #error "Which registers hold a system call's number, argument and answer?"
 #endif
 
-// Of what is no address, and of a process that has been killed, the empty
-// string.
+// Empty where that is no address, or the process has been killed.
 std::string StringAt(pid_t pid, uint64_t address) {
   std::array<char, 4097> text = {};  // PATH_MAX, and a 0 behind it.
   const Descriptor memory(
@@ -141,8 +139,7 @@ uint64_t FlagsOf(pid_t pid, long number, const Arguments& arguments) {
     return static_cast<uint64_t>(
         ptrace(PTRACE_PEEKDATA, pid, arguments[0], nullptr));
   }
-  // The lowest byte of clone's flags is a signal; in unshare's and clone3's, it
-  // has CLONE_NEWTIME.
+  // The lowest byte of clone's flags is a signal, and not CLONE_NEWTIME.
   if (number == SYS_clone) return arguments[0] & ~uint64_t{CSIGNAL};
   return number == SYS_unshare ? arguments[0] : 0;
 }
@@ -299,8 +296,7 @@ void Tracer::Enter(pid_t pid, long number, const Arguments& arguments) {
 void Tracer::Leave(pid_t pid, long answer) {
   const auto node = entered_.extract(pid);
   if (node.empty()) return;
-  // ERESTARTSYS and its kin, which only a tracer sees: a signal interrupts the
-  // call.
+  // ERESTARTSYS and its kin: a signal interrupts the call.
   constexpr std::array kInterrupted = {-512L, -513L, -514L, -516L};
   if (std::ranges::find(kInterrupted, answer) != kInterrupted.end()) {
     --count_;
