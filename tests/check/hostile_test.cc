@@ -22,18 +22,18 @@ std::vector<std::string> Perl(const std::string& script) {
   return {"perl", "-MPOSIX", "-MSocket", "-e", script};
 }
 
+const char* const kNothingNew = "None of its processes is in a new namespace.";
+
 const std::vector<Hostile> kHostile = {
     {"ForkBomb", Perl("fork while 1"), "had more than 50 processes"},
     {"ForkBombThatIgnoresErrors", Shell("f() { f | f & }; f; cat"), ""},
     {"ClosesEverything", Perl("POSIX::close($_) for 0 .. 1023; sleep"),
-     "None of its processes is in a new namespace."},
+     kNothingNew},
     {"IgnoresSignals",
-     Perl("$SIG{$_} = 'IGNORE' for keys %SIG; setsid(); sleep"),
-     "None of its processes is in a new namespace."},
+     Perl("$SIG{$_} = 'IGNORE' for keys %SIG; setsid(); sleep"), kNothingNew},
     {"Daemonises", Perl("exit if fork; setsid(); exit if fork; sleep"),
      "nobody waits for it"},
-    {"StopsItself", Shell("kill -STOP $$"),
-     "None of its processes is in a new namespace."},
+    {"StopsItself", Shell("kill -STOP $$"), kNothingNew},
     {"KillsEverything", Shell("kill -9 1; kill -9 -1; cat"), ""},
     {"RenamesTheHost", Shell("hostname hostile; domainname hostile; cat"),
      "The host is renamed, too: hostile was host."},
@@ -46,7 +46,7 @@ const std::vector<Hostile> kHostile = {
      "wrote more than 1 MiB"},
     {"FillsTheDisk",
      Shell("cat /dev/zero >/tmp/zero; cat /dev/zero >/dev/shm/zero; cat"),
-     "None of its processes is in a new namespace."},
+     kNothingNew},
     {"MakesIpcObjects", Shell("ipcmk -Q; ipcmk -M 4096; ipcmk -S 1; cat"),
      "1 queue, 1 semaphore set, 1 shared memory"},
     {"MakesInterfaces",
@@ -57,13 +57,13 @@ const std::vector<Hostile> kHostile = {
      ""},
     {"ChangesItsUser",
      Perl("POSIX::setuid(65534); POSIX::setgid(65534); $< = $> = 1; sleep"),
-     "None of its processes is in a new namespace."},
+     kNothingNew},
     {"MakesASetuidProgram",
      Shell("cp /bin/sh /tmp/sh; chmod 6755 /tmp/sh; su nobody -s /bin/sh -c "
            "id; /tmp/sh -c cat"),
-     "None of its processes is in a new namespace."},
+     kNothingNew},
     {"ReadsPidOne", Shell("cat /proc/1/mem /proc/1/environ /proc/1/fd/*; cat"),
-     "None of its processes is in a new namespace."},
+     kNothingNew},
     {"WritesForPidOne", Shell("echo 0 >/proc/1/fd/3; echo >/proc/1/mem; cat"),
      ""},
     {"HidesProc",

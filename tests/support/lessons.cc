@@ -134,17 +134,6 @@ std::string SchemaErrors(const json& document, const std::string& schema_file) {
   return errors;
 }
 
-std::set<std::string> Values(const json& run, const std::string& process,
-                             const std::string& probe) {
-  std::set<std::string> values;
-  for (const json& entry : run["evidence"]) {
-    if (entry.value("process", "") == process && entry["probe"] == probe) {
-      values.insert(entry["value"]);
-    }
-  }
-  return values;
-}
-
 std::string Found(const json& run) {
   return run.at("questions").at(0).at("found");
 }

@@ -93,10 +93,6 @@ std::string SchemaErrors(const json& document,
 
 // Of a run with --json:
 
-/// What `process` answers to `probe`.
-std::set<std::string> Values(const json& run, const std::string& process,
-                             const std::string& probe);
-
 /// What it answers to its question.
 std::string Found(const json& run);
 
