@@ -19,11 +19,8 @@ const Probe kPid{"PID", "getpid(2)", [] { return fmt::to_string(getpid()); }};
 
 // Words as they are typed; '' is an empty one.
 Words Split(const std::string& text) {
-  Words words;
-  std::istringstream in(text);
-  for (std::string word; in >> word;) {
-    words.push_back(word == "''" ? "" : word);
-  }
+  Words words = Matches(text, "(\\S+)");
+  std::ranges::replace(words, "''", "");
   return words;
 }
 
