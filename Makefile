@@ -22,9 +22,9 @@ setup: ## Install what is missing
 demo: setup ## Install what is missing, build, and run all lessons
 	@$(BAZEL) run //lessons:tour
 
-test: setup ## Install what is missing, and run all tests
+test: setup ## Install what is missing, and run all tests; OPTIONS are for Bazel
 	@third_party/setup.sh test
-	@BAZEL=$(BAZEL) tests/run.py $(if $(STRIKES),--test_env=STRIKES=$(STRIKES)) //...
+	@BAZEL=$(BAZEL) tests/run.py $(OPTIONS) //...
 
 soak: setup ## Kill the lessons 10,000 times, and fail each of their calls once
 	@$(BAZEL) run //tests:soak -- 10000 1

@@ -78,7 +78,7 @@ static void Teach(Lesson& lesson) {
                child.Run(map_uid) == EPERM);
 
   lesson.Predict("What is the uid in a new user namespace without a map?",
-                 {kOverflow.read(), "0", "the uid of outside", "-1"});
+                 {kOverflow.read(), "0", "100000, from /etc/subuid", "-1"});
 
   lesson.Step("With CLONE_NEWUSER, it has all capabilities, and no uid",
               "CapEff has one bit for each capability.");

@@ -58,7 +58,7 @@ for suite; do
         env HOME="$home" USER="$user" make --directory="$home/tree" "$target" >>"$log" 2>&1
     done
     printf "$row" "$suite" "$(enter "$root" g++ -dumpfullversion 2>&1)" \
-      "$(enter "$root" bazel --version | cut -d ' ' -f 2)" "$user" \
+      "$(enter "$root" dpkg-query --show bazel-bootstrap | cut -f 2 | cut -d + -f 1)" "$user" \
       "$(last '[0-9]* ran, .* failed')" "$(last '^[0-9]* passed.*')"
   done
 done

@@ -3,6 +3,7 @@
 #include <map>
 #include <regex>
 #include <set>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -18,9 +19,9 @@ namespace {
 using Source = std::vector<std::string>;  // The first line is at 1.
 
 // A static object of another file may come here before any of this file's own.
-Source& SourceOf(const std::string& file) {
+Source& SourceOf(std::string_view file) {
   static std::map<std::string, Source> sources;
-  return sources[file];
+  return sources[std::string(file)];
 }
 
 std::size_t IndentOf(const std::string& line) {
