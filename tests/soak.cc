@@ -88,16 +88,16 @@ Words Steps(const std::string& output) {
 std::string WrongEnd(const Result& result, const Result& undisturbed) {
   static const std::regex kAll(R"(\n([0-9]+) of \1 claims hold)");
   const Words all = Steps(undisturbed.output);
-  const Words steps = Steps(result.output);
+  const Words shown = Steps(result.output);
   const bool fails = result.output.find("\n     FAILS ") != std::string::npos;
-  if (steps.size() > all.size() ||
-      !std::equal(steps.begin(), steps.end(), all.begin())) {
+  if (shown.size() > all.size() ||
+      !std::equal(shown.begin(), shown.end(), all.begin())) {
     return "shows other steps";
   }
   if (!WIFEXITED(result.status)) return DescribeStatus(result.status);
   switch (WEXITSTATUS(result.status)) {
     case 0:
-      return steps == all && !fails && std::regex_search(result.output, kAll)
+      return shown == all && !fails && std::regex_search(result.output, kAll)
                  ? ""
                  : "success without evidence";
     case 1:

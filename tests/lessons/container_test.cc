@@ -13,7 +13,7 @@ class ContainerTest : public LessonTest {
  protected:
   // A shell with job control, to which the container is $lesson.
   Command Script(const std::string& script) const {
-    return {.function = [this, script] {
+    return {.function = [script] {
       MUST(dup2, Open(program(), O_RDONLY).get(), 9);
       if (as_nobody() && IsRoot()) BecomeNobody();
       setenv("lesson", "/proc/self/fd/9 --", 1);

@@ -87,11 +87,11 @@ class BesidePodman : public testing::Test {
     Process machine = Process::Quiet().Clone(
         "podman", CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS);
     const std::string text = machine.Run(
-        [runs = &runs, parent = &parent] {
-          MakeRoomForPodman(*parent);
+        [all = &runs, below = &parent] {
+          MakeRoomForPodman(*below);
           json outputs = json::array();
-          for (const auto& [options, command] : *runs) {
-            const Result result = RunCommand(Podman(*parent, options, command));
+          for (const auto& [options, command] : *all) {
+            const Result result = RunCommand(Podman(*below, options, command));
             // When podman itself fails, it has a status of its own.
             if (ExitStatus(result.status) >= 125) return result.errors;
             outputs.push_back(result.output);

@@ -342,12 +342,12 @@ TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
   for (const auto& [handler, status] :
        {std::pair(SIG_DFL, 128 + SIGPIPE), {SIG_IGN, 1}}) {
     Case run = {"", Holds, "", status};
-    run.before = [&handler = handler] {
+    run.before = [sigpipe = handler] {
       std::array<int, 2> ends = {};
       Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
       Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
       close(ends[0]);
-      std::signal(SIGPIPE, handler);
+      std::signal(SIGPIPE, sigpipe);
     };
     ExpectExit(RunCommand(CommandOf(run)), status, _, IsEmpty());
   }

@@ -158,9 +158,9 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
             "",
             "/: cannot be run: Permission denied (EACCES)\n"}}) {
     for (const bool full : {false, true}) {
-      const Result result = RunCommand({.function = [&, &command = command] {
+      const Result result = RunCommand({.function = [&, &words = command] {
         if (full) MUST(dup2, Open("/dev/full", O_WRONLY).get(), STDERR_FILENO);
-        return Run(command);
+        return Run(words);
       }});
       ExpectExit(result, status, output, full ? "" : errors);
     }
@@ -182,9 +182,9 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
            {"program", "the loader that it was linked for is not there"},
            {"script", of_script},
            {"second", of_script}}) {
-    const Result result = RunCommand({.function = [&, &name = name] {
+    const Result result = RunCommand({.function = [&, &word = name] {
       setenv("PATH", ("/nonexistent::" + directory.path()).c_str(), 1);
-      return Run({name});
+      return Run({word});
     }});
     EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
     EXPECT_EQ(result.errors, name + ": " + missing + "\n");
