@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <array>
+
 #include "tests/support/test.h"
 
 namespace steps {
@@ -53,14 +55,9 @@ TEST(CgroupsIn, GivesEachByItsControllers) {
   EXPECT_THROW(CgroupsOf(-1), CallError);
 }
 
-// Where a process in these cgroups may make one, and where it is itself.
-struct Where {
-  std::string controller;
-  std::string cgroups;
-  std::string mounts;
-  std::string directory;
-  std::string home;
-};
+// A controller, cgroups, mounts; where a process there may make one, and where
+// it is itself.
+using Where = std::array<std::string, 5>;
 
 TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
   const MadeUp tree;

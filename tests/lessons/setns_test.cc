@@ -235,38 +235,33 @@ void OpenPidNamespaceOf(const Process& first) {
 }
 
 TEST_P(SetnsTest, SaysWhatItCannotJoin) {
-  ExpectRefused({"/dev/null", "true"}, 2, "/dev/null is no namespace\n");
-  ExpectRefused({"/proc/self/status"}, 2,
-                "/proc/self/status is no namespace\n");
+  for (const std::string file : {"/dev/null", "/proc/self/status"}) {
+    ExpectRefused({file, "true"}, 2, file + " is no namespace\n");
+  }
   const std::string gone = LinkOf(Process::Quiet().Clone("gone", 0), "uts");
-  ExpectRefused(
-      {gone, "true"}, 1,
-      fmt::format("there is no \"{}\": a process's links end with it\n", gone));
-  for (const std::string word : {"4242", "", "/nonexistent"}) {
+  for (const std::string& word : {gone, std::string("4242"), std::string()}) {
     ExpectRefused({word, "true"}, 1,
-                  fmt::format("there is no \"{}\": a namespace has a path such "
-                              "as /proc/4242/ns/uts\n",
-                              word));
+                  fmt::format("there is no \"{}\": a {}\n", word,
+                              word == gone ? "process's links end with it"
+                                           : "namespace has a path such as "
+                                             "/proc/4242/ns/uts"));
   }
   const Words seventy_seven = {"/proc/self/fd/77", "true"};
-  ExpectRefused(
-      seventy_seven, 77,
-      "fork(): Cannot allocate memory (ENOMEM)\n"
-      "  cause   PID 1 of that PID namespace has ended",
-      [] {
-        EnterUserNamespaceAsRoot();
-        OpenPidNamespaceOf(Process::Quiet().Clone("first", CLONE_NEWPID));
-      });
-  ExpectRefused(seventy_seven, 77,
-                "setns(3, CLONE_NEWPID): Invalid argument (EINVAL)\n"
-                "  cause   That PID namespace is not below",
-                [] {
-                  EnterUserNamespaceAsRoot();
-                  const Process first =
-                      Process::Quiet().Clone("first", CLONE_NEWPID);
-                  OpenPidNamespaceOf(first);
-                  EnterContainer();
-                });
+  for (const bool ended : {true, false}) {
+    const auto before = [ended] {
+      EnterUserNamespaceAsRoot();
+      std::optional<Process> first =
+          Process::Quiet().Clone("first", CLONE_NEWPID);
+      OpenPidNamespaceOf(*first);
+      ended ? first.reset() : EnterContainer();
+    };
+    ExpectRefused(seventy_seven, 77,
+                  ended ? "fork(): Cannot allocate memory (ENOMEM)\n"
+                          "  cause   PID 1 of that PID namespace has ended"
+                        : "setns(3, CLONE_NEWPID): Invalid argument (EINVAL)\n"
+                          "  cause   That PID namespace is not below",
+                  before);
+  }
 }
 
 TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {

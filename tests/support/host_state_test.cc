@@ -23,14 +23,10 @@ std::string CgroupPoint() {
 }
 
 TEST(HostState, SeesEveryChange) {
-  struct Case {
-    std::string difference;
-    std::function<void()> change;
-  };
   const std::string cgroups = CgroupPoint();
   const auto inode = NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode;
   const std::string left = fmt::format("{}/steps-99999999-{}", cgroups, inode);
-  const Case cases[] = {
+  const std::vector<std::pair<std::string, Before>> cases = {
       {"new: hostname new\n", [] { MUST(sethostname, "new", 3); }},
       {"new: domain new\n", [] { MUST(setdomainname, "new", 3); }},
       {"new: /proc/self/mountinfo ", [] { MountTmpfs("/tmp"); }},
