@@ -134,20 +134,6 @@ std::string SchemaErrors(const json& document, const std::string& schema_file) {
   return errors;
 }
 
-std::string Found(const json& run) {
-  return run.at("questions").at(0).at("found");
-}
-
-Words Calls(const json& run, const std::string& process) {
-  Words calls;
-  for (const json& call : run["calls"]) {
-    if (call.value("process", "") != process) continue;
-    calls.push_back(fmt::format("{} = {}", call["call"].get<std::string>(),
-                                call.value("errno", call["result"].dump())));
-  }
-  return calls;
-}
-
 Words Skipped(const json& run) {
   Words skipped;
   for (const json& claim : run["claims"]) {

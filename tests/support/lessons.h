@@ -91,16 +91,8 @@ class LessonFolderTest : public LessonTest {
 std::string SchemaErrors(const json& document,
                          const std::string& schema = "lesson.schema.json");
 
-// Of a run with --json:
-
-/// What it answers to its question.
-std::string Found(const json& run);
-
-/// The calls of `process`, each as "call = result", and with its errno instead
-/// of -1.
-Words Calls(const json& run, const std::string& process);
-
-/// The claims that could not be tried, each with the reason: "Claim. Reason."
+/// The claims that a run with --json could not try, each with the reason:
+/// "Claim. Reason."
 Words Skipped(const json& run);
 
 /// Fails the test for each line that is wider than 80 columns or ends in blank
