@@ -79,11 +79,19 @@ ordered_json Document(const std::string& lesson, const Visit& visit) {
   return {{"lesson", lesson}, {"exit_status", visit.exit_status}};
 }
 
+// What a lesson is about, without its name, which stands beside it: of "UTS
+// namespaces: a private hostname" it is "a private hostname".
+std::string Subject(const std::string& title) {
+  const std::size_t colon = title.find(": ");
+  return colon == std::string::npos ? title : title.substr(colon + 2);
+}
+
 // How the lessons of a tour went.
 class Tally {
  public:
   void Add(const std::string& lesson, const Visit& visit) {
-    table_.rows.push_back({lesson, visit.Text("title"), Summary(visit),
+    table_.rows.push_back({lesson, Subject(visit.Text("title")),
+                           Summary(visit),
                            fmt::format("{} ms", visit.time.count())});
     total_ += visit.time;
     if (visit.exit_status == kCannotRun) {
