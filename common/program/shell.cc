@@ -174,8 +174,12 @@ int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  // A signal that comes before this is passed on ends both.
-  awaited = Fork([&] { return BecomeCommand(command, prompt); });
+  // A signal that comes before it can be passed on waits until then.
+  const sigset_t before = BlockSignals();
+  awaited = Fork([&] {
+    MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+    return BecomeCommand(command, prompt);
+  });
   struct sigaction pass_on = {};
   pass_on.sa_sigaction = PassOn;
   pass_on.sa_flags = SA_SIGINFO | SA_RESTART;
@@ -183,6 +187,7 @@ int AwaitCommand(const std::vector<std::string>& command,
        {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
     sigaction(signal, &pass_on, nullptr);
   }
+  MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
   int status = 0;
   Retry([&status] { return waitpid(awaited, &status, 0); });
   GiveTerminalTo(foreground);

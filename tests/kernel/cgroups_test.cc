@@ -118,7 +118,19 @@ class CgroupTest : public testing::Test {
   CgroupPlace place_;
 };
 
-// That it is removed, and that the guardian does so, host_test shows.
+TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
+  Process self = Process::Quiet();
+  Process member = self.Clone("member", 0);
+  Cgroup cgroup(place_);
+  fs::create_directories(cgroup.path() + "/a/b");
+  WriteAll(Open(cgroup.path() + "/a/b/cgroup.procs", O_WRONLY).get(),
+           std::to_string(member.pid()));
+  EXPECT_TRUE(cgroup.Remove());
+  EXPECT_FALSE(fs::exists(cgroup.path()));
+  EXPECT_EQ(CgroupsOf(member.pid()), CgroupsOf(getpid()));
+}
+
+// That the guardian removes it, host_test shows.
 TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
   int ends[2];
   MUST(pipe, &ends[0]);

@@ -7,7 +7,7 @@ namespace {
 std::string Leaves(const std::string& members, int status = 0) {
   return fmt::format(
       "echo \"lesson $0 $*\"\nfor save; do :; done\n"
-      "echo '{{\"title\": \"A title\", {}}}' >$save\nexit {}",
+      "echo '{{\"title\": \"Name: A title\", {}}}' >$save\nexit {}",
       members, status);
 }
 
