@@ -21,6 +21,7 @@ setup: ## Install what is missing
 
 demo: setup ## Install what is missing, build, and run all lessons
 	@$(BAZEL) run //lessons:tour
+	@echo 'Next, a lesson, step by step: $(BAZEL) run //lessons:inspect -- --step --code'
 
 test: setup ## Install what is missing, and run all tests; OPTIONS are for Bazel
 	@third_party/setup.sh test

@@ -121,7 +121,7 @@ void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
     if (*value == '\0') {
       app.add_flag(name, help);
     } else {
-      app.add_option(name, help)->option_text(value);
+      app.add_option(name, help)->option_text(value)->type_name(value);
     }
   }
   if (CLI::Option* option = app.get_option_no_throw("--auto")) {

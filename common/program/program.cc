@@ -85,7 +85,7 @@ class Run {
         // If it is PID 1, it adopts what the shell leaves: the kernel reaps
         // the children of a process that ignores SIGCHLD.
         lesson_.kept().value().Run([] { std::signal(SIGCHLD, SIG_IGN); });
-        ShellIn(lesson_.kept()->pid());
+        ShellIn("inside", lesson_.kept()->pid());
       } else {
         ShowAll(Hint{
             "Look around inside:",
@@ -153,10 +153,16 @@ class Run {
     if (!Has("--step") && !Has("--auto")) {
       return To(fd, MakeTextRenderer(color));
     }
-    StepperOptions options = {
-        .color = color,
-        .has_inside = [] { return Inside().has_value(); },
-        .run_shell = [this] { ShellIn(Inside().value()); }};
+    StepperOptions options;
+    options.color = color;
+    options.where = [] {
+      const auto process = Inside();
+      return process ? Where(process->first) : "";
+    };
+    options.run_shell = [this] {
+      const auto [name, pid] = Inside().value();
+      ShellIn(name, pid);
+    };
     if (Has("--auto")) {
       options.pause = static_cast<int>(app_["--auto"]->as<double>() * 1000);
     } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
@@ -200,29 +206,37 @@ class Run {
     ShowAll(opening);
   }
 
-  // The process that is inside now, for the reader to look around: the one of
-  // that name, or the last in other namespaces that stands in for no host.
-  static std::optional<pid_t> Inside() {
-    std::optional<pid_t> inside;
-    for (const auto& [name, pid] : Process::All()) {
-      if (name == "inside") return pid;
+  // The process in which the reader may look around now: the one of the name
+  // "inside", or the last in other namespaces that stands in for no host.
+  static std::optional<std::pair<std::string, pid_t>> Inside() {
+    std::optional<std::pair<std::string, pid_t>> inside;
+    for (const auto& process : Process::All()) {
+      const auto& [name, pid] = process;
+      if (name == "inside") return process;
       // One that has ended has left it.
       const std::string link = fmt::format("/proc/{}/ns/uts", pid);
       if (name == "host" || access(link.c_str(), F_OK) == -1) continue;
-      if (Difference(pid) != 0) inside = pid;
+      if (Difference(pid) != 0) inside = process;
     }
     return inside;
   }
 
-  void ShellIn(pid_t pid) {
+  // Where a shell in the process with this name is: "inside", "in child".
+  static std::string Where(const std::string& name) {
+    return name == "inside" ? name : "in " + name;
+  }
+
+  void ShellIn(const std::string& name, pid_t pid) {
     const std::map<int, NamespaceId> there = NamespacesOf(pid);
     ShowAll(
-        Hint{"A shell inside: `exit` ends it, and all that it started.", {}});
+        Hint{fmt::format("A shell {}: `exit` ends it, and all that it started.",
+                         Where(name)),
+             {}});
     ShowAll(Hint{fmt::format("In a second terminal, as {}:",
                              uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
                  SecondTerminal(about_.name, pid, Difference(home_, there))});
     RunShell(pid, Difference(pid),
-             fmt::format("[inside {}] \\u@\\h:\\w\\$ ", about_.name));
+             fmt::format("[{} {}] \\u@\\h:\\w\\$ ", name, about_.name));
   }
 
   const About& about_;

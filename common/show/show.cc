@@ -71,14 +71,14 @@ class Stepper {
   std::optional<int> Pause(std::string_view what, int answers = 0) {
     used_ = 0;
     while (true) {
-      const bool has_inside = options_.has_inside();
+      const std::string where = options_.where();
       const std::string line = Ask(fmt::format(
           "{}Enter: {}   {}q Enter: quit",
           answers > 0 ? fmt::format("1-{} Enter: guess   ", answers) : "", what,
-          has_inside ? "s Enter: a shell inside   " : ""));
+          where.empty() ? "" : fmt::format("s Enter: a shell {}   ", where)));
       if (line.empty()) return std::nullopt;
       if (line == "q") throw Quit();
-      if (line == "s" && has_inside) options_.run_shell();
+      if (line == "s" && !where.empty()) options_.run_shell();
       const int answer = line.size() == 1 ? line[0] - '0' : 0;
       if (answer >= 1 && answer <= answers) return answer;
     }

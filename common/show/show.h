@@ -64,8 +64,10 @@ struct StepperOptions {
   // After so many milliseconds it goes on by itself; -1: never, which takes a
   // terminal.
   int pause = -1;
-  std::function<bool()> has_inside;  // Whether a shell can be run inside,
-  std::function<void()> run_shell;   // and how.
+  // Where a shell can be run now: "inside", "in child", or nowhere, "". And
+  // how.
+  std::function<std::string()> where;
+  std::function<void()> run_shell;
 };
 
 /// Shows a lesson as text on a descriptor, and stops before each step, after

@@ -23,11 +23,14 @@ bool Contains(const std::string& text, const char* part) {
 Found NotCompiled(const XRay& xray) {
   if (xray.compile_error.empty()) return std::nullopt;
   const std::string& said = xray.compile_error;
+  // With the place before it: "mine.cc:5:12: error: …".
   const std::size_t error = std::min(said.find("error: "), said.size());
+  const std::size_t line =
+      std::max(said.rfind('\n', error) + 1, said.rfind('/', error) + 1);
   return Mistake{
       "compile",
       fmt::format("It does not compile: {}",
-                  said.substr(error, said.find('\n', error) - error)),
+                  said.substr(line, said.find('\n', error) - line)),
       "Compile it with g++ -std=c++17, and read the first error.", "", ""};
 }
 
@@ -57,8 +60,9 @@ Found NotIsolated(const XRay& xray) {
   if (!xray.inside || xray.Most()->isolated != 0) return std::nullopt;
   return Mistake{
       "nothing-new", "None of its processes is in a new namespace.",
-      "Look at what clone(2) or unshare(2) returned: -1 is a failure, and "
-      "perror(3) says which.",
+      "Give clone(2) or unshare(2) the flag of a kind, such as CLONE_NEWUTS. "
+      "Where it is there, look at what the call returned: -1 is a failure, "
+      "and perror(3) says which.",
       "namespaces(7): \"new namespaces are created for each flag, and the "
       "child process is made a member of those namespaces\"",
       "clone"};

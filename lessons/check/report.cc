@@ -119,18 +119,30 @@ std::string MomentOf(const Assessment& report) {
                                                         : "waits");
 }
 
-std::vector<std::string> LastLines(const std::string& output) {
-  constexpr std::size_t kLines = 5;
-  std::istringstream lines(output.substr(
-      output.size() - std::min<std::size_t>(output.size(), 2000)));
+constexpr std::size_t kLines = 5;
+
+std::vector<std::string> LinesOf(const std::string& output) {
+  std::istringstream lines(output);
   std::vector<std::string> all;
   for (std::string line; std::getline(lines, line);) {
     std::ranges::replace(line, '\t', ' ');
     line.erase(line.find_last_not_of(' ') + 1);
     if (!line.empty()) all.push_back(line);
   }
-  if (all.size() > kLines) all.erase(all.begin(), all.end() - kLines);
   return all;
+}
+
+std::vector<std::string> FirstLines(const std::string& output) {
+  std::vector<std::string> lines = LinesOf(output.substr(0, 2000));
+  lines.resize(std::min(lines.size(), kLines));
+  return lines;
+}
+
+std::vector<std::string> LastLines(const std::string& output) {
+  std::vector<std::string> lines = LinesOf(output.substr(
+      output.size() - std::min<std::size_t>(output.size(), 2000)));
+  if (lines.size() > kLines) lines.erase(lines.begin(), lines.end() - kLines);
+  return lines;
 }
 
 void ShowEvidence(const Assessment& report, const Show& show) {
@@ -152,9 +164,11 @@ void ShowEvidence(const Assessment& report, const Show& show) {
       report.xray.Most()->isolated != 0) {
     return;
   }
-  for (const std::string& line : LastLines(
-           report.xray.compile_error.empty() ? report.xray.observation.output
-                                             : report.xray.compile_error)) {
+  // Of a compiler's errors, the first is the one to read.
+  for (const std::string& line :
+       report.xray.compile_error.empty()
+           ? LastLines(report.xray.observation.output)
+           : FirstLines(report.xray.compile_error)) {
     show(Item{"wrote", std::nullopt, line});
   }
 }

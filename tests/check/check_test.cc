@@ -128,7 +128,8 @@ TEST_P(CheckTest, ChecksAllOfADirectory) {
       result.output,
       AllOf(HasSubstr("     done     uts        Rename yourself"),
             HasSubstr("     not yet  pid        No process is in a new PID"),
-            HasSubstr("     not yet  ipc        It does not compile: error: "),
+            HasSubstr("     not yet  ipc        It does not compile: "
+                      "ipc.cc:1:21: error: "),
             HasSubstr("may not be run (chmod +x)"),
             HasSubstr("     not yet  net        There is no program for it.\n"),
             HasSubstr("     done     user       "),

@@ -7,7 +7,6 @@
 namespace steps {
 namespace {
 
-const Probe kPid{"PID", "getpid(2)", [] { return std::to_string(getpid()); }};
 class LessonTest : public testing::Test {
  protected:
   // The last event, which must be of this type.

@@ -17,7 +17,7 @@ Command Show(const std::vector<Event>& events, int pause = -1,
     setenv("TERM", term, 1);
     const steps::Show show = MakeStepper(
         STDOUT_FILENO,
-        {.pause = pause, .has_inside = [] { return false; }, .run_shell = {}});
+        {.pause = pause, .where = [] { return ""; }, .run_shell = {}});
     try {
       for (const Event& event : events) show(event);
     } catch (const Quit&) {
