@@ -52,10 +52,10 @@ void Teach(Lesson& lesson, Limits& limits, std::optional<Process>& gateway) {
   outside.Ask(kBounding, kEffective, kGains);
 
   lesson.Step("Control: without flags, a child sees the same");
+  Process child = outside.Clone("child", 0);
+  const Evidence same = child.Ask(kHostname, kRoot, kInterfaces, kWritten);
   lesson.Claim("Without flags, a child sees what its parent sees.",
-               Same(outside.Clone("child", 0)
-                        .Ask(kHostname, kRoot, kInterfaces, kWritten),
-                    before));
+               Same(same, before));
 
   lesson.Step("Limits come first: lesson cgroup",
               "A cgroup limits what enters it: its processes and memory.");

@@ -96,8 +96,8 @@ TEST_P(CheckTest, LeadsToTheManualAndTheLesson) {
                     HasSubstr("\n1 mistake.\n"), Not(HasSubstr("\x1b"))));
   EXPECT_THAT(result.errors, IsEmpty());
   ExpectFits80Columns(result.output);
-  for (const json& mistake :
-       XRay("unshare --pid --net --fork cat")["mistakes"]) {
+  const json report = XRay("unshare --pid --net --fork cat");
+  for (const json& mistake : report["mistakes"]) {
     const std::string page =
         "docs/" + mistake["lesson"].get<std::string>() + ".md";
     EXPECT_TRUE(fs::exists(page)) << page;
