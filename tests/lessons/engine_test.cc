@@ -66,7 +66,7 @@ Command Podman(const std::string& parent, const Words& options,
 using Facts = std::set<std::string>;
 
 Facts FactsIn(const std::string& text) {
-  const Words lines = Matches(text, "([^\n]+)");
+  const Words lines = LinesOf(text);
   return {lines.begin(), lines.end()};
 }
 

@@ -448,7 +448,7 @@ TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
   // The namespaces that the lesson names are the shell's own …
   ASSERT_THAT(commands, SizeIs(testing::Ge(3U)));
   const std::string links = Typed(commands[0], as_nobody());
-  for (const std::string& link : Matches(links, "([^\n]+)")) {
+  for (const std::string& link : LinesOf(links)) {
     const std::string kind = link.substr(0, link.find(':'));
     first.Type(fmt::format("echo found $(readlink /proc/self/ns/{})\n", kind));
     first.ReadTo("\nfound ");

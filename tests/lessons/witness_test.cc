@@ -110,7 +110,7 @@ std::string DecodeNetlink(std::string line) {
 std::vector<Seen> Witnessed(const fs::path& directory) {
   std::vector<Seen> calls;
   for (const auto& file : fs::directory_iterator(directory)) {
-    for (const auto& line : Matches(ReadFile(file.path()), "([^\n]+)")) {
+    for (const std::string& line : LinesOf(ReadFile(file.path()))) {
       const std::size_t begin = line.find('(');
       const std::size_t end = line.rfind(" = ");
       if (begin >= end || end == std::string::npos) continue;

@@ -25,7 +25,7 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   std::map<std::string, Box> boxes;
   std::map<std::string, Drawn> drawn;
   std::smatch found;
-  for (const std::string& line : Matches(graph, "([^\n]+)")) {
+  for (const std::string& line : LinesOf(graph)) {
     if (std::regex_match(line, found, kBox)) {
       boxes[found[1]] = {found[2], Matches(found[3], "(.*?)\\\\l")};
     } else if (std::regex_match(line, found, kEdge)) {

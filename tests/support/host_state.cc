@@ -14,7 +14,7 @@ namespace {
 // Adds the lines of a file, the first `fields` fields of each.
 void AddLines(std::set<std::string>& state, const std::string& path,
               int fields) {
-  for (const std::string& line : Matches(ReadFile(path), "([^\n]+)")) {
+  for (const std::string& line : LinesOf(ReadFile(path))) {
     std::istringstream words(line);
     std::string entry = path;
     std::string word;
@@ -86,7 +86,7 @@ std::string Difference(const std::string& before, const std::string& after) {
   std::string difference;
   for (const auto& [change, some, others] :
        {std::tuple("gone", before, after), {"new", after, before}}) {
-    for (const std::string& line : Matches(some, "([^\n]+)")) {
+    for (const std::string& line : LinesOf(some)) {
       if (("\n" + others).find("\n" + line + "\n") != line.npos) continue;
       difference += fmt::format("{}: {}\n", change, line);
     }

@@ -238,6 +238,15 @@ std::vector<std::string> Survivors() {
   return survivors;
 }
 
+Words LinesOf(const std::string& text) {
+  Words lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
 Words Matches(const std::string& text, const std::string& regex) {
   const std::regex pattern(regex);
   const std::sregex_iterator all(text.begin(), text.end(), pattern);

@@ -117,6 +117,10 @@ std::vector<pid_t> Descendants();
 /// killed, and given.
 std::vector<std::string> Survivors();
 
+/// The lines of `text` that are not empty: they may be long, on which
+/// std::regex runs out of its stack.
+std::vector<std::string> LinesOf(const std::string& text);
+
 /// What the first group of `regex` matches in `text`, each time.
 std::vector<std::string> Matches(const std::string& text,
                                  const std::string& regex);

@@ -67,6 +67,12 @@ using testing::ThrowsMessage;
 using testing::UnorderedElementsAre;
 using testing::ValuesIn;
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 using Words = std::vector<std::string>;
 using Before = std::function<void()>;
 using Text = testing::Matcher<const std::string&>;
