@@ -7,6 +7,7 @@
 // make cgroups takes root, or a cgroup that is delegated to the user.
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -7,6 +7,7 @@
 // user namespace.
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/socket.h>

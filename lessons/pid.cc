@@ -5,6 +5,7 @@
 //
 // Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -31,11 +31,6 @@ const auto kPid = LinkProbe("PID namespace", "/proc/self/ns/pid");
 const Probe kMount{"on /tmp/ns", "/proc/self/mountinfo",
                    [] { return MountedOn("/tmp/ns"); }};
 
-// glibc 2.36 declares it for C only.
-static int pidfd_open(pid_t pid, unsigned flags) {
-  return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
-}
-
 static int OpenUts(pid_t pid) {
   return CALL(open, fmt::format("/proc/{}/ns/uts", pid).c_str(), O_RDONLY);
 }

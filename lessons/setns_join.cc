@@ -73,7 +73,7 @@ bool CanJoin(const std::vector<Target>& targets) {
     }
   }
   int status = 0;
-  Retry([&] { return waitpid(child, &status, 0); });
+  MUST(waitpid, child, &status, 0);
   return status == 0;
 }
 

@@ -6,6 +6,7 @@
 // Needs no capability: root becomes an ordinary user first.
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>

@@ -1,5 +1,6 @@
 #include "common/kernel/call.h"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -57,6 +58,16 @@ void ObserveCalls(std::function<void(const Call&)> observer) {
 
 void TellCall(const Call& call) { observe(call); }
 
+long Check(long result, const char* call,
+           std::initializer_list<std::string_view> texts) {
+  const int error = errno;
+  if (result != -1) return result;
+  std::vector<std::string> arguments;
+  for (const std::string_view text : texts) arguments.push_back(ShowText(text));
+  throw CallError(error,
+                  fmt::format("{}({})", call, fmt::join(arguments, ", ")));
+}
+
 // It ends at a comma that is in no brackets and no quotes.
 std::string_view TakeArgument(std::string_view& sources) {
   int depth = 0;
@@ -76,7 +87,7 @@ std::string_view TakeArgument(std::string_view& sources) {
   return argument;
 }
 
-std::string ShowText(const std::string& text) {
+std::string ShowText(std::string_view text) {
   std::string shown = "\"";
   for (const char c : text) {
     shown += c == '\n' ? std::string("\\n") : std::string(1, c);

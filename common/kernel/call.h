@@ -1,10 +1,9 @@
 #ifndef COMMON_KERNEL_CALL_H_
 #define COMMON_KERNEL_CALL_H_
 
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -67,7 +66,8 @@ void TellCall(const Call& call);
 
 // CALL makes a system call and tells of it; it throws CallError where the call
 // fails, and gives the result. TRY does the same and gives the errno instead,
-// or 0. MUST is a CALL that nobody is told of.
+// or 0. MUST is a CALL that nobody is told of. Each calls again what a signal
+// has interrupted, as Ctrl-Z and fg do.
 //
 //   CALL(kill, pid, SIGKILL);     tells: kill(4711, SIGKILL) = 0
 #define CALL(function, ...) \
@@ -82,16 +82,13 @@ void TellCall(const Call& call);
       [](auto... arguments) { return function(arguments...); } __VA_OPT__(, ) \
           __VA_ARGS__)
 
-/// Throws CallError with errno where `result` is -1, and gives it back. `call`
-/// says in fmt's syntax what was called, such as `stat("{}")`.
-template <typename Result, typename... Args>
-Result Check(Result result, fmt::format_string<Args...> call, Args&&... args) {
-  const int error = errno;
-  if (result != -1) return result;
-  throw CallError(error, fmt::format(call, std::forward<Args>(args)...));
-}
+/// The same for what cannot be written so: gives `result`, and throws CallError
+/// with errno where it is -1. `call` is the name, `texts` are the arguments
+/// that are worth telling.
+long Check(long result, const char* call,
+           std::initializer_list<std::string_view> texts = {});
 
-/// Calls again what a signal has interrupted, as Ctrl-Z and fg do.
+/// Calls again what a signal has interrupted.
 template <typename Function>
 auto Retry(Function function) {
   auto result = function();
@@ -107,7 +104,7 @@ enum class CallMode { kShown, kErrno, kQuiet };
 std::string_view TakeArgument(std::string_view& sources);
 
 /// Text, and a number that is `source` in the source, as strace writes them.
-std::string ShowText(const std::string& text);
+std::string ShowText(std::string_view text);
 std::string ShowNumber(std::string_view source, long number);
 
 template <typename T>
@@ -129,7 +126,7 @@ void EndCall(CallMode mode, const char* name,
 template <CallMode mode, typename Function, typename... Args>
 auto MakeCall(const char* name, [[maybe_unused]] std::string_view sources,
               Place place, Function function, Args... args) {
-  const auto result = function(args...);
+  const auto result = Retry([&] { return function(args...); });
   const int error = result == -1 ? errno : 0;
   if (mode != CallMode::kQuiet || error != 0) {
     EndCall(mode, name, {ShowArgument(TakeArgument(sources), args)...},

@@ -48,10 +48,9 @@ void RemoveEmpty(const fs::path& directory, const std::string& home) {
   }
   if (!home.empty()) {
     std::istringstream pids(ReadFile(directory / "cgroup.procs"));
-    const Descriptor procs = Open(home, O_WRONLY);
-    for (std::string pid; pids >> pid;) WriteAll(procs.get(), pid);
+    for (std::string pid; pids >> pid;) WriteFile(home, pid);
   }
-  Check(rmdir(directory.c_str()), "rmdir({})", directory.native());
+  MUST(rmdir, directory.c_str());
 }
 
 // A process may take a moment to end or to move, and more may be forked

@@ -16,16 +16,24 @@ void Descriptor::Close() noexcept {
 }
 
 Descriptor Open(const std::string& path, int flags, mode_t mode) {
-  return Descriptor(
-      Check(open(path.c_str(), flags | O_CLOEXEC, mode), "open(\"{}\")", path));
+  return Descriptor(static_cast<int>(
+      Check(open(path.c_str(), flags | O_CLOEXEC, mode), "open", {path})));
 }
 
 void WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count =
         Retry([&] { return write(fd, bytes.data(), bytes.size()); });
-    bytes.remove_prefix(Check(count, "write({})", fd));
+    bytes.remove_prefix(Check(count, "write"));
   }
+}
+
+void WriteFile(const std::string& path, std::string_view text) {
+  const Descriptor file = Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  // An error has as much of the text as strace(1) shows.
+  const long size = Check(write(file.get(), text.data(), text.size()), "write",
+                          {path, text.substr(0, 32)});
+  WriteAll(file.get(), text.substr(size));
 }
 
 void Complain(std::string_view text) noexcept {
@@ -39,7 +47,7 @@ std::string ReadAll(int fd) {
   while (true) {
     const ssize_t count =
         Retry([&] { return read(fd, buffer.data(), buffer.size()); });
-    if (Check(count, "read({})", fd) == 0) return bytes;
+    if (Check(count, "read") == 0) return bytes;
     bytes.append(buffer.data(), count);
   }
 }

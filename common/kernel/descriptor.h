@@ -39,6 +39,10 @@ Descriptor Open(const std::string& path, int flags, mode_t mode = 0);
 /// Writes all of `bytes`. Throws CallError. write(2).
 void WriteAll(int fd, std::string_view bytes);
 
+/// Makes `text` the contents of the file at `path`, or writes it to a file of
+/// the kernel, with one call. Throws CallError.
+void WriteFile(const std::string& path, std::string_view text);
+
 /// Says `text` on stderr. What cannot be written is lost: that must not change
 /// how a program ends. A signal handler may call this.
 void Complain(std::string_view text) noexcept;

@@ -25,13 +25,6 @@ std::string LinkOf(pid_t pid, const Kind& kind) {
   return fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
 }
 
-// One write, because the kernel takes a map in one. The error names the file.
-void WriteProc(const std::string& path, const std::string& text) {
-  const Descriptor file = Open(path, O_WRONLY);
-  Check(write(file.get(), text.data(), text.size()), "write(\"{}\", \"{}\")",
-        path, text);
-}
-
 }  // namespace
 
 const std::array<Kind, 8>& Kinds() {
@@ -150,7 +143,7 @@ std::string CloneFlags(int flags) {
 
 bool HasCapabilities(const std::vector<int>& capabilities) {
   const std::unique_ptr<void, int (*)(void*)> own(cap_get_proc(), cap_free);
-  Check(own == nullptr ? -1 : 0, "cap_get_proc()");
+  Check(own == nullptr ? -1 : 0, "cap_get_proc");
   return std::ranges::all_of(capabilities, [&](int capability) {
     cap_flag_value_t value = CAP_CLEAR;
     MUST(cap_get_flag, static_cast<cap_t>(own.get()), capability, CAP_EFFECTIVE,
@@ -160,9 +153,9 @@ bool HasCapabilities(const std::vector<int>& capabilities) {
 }
 
 void MapToRoot(uid_t uid, gid_t gid) {
-  WriteProc("/proc/self/setgroups", "deny");
-  WriteProc("/proc/self/gid_map", fmt::format("0 {} 1", gid));
-  WriteProc("/proc/self/uid_map", fmt::format("0 {} 1", uid));
+  WriteFile("/proc/self/setgroups", "deny");
+  WriteFile("/proc/self/gid_map", fmt::format("0 {} 1", gid));
+  WriteFile("/proc/self/uid_map", fmt::format("0 {} 1", uid));
 }
 
 void EnterUserNamespaceAsRoot() {

@@ -81,12 +81,11 @@ int bind(int fd, const char* ip, int port) {
 
 int connect(int fd, const char* ip, int port) {
   const sockaddr_in address = AddressOf(ip, port);
-  return Retry([&] { return ::connect(fd, Generic(address), sizeof address); });
+  return ::connect(fd, Generic(address), sizeof address);
 }
 
 int accept(int fd) {
-  const int connection =
-      Retry([fd] { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC); });
+  const int connection = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
   if (connection != -1) LimitPatience(connection);
   return connection;
 }
@@ -100,9 +99,7 @@ int bind(int fd, const char* path) {
 ssize_t sendto(int fd, const char* text, const char* path) {
   sockaddr_un address = {};
   const socklen_t size = ReadPath(path, address);
-  return Retry([&] {
-    return ::sendto(fd, text, std::strlen(text), 0, Generic(address), size);
-  });
+  return ::sendto(fd, text, std::strlen(text), 0, Generic(address), size);
 }
 
 std::map<std::string, std::string> Interfaces() {

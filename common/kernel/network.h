@@ -12,7 +12,7 @@ namespace steps {
 
 // Sockets and interfaces of the network namespace that this process is in. What
 // has the name of a system call takes what a reader writes, and is for CALL and
-// TRY: -1 and errno where it fails. A signal does not interrupt it.
+// TRY: -1 and errno where it fails.
 
 /// A socket on which no call takes longer than five seconds: when the process
 /// that was to answer has been killed, no answer comes. accept(2) and recv(2)

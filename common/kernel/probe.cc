@@ -88,7 +88,7 @@ std::string RunTool(const std::vector<std::string>& argv) {
   input.Close();
   std::string text = ReadAll(output.get());
   int status = 0;
-  Retry([&] { return waitpid(pid, &status, 0); });
+  MUST(waitpid, pid, &status, 0);
   if (status != 0) {
     return fmt::format(
         "({} {})", argv[0],

@@ -1,7 +1,6 @@
 #ifndef COMMON_KERNEL_PROBE_H_
 #define COMMON_KERNEL_PROBE_H_
 
-#include <fmt/format.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
 
@@ -27,6 +26,12 @@ struct Probe {
 };
 template <typename Read>
 Probe(std::string, std::string, Read) -> Probe<Read>;
+
+/// A value as a probe gives it.
+inline std::string TextOf(std::string text) { return text; }
+inline std::string TextOf(std::integral auto number) {
+  return std::to_string(number);
+}
 
 /// What a process read, and where.
 struct Finding {
@@ -95,7 +100,7 @@ inline auto LinkProbe(const char* label, const char* path) {
 
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {
-  const auto path = [pid] { return fmt::format("/proc/{}/status", pid); };
+  const auto path = [pid] { return "/proc/" + TextOf(pid) + "/status"; };
   return Probe{field, path(), [=] { return ReadField(path(), field); }};
 }
 

@@ -82,7 +82,7 @@ bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
   const ssize_t sent =
       Retry([&] { return sendmsg(socket, &message, MSG_NOSIGNAL); });
   if (sent == -1 && errno == EPIPE) return false;
-  Check(sent, "sendmsg({})", socket);
+  Check(sent, "sendmsg");
   return true;
 }
 
@@ -102,7 +102,7 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
   const ssize_t size =
       Retry([&] { return recvmsg(socket, &message, MSG_CMSG_CLOEXEC); });
   if (size == -1 && errno == ECONNRESET) return "";
-  Check(size, "recvmsg({})", socket);
+  Check(size, "recvmsg");
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_type == SCM_RIGHTS) {
@@ -115,10 +115,9 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
 }
 
 // Whether there is something to read, or an end, before the time is over.
-bool Await(int fd, Process::Patience patience) {
+bool Await(int fd, int patience) {
   pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
-  const auto limit = static_cast<int>(patience.count());
-  return Check(Retry([&] { return poll(&ready, 1, limit); }), "poll()") == 1;
+  return MUST(poll, &ready, 1, patience) == 1;
 }
 
 // In a child: closes what it has inherited, but for the standard streams and
@@ -186,6 +185,10 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
   return children;
 }
 
+int pidfd_open(pid_t pid, unsigned flags) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
+}
+
 void OutliveParent() {
   ends_with_parent = false;
   MUST(prctl, PR_SET_PDEATHSIG, 0);
@@ -249,7 +252,7 @@ const std::vector<std::pair<std::string, pid_t>>& Process::All() {
 }
 
 bool Process::Ends() const {
-  const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  const Descriptor process(pidfd_open(pid_, 0));
   if (process.get() != -1) return steps::Await(process.get(), kPatience);
   if (errno == ESRCH) return true;
   // A filter may refuse it, and before Linux 5.3 there is none.
@@ -319,7 +322,7 @@ Evidence Process::Show(Evidence evidence, Place place) const {
 }
 
 std::string Process::Send(Trampoline trampoline, std::string_view captures,
-                          Patience patience, int descriptor) {
+                          int patience, int descriptor) {
   if (is_child) {
     throw std::logic_error("a child may not direct other processes");
   }
@@ -347,12 +350,12 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
 }
 
 // The next message; empty when the process has ended.
-std::string Process::Await(Patience patience, pid_t* sender) const {
+std::string Process::Await(int patience, pid_t* sender) const {
   if (steps::Await(socket_.get(), patience)) {
     return ReceiveMessage(socket_.get(), sender);
   }
-  throw ProcessError(fmt::format("{} has given no answer for {} s", name_,
-                                 patience.count() / 1000));
+  throw ProcessError(
+      fmt::format("{} has given no answer for {} s", name_, patience / 1000));
 }
 
 std::string Process::DescribeEnd() const {

@@ -1,10 +1,8 @@
 #ifndef COMMON_KERNEL_PROCESS_H_
 #define COMMON_KERNEL_PROCESS_H_
 
-#include <fmt/format.h>
 #include <sys/types.h>
 
-#include <chrono>
 #include <concepts>
 #include <csignal>
 #include <cstddef>
@@ -80,10 +78,9 @@ Value ValueOf(std::string_view bytes) {
 /// with the lesson.
 class Process {
  public:
-  /// How long a process may take for an answer.
-  using Patience = std::chrono::milliseconds;
-  static constexpr Patience kPatience{10'000};
-  static constexpr Patience kForever{-1};
+  /// How many milliseconds a process may take for an answer.
+  static constexpr int kPatience = 10'000;
+  static constexpr int kForever = -1;
 
   /// The process that calls this. `observer` has to outlive it.
   static Process Self(std::string name, Observer* observer);
@@ -127,7 +124,7 @@ class Process {
   /// number, a plain struct or text. Its captures travel as bytes. Throws the
   /// CallError that it throws, and ProcessError when there is no answer.
   template <typename Function>
-  auto Run(Function function, Patience patience = kPatience) {
+  auto Run(Function function, int patience = kPatience) {
     using Returned = std::invoke_result_t<Function>;
     const std::string bytes =
         Send(CallWith<Function>, BytesOf(function), patience);
@@ -179,14 +176,14 @@ class Process {
 
   template <typename Read>
   Finding Look(const Probe<Read>& probe) {
-    const auto read = [read = probe.read] { return fmt::to_string(read()); };
+    const auto read = [read = probe.read] { return TextOf(read()); };
     return {probe.label, Run(read), probe.source};
   }
 
   Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
   std::string Send(Trampoline trampoline, std::string_view captures,
-                   Patience patience, int descriptor = -1);
-  std::string Await(Patience patience, pid_t* sender = nullptr) const;
+                   int patience, int descriptor = -1);
+  std::string Await(int patience, pid_t* sender = nullptr) const;
   std::string DescribeEnd() const;
   [[noreturn]] static void Serve(int socket);
 
@@ -195,6 +192,10 @@ class Process {
   pid_t pid_;
   Descriptor socket_;  // None: this process itself.
 };
+
+/// Refers to a process, whatever number it has elsewhere. pidfd_open(2); glibc
+/// 2.36 declares it for C only.
+int pidfd_open(pid_t pid, unsigned flags);
 
 /// The process that calls this may live longer than its parent; otherwise it
 /// is killed then. prctl(2), PR_SET_PDEATHSIG.

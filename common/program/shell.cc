@@ -49,13 +49,6 @@ void KillDescendants(const std::vector<pid_t>& spared) {
   }
 }
 
-// Refers to a process, whatever number it has elsewhere. Through syscall(2):
-// glibc 2.36 declares it for C only.
-Descriptor OpenProcess(pid_t pid) {
-  return Descriptor(static_cast<int>(
-      Check(syscall(SYS_pidfd_open, pid, 0), "pidfd_open({}, 0)", pid)));
-}
-
 // Starts a child for `body`, which becomes another program, or gives the exit
 // status.
 template <typename Body>
@@ -117,19 +110,20 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   // the SIGHUP of a terminal that goes away.
   const sigset_t before = BlockSignals();
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
-  const Descriptor lesson = OpenProcess(getppid());
+  const Descriptor lesson(MUST(pidfd_open, getppid(), 0));
   OutliveParent();
 
-  const Descriptor inside = OpenProcess(pid);
+  const Descriptor inside(MUST(pidfd_open, pid, 0));
   // Of a PID namespace, the children of a process that joins it are members.
   const int in_children = flags & CLONE_NEWPID;
   if (in_children != 0) MUST(setns, inside.get(), in_children);
-  const Descriptor shell = OpenProcess(Fork([&] {
+  const pid_t child = Fork([&] {
     const int rest = flags & ~in_children;
     if (rest != 0) MUST(setns, inside.get(), rest);
     MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
     return BecomeCommand({}, prompt);
-  }));
+  });
+  const Descriptor shell(MUST(pidfd_open, child, 0));
 
   std::array<pollfd, 2> ends = {
       {{.fd = shell.get(), .events = POLLIN, .revents = 0},
@@ -189,7 +183,7 @@ int AwaitCommand(const std::vector<std::string>& command,
   }
   MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
   int status = 0;
-  Retry([&status] { return waitpid(awaited, &status, 0); });
+  MUST(waitpid, awaited, &status, 0);
   GiveTerminalTo(foreground);
   return ExitStatus(status);
 }

@@ -40,15 +40,11 @@ constexpr int kHost =
 constexpr const char* kProgram = "/tmp/program";  // What g++(1) makes.
 constexpr const char* kCompiler = "/usr/bin/g++";
 constexpr uid_t kNobody = 65534;
-constexpr std::chrono::minutes kCompilation{1};
+constexpr int kCompilation = 60'000;  // Milliseconds.
 
 void WriteMaps(const std::string& proc, unsigned inside, unsigned outside) {
   for (const char* file : {"/gid_map", "/uid_map"}) {
-    const std::string path = proc + file;
-    const std::string map = fmt::format("{} {} 1", inside, outside);
-    const Descriptor fd = Open(path, O_WRONLY);
-    Check(write(fd.get(), map.data(), map.size()), "write(\"{}\", \"{}\")",
-          path, map);
+    WriteFile(proc + file, fmt::format("{} {} 1", inside, outside));
   }
 }
 

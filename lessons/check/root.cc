@@ -94,8 +94,7 @@ void MakeThrowawayRoot(const Order& order) {
   for (const Order::File& file : order.files) {
     const std::string path = file.path.substr(1);
     fs::create_directories(fs::path(path).parent_path());
-    WriteAll(Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600).get(),
-             file.bytes);
+    WriteFile(path, file.bytes);
     MUST(chmod, path.c_str(), file.mode | 0400);
   }
   if (!IsShown(order.directory + "/")) {

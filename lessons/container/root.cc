@@ -55,11 +55,6 @@ void MakeDirectory(const std::string& path, mode_t mode = 0755) {
   }
 }
 
-void WriteFile(const std::string& path, std::string_view text) {
-  const Descriptor file = Open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  WriteAll(file.get(), text);
-}
-
 // In a user namespace, an overlay keeps its notes in another place.
 bool InUserNamespace() {
   return ReadFile("/proc/self/uid_map").find("4294967295") ==

@@ -115,7 +115,7 @@ void Relay::Run(int stop) {
          {.fd = master_.get(),
           .events = static_cast<short>(POLLIN | (waits ? POLLOUT : 0)),
           .revents = 0}}};
-    Retry([&ready] { return poll(ready.data(), ready.size(), -1); });
+    MUST(poll, ready.data(), ready.size(), -1);
     try {
       if (ready[1].revents != 0) PassOnSignal();
       if (ready[2].revents != 0) ReadKeys();

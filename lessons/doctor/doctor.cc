@@ -64,11 +64,7 @@ Operate InStandIn(int flags, void (*change)()) {
       [=](Process& process) { process.StandIn("inside", flags).Run(change); };
 }
 
-// Through syscall(2): glibc 2.36 declares them for C only, or not at all.
-int pidfd_open(pid_t pid, unsigned flags) {
-  return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
-}
-
+// glibc does not declare it.
 int pivot_root(const char* new_root, const char* put_old) {
   return static_cast<int>(syscall(SYS_pivot_root, new_root, put_old));
 }
@@ -78,8 +74,7 @@ void Clone3(Process& process) {
     clone_args args = {};
     args.exit_signal = SIGCHLD;
     const auto pid = static_cast<pid_t>(
-        Check(syscall(SYS_clone3, &args, sizeof args),
-              "clone3({{exit_signal=SIGCHLD}}, {})", sizeof args));
+        Check(syscall(SYS_clone3, &args, sizeof args), "clone3"));
     if (pid == 0) _exit(EXIT_SUCCESS);
     MUST(waitpid, pid, nullptr, 0);
   });
@@ -106,8 +101,7 @@ void MakeVethPair() {
 void SetClocks(Process& process) {
   process.Run([] {
     MUST(unshare, CLONE_NEWTIME);
-    const Descriptor offsets = Open("/proc/self/timens_offsets", O_WRONLY);
-    MUST(write, offsets.get(), "monotonic 1 0", 13);
+    WriteFile("/proc/self/timens_offsets", "monotonic 1 0");
   });
 }
 

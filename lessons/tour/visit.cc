@@ -71,7 +71,7 @@ class KeysForTheLesson {
 
 int Await(pid_t pid) {
   int status = 0;
-  Retry([&] { return waitpid(pid, &status, 0); });
+  MUST(waitpid, pid, &status, 0);
   return status;
 }
 

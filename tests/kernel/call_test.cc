@@ -47,11 +47,9 @@ TEST_F(CallTest, TryGivesTheErrno) {
 }
 
 TEST(Check, ThrowsWithTheErrnoOfTheCall) {
-  EXPECT_EQ(Check(7, "open(\"{}\")", "/x"), 7);
+  EXPECT_EQ(Check(7, "open", {"/x"}), 7);
   EXPECT_THAT(
-      [] {
-        Check(open("/nonexistent", O_RDONLY), "open(\"{}\")", "/nonexistent");
-      },
+      [] { Check(open("/nonexistent", O_RDONLY), "open", {"/nonexistent"}); },
       ThrowsMessage<CallError>(
           "open(\"/nonexistent\"): No such file or directory (ENOENT)"));
   EXPECT_EQ(ErrnoName(99999), "errno 99999");

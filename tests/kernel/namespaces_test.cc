@@ -38,7 +38,7 @@ TEST(MapToRoot, MapsTheChildThatCallsItOnce) {
         EXPECT_THROW(MapToRoot(uid, gid), CallError);
         EXPECT_TRUE(HasCapabilities({CAP_SYS_ADMIN}));
         cap_t none = cap_init();
-        Check(cap_set_proc(none), "cap_set_proc()");
+        MUST(cap_set_proc, none);
         cap_free(none);
         EXPECT_FALSE(HasCapabilities({CAP_SYS_ADMIN}));
       },

@@ -45,14 +45,13 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
   struct Case {
     const char* message;
     void (*function)();
-    Process::Patience patience = Process::kPatience;
+    int patience = Process::kPatience;
   };
   for (const Case& each : std::vector<Case>{
            {"child: no luck", [] { throw std::runtime_error("no luck"); }},
            {"child: a child may not direct other processes",
             [] { outside->Ask(kSelf); }},
-           {"child has given no answer for 1 s", [] { pause(); },
-            std::chrono::seconds(1)},
+           {"child has given no answer for 1 s", [] { pause(); }, 1000},
            {"child ended early: exit status 3", [] { _exit(3); }},
            {"child was killed by SIGKILL", [] { raise(SIGKILL); }}}) {
     Process child = outside_.Clone("child", 0);
@@ -100,8 +99,7 @@ TEST_F(ProcessTest, EndsWithItsObjectAndKeepsNoDescriptorButItsSocket) {
       return fds;
     };
     EXPECT_EQ(younger.Run(count), 1U);
-    EXPECT_THROW(younger.Run([] { pause(); }, std::chrono::milliseconds(1)),
-                 ProcessError);
+    EXPECT_THROW(younger.Run([] { pause(); }, 1), ProcessError);
   }
   EXPECT_EQ(kill(pid, 0), -1);
 }

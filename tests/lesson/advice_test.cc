@@ -77,7 +77,7 @@ const std::vector<Row> kRows = {
     {ENOSYS, "clone3()", kFiltered | kIn, 0, "seccomp", "seccomp=unconfined"},
     {ENOENT, "open(\"/dev/null\")", 0, 7, "no /dev/null", "devtmpfs /dev"},
     {ENOENT, "mount(\"tmpfs\", \"/mnt\", 0)", 0, 7, "directory /mnt", "/mnt"},
-    {EFBIG, "write(4)", 0, 0, "ulimit -f is 0 KiB", "limits.conf(5)"},
+    {EFBIG, "write()", 0, 0, "ulimit -f is 0 KiB", "limits.conf(5)"},
     {ENOENT, "execvp(\"dot\")", 0, 7, "Graphviz",
      "sudo apt-get install graphviz"},
 
@@ -174,7 +174,7 @@ const std::vector<Row> kRows = {
     {ENODEV, "open(\"/dev/x\")"},
     {EOPNOTSUPP, "listen(3, 8)"},
     {ENOENT, "execvp(\"sh\")"},
-    {ENOSPC, "write(3)"},
+    {ENOSPC, "write()"},
     {EAGAIN, "recv(3)"},
     {ENOMEM, kUts},
     {EROFS, "mkdir(\"/x\", 0755)", kIn},

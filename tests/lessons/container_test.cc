@@ -117,7 +117,7 @@ struct Inside {
 
 TEST_P(ContainerTest, CommandSeesTheContainerAndGivesTheExitStatus) {
   const auto leave_open = [] {
-    Check(dup2(STDIN_FILENO, 77), "dup2()");
+    MUST(dup2, STDIN_FILENO, 77);
     setenv("SECRET", "told", 1);
   };
   std::vector<Inside> commands = {
@@ -396,7 +396,7 @@ class Root : public TemporaryDirectory {
     // As its owner would have it: what uid 0 inside may write to.
     const uid_t uid = IsRoot() ? 65534 : geteuid();
     for (const auto& entry : fs::recursive_directory_iterator(path())) {
-      Check(lchown(entry.path().c_str(), uid, uid), "lchown()");
+      MUST(lchown, entry.path().c_str(), uid, uid);
     }
   }
 

@@ -240,8 +240,8 @@ TEST_P(EveryLesson, HoldsForAUserWithOneCapability) {
     BecomeNobody();
     const std::unique_ptr<void, int (*)(void*)> one(
         cap_from_text("cap_sys_admin=eip"), cap_free);
-    Check(cap_set_proc(static_cast<cap_t>(one.get())), "cap_set_proc()");
-    Check(cap_set_ambient(CAP_SYS_ADMIN, CAP_SET), "cap_set_ambient()");
+    MUST(cap_set_proc, static_cast<cap_t>(one.get()));
+    MUST(cap_set_ambient, CAP_SYS_ADMIN, CAP_SET);
   });
 }
 

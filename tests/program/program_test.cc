@@ -344,8 +344,8 @@ TEST(RunLesson, EndsQuietlyWhenNobodyReads) {
     Case run = {"", Holds, "", status};
     run.before = [sigpipe = handler] {
       std::array<int, 2> ends = {};
-      Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
-      Check(dup2(ends[1], STDOUT_FILENO), "dup2()");
+      MUST(pipe2, ends.data(), O_CLOEXEC);
+      MUST(dup2, ends[1], STDOUT_FILENO);
       close(ends[0]);
       std::signal(SIGPIPE, sigpipe);
     };

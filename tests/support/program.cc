@@ -34,30 +34,30 @@ int child_ended = -1;  // For a signal handler: an eventfd(2).
 
 // What is before any fork: what GoogleTest has yet to write is no child's.
 void BeforeFork() {
-  Check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl(PR_SET_CHILD_SUBREAPER, 1)");
+  MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   fflush(nullptr);
 }
 
 // Opens the program first: nobody may not walk the path to it.
 void Exec(const Command& command) {
   const Descriptor program = Open(command.program, O_RDONLY);
-  Check(chdir("/"), "chdir(\"/\")");
+  MUST(chdir, "/");
   if (command.as_nobody && IsRoot()) BecomeNobody();
   if (command.before) command.before();
   std::vector<std::string> argv = {command.program};
   argv.insert(argv.end(), command.arguments.begin(), command.arguments.end());
-  Check(fexecve(program.get(), ExecArguments(argv).data(), environ),
-        "fexecve(\"{}\")", command.program);
+  Check(fexecve(program.get(), ExecArguments(argv).data(), environ), "fexecve",
+        {command.program});
 }
 
 }  // namespace
 
 Descriptor MemoryFile(const char* name) {
-  return Descriptor(Check(memfd_create(name, MFD_CLOEXEC), "memfd_create()"));
+  return Descriptor(MUST(memfd_create, name, MFD_CLOEXEC));
 }
 
 std::string Contents(const Descriptor& file) {
-  Check(lseek(file.get(), 0, SEEK_SET), "lseek()");
+  MUST(lseek, file.get(), 0, SEEK_SET);
   return ReadAll(file.get());
 }
 
@@ -80,7 +80,7 @@ pid_t Started(pid_t pid) {
 int AwaitStatus(pid_t pid) {
   while (!Statuses().at(pid)) {
     int status = 0;
-    const pid_t ended = Check(waitpid(-1, &status, 0), "waitpid(-1)");
+    const pid_t ended = MUST(waitpid, -1, &status, 0);
     Keep(ended, status);
   }
   return Statuses().extract(pid).mapped().value();
@@ -88,7 +88,7 @@ int AwaitStatus(pid_t pid) {
 
 int FdOfEnded() {
   static const int fd = [] {
-    child_ended = Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd(0)");
+    child_ended = MUST(eventfd, 0, EFD_CLOEXEC | EFD_NONBLOCK);
     std::signal(SIGCHLD, [](int) { eventfd_write(child_ended, 1); });
     return child_ended;
   }();
@@ -109,9 +109,9 @@ Program::Program(const Command& command)
   BeforeFork();
   const Descriptor input = MemoryFile("input");
   WriteAll(input.get(), command.input);
-  Check(lseek(input.get(), 0, SEEK_SET), "lseek()");
+  MUST(lseek, input.get(), 0, SEEK_SET);
 
-  pid_ = Started(Check(fork(), "fork()"));
+  pid_ = Started(MUST(fork));
   if (pid_ != 0) return;
   dup2(input.get(), STDIN_FILENO);
   dup2(output_.get(), STDOUT_FILENO);
@@ -131,8 +131,7 @@ Terminal::Terminal(const Command& command) {
   const winsize size = {
       .ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   int keyboard = -1;
-  pid_ =
-      Started(Check(forkpty(&keyboard, nullptr, nullptr, &size), "forkpty()"));
+  pid_ = Started(MUST(forkpty, &keyboard, nullptr, nullptr, &size));
   if (pid_ == 0) Become(command);
   keyboard_ = Descriptor(keyboard);
   MUST(fcntl, keyboard, F_SETFL, O_RDWR | O_NONBLOCK);
@@ -143,7 +142,7 @@ void Terminal::Type(std::string_view keys) {
   while (!keys.empty()) {
     pollfd either = {
         .fd = keyboard_.get(), .events = POLLIN | POLLOUT, .revents = 0};
-    Check(Retry([&] { return poll(&either, 1, -1); }), "poll()");
+    MUST(poll, &either, 1, -1);
     if ((either.revents & POLLOUT) == 0) {
       if (!Read()) return;
       continue;
@@ -191,7 +190,7 @@ bool Terminal::Read() {
   while (either[0].revents == 0) {
     const int ready = poll(either.data(), either.size(), kPatience * 1000);
     if (ready == -1 && errno == EINTR) continue;
-    if (Check(ready, "poll()") == 0) {
+    if (Check(ready, "poll") == 0) {
       ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
       kill(pid_, SIGKILL);
       return false;
@@ -202,8 +201,7 @@ bool Terminal::Read() {
   const ssize_t count = read(keyboard_.get(), buffer.data(), buffer.size());
   // EIO: the last process on the terminal has closed it. pty(7).
   if (count == -1 && errno == EIO) return false;
-  screen_.append(buffer.data(),
-                 static_cast<std::size_t>(Check(count, "read()")));
+  screen_.append(buffer.data(), static_cast<std::size_t>(Check(count, "read")));
   return count > 0;
 }
 
@@ -220,7 +218,7 @@ std::vector<std::string> Survivors() {
   sigset_t ended;
   sigemptyset(&ended);
   sigaddset(&ended, SIGCHLD);
-  Check(sigprocmask(SIG_BLOCK, &ended, nullptr), "sigprocmask()");
+  MUST(sigprocmask, SIG_BLOCK, &ended, nullptr);
   std::vector<std::string> survivors;
   while (true) {
     const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
@@ -234,7 +232,7 @@ std::vector<std::string> Survivors() {
       kill(pid, SIGKILL);
     }
   }
-  Check(sigprocmask(SIG_UNBLOCK, &ended, nullptr), "sigprocmask()");
+  MUST(sigprocmask, SIG_UNBLOCK, &ended, nullptr);
   return survivors;
 }
 
@@ -259,7 +257,7 @@ Words Matches(const std::string& text, const std::string& regex) {
 bool IsRoot() { return geteuid() == 0; }
 
 TemporaryDirectory::TemporaryDirectory() {
-  Check(mkdtemp(path_.data()) == nullptr ? -1 : 0, "mkdtemp(\"{}\")", path_);
+  Check(mkdtemp(path_.data()) == nullptr ? -1 : 0, "mkdtemp", {path_});
   fs::permissions(path_, fs::perms(0755));
 }
 
@@ -275,18 +273,18 @@ std::string TemporaryDirectory::Put(const std::string& name,
 }
 
 void BecomeNobody() {
-  Check(setgroups(0, nullptr), "setgroups(0)");
-  Check(setresgid(kNobody, kNobody, kNobody), "setresgid({})", kNobody);
-  Check(setresuid(kNobody, kNobody, kNobody), "setresuid({})", kNobody);
+  MUST(setgroups, 0, nullptr);
+  MUST(setresgid, kNobody, kNobody, kNobody);
+  MUST(setresuid, kNobody, kNobody, kNobody);
   // As after an exec: until then /proc/self stays root's. prctl(2).
-  Check(prctl(PR_SET_DUMPABLE, 1), "prctl(PR_SET_DUMPABLE, 1)");
+  MUST(prctl, PR_SET_DUMPABLE, 1);
 }
 
 void InChild(const std::function<void()>& body, int flags) {
   // As fork(2), in new namespaces.
   const auto pid = static_cast<pid_t>(Check(
       syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr),
-      "clone({:#x})", flags));
+      "clone", {CloneFlags(flags | SIGCHLD)}));
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     try {
@@ -298,7 +296,7 @@ void InChild(const std::function<void()>& body, int flags) {
     _exit(testing::Test::HasFailure() ? EXIT_FAILURE : EXIT_SUCCESS);
   }
   int status = 0;
-  Check(waitpid(pid, &status, __WALL), "waitpid({})", pid);
+  MUST(waitpid, pid, &status, __WALL);
   EXPECT_EQ(DescribeStatus(status), "exit status 0") << "in a child: see above";
 }
 

@@ -193,7 +193,7 @@ int Tracer::Run(pid_t init, steady_clock::time_point deadline,
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  Check(sigprocmask(SIG_BLOCK, &child, nullptr), "sigprocmask()");
+  MUST(sigprocmask, SIG_BLOCK, &child, nullptr);
   while (true) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
@@ -327,17 +327,17 @@ struct Run {
 
 // The tracer's process.
 int Run::Trace(pid_t test) {
-  Check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG, SIGKILL)");
+  MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != test) return EXIT_FAILURE;
   std::array<int, 2> ends = {};
-  Check(pipe2(ends.data(), O_CLOEXEC), "pipe2()");
+  MUST(pipe2, ends.data(), O_CLOEXEC);
   Descriptor traced(ends[0]);
   Descriptor release(ends[1]);
   // As fork(2), into new namespaces.
   const auto init =
       static_cast<pid_t>(Check(syscall(SYS_clone, kStandIn | SIGCHLD, nullptr,
                                        nullptr, nullptr, nullptr),
-                               "clone({:#x})", kStandIn | SIGCHLD));
+                               "clone", {CloneFlags(kStandIn | SIGCHLD)}));
   if (init == 0) {
     release.Close();
     char byte = 0;
@@ -359,9 +359,9 @@ int Run::Trace(pid_t test) {
 // PID 1 of the stand-in.
 int Run::BeInit() {
   MakeMountsPrivate();
-  Check(mount("proc", "/proc", "proc", 0, nullptr), "mount(\"/proc\")");
+  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
   if (options.look) WriteAll(before.get(), options.look());
-  const pid_t pid = Check(fork(), "fork()");
+  const pid_t pid = MUST(fork);
   if (pid == 0) BecomeCommand();
   int status = 0;
   for (pid_t ended = 0; (ended = wait(&status)) != -1;) {
