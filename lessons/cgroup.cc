@@ -7,7 +7,6 @@
 // make cgroups takes root, or a cgroup that is delegated to the user.
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +32,7 @@ static auto PathOf(const char* label, pid_t pid) {
     const std::size_t below = path.find('/', path.rfind(kCgroupPrefix));
     return below == std::string::npos ? path : "…" + path.substr(below);
   };
-  return Probe{label, fmt::format("/proc/{}/cgroup", pid), read};
+  return Probe{label, ProcPath(pid, "cgroup"), read};
 }
 
 // Files command a cgroup.

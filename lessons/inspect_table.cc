@@ -56,8 +56,7 @@ pid_t ReadPid(const std::string& word) {
 NamedProcess Look(pid_t pid) {
   try {
     std::map<int, NamespaceId> namespaces = NamespacesOf(pid);
-    return {pid, ReadText(fmt::format("/proc/{}/comm", pid)),
-            std::move(namespaces)};
+    return {pid, ReadText(ProcPath(pid, "comm")), std::move(namespaces)};
   } catch (const CallError& error) {
     // ESRCH: it ended while it was read.
     if (error.error() != ENOENT && error.error() != ESRCH) throw;

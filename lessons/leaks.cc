@@ -44,7 +44,7 @@ const Probe kDate{
 // `pid`.
 static auto DiffersFrom(pid_t pid) {
   const auto read = [pid] { return KindNames(Difference(pid)); };
-  return Probe{"not shared", fmt::format("/proc/{}/ns", pid), read};
+  return Probe{"not shared", ProcPath(pid, "ns"), read};
 }
 
 // Whether this has the file and the socket of `host` end with `error`.

@@ -7,7 +7,6 @@
 // user namespace.
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -161,7 +160,7 @@ static void Teach(Lesson& lesson) {
       "A network namespace has interfaces, ports and abstract names.");
   // `host` ends with this function; its namespace, and the pair, do not.
   inside.Run([pid = host.pid()] {
-    MUST(open, fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY);
+    MUST(open, ProcPath(pid, "ns/net").c_str(), O_RDONLY);
     OutliveParent();
   });
   lesson.Keep(std::move(inside));

@@ -5,7 +5,6 @@
 //
 // Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
-#include <fmt/format.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +30,7 @@ static auto Ps(pid_t pid) {
     MUST(unshare, CLONE_NEWPID);
     return RunTool({"ps", "-o", "pid,ppid,comm", "-p", std::to_string(pid)});
   };
-  return Probe{"", fmt::format("$ ps -o pid,ppid,comm -p {}", pid), read};
+  return Probe{"", "$ ps -o pid,ppid,comm -p " + std::to_string(pid), read};
 }
 
 // Asks with signal 0, which is never sent, whether there is such a process.

@@ -9,7 +9,6 @@
 // Needs CAP_SYS_ADMIN; an ordinary user gets it in a user namespace.
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -32,7 +31,7 @@ const Probe kMount{"on /tmp/ns", "/proc/self/mountinfo",
                    [] { return MountedOn("/tmp/ns"); }};
 
 static int OpenUts(pid_t pid) {
-  return CALL(open, fmt::format("/proc/{}/ns/uts", pid).c_str(), O_RDONLY);
+  return CALL(open, ProcPath(pid, "ns/uts").c_str(), O_RDONLY);
 }
 
 static void Kill(Process& parent, pid_t pid) {

@@ -112,7 +112,7 @@ static void Teach(Lesson& lesson) {
   Process other = outside.Clone("other", CLONE_NEWTIME);
   Process visitor = caller.Clone("visitor", 0);
   visitor.Run([pid = other.pid()] {
-    const std::string link = fmt::format("/proc/{}/ns/time", pid);
+    const std::string link = ProcPath(pid, "ns/time");
     CALL(setns, CALL(open, link.c_str(), O_RDONLY), CLONE_NEWTIME);
   });
   lesson.Claim(

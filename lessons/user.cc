@@ -139,7 +139,7 @@ static void Teach(Lesson& lesson) {
   lesson.Claim("Outside, nothing has changed.", after == before);
 
   lesson.Step("ioctl_ns(2) tells the parent and the owner of a namespace");
-  const std::string links = fmt::format("/proc/{}/ns/", inside.pid());
+  const std::string links = ProcPath(inside.pid(), "ns/");
   const int user = CALL(open, (links + "user").c_str(), O_RDONLY);
   const int uts = CALL(open, (links + "uts").c_str(), O_RDONLY);
   const Probe parent{"parent", "NS_GET_PARENT", [user] {

@@ -111,7 +111,7 @@ Cgroups CgroupsIn(const std::string& text) {
 }
 
 Cgroups CgroupsOf(pid_t pid) {
-  return CgroupsIn(ReadFile(fmt::format("/proc/{}/cgroup", pid)));
+  return CgroupsIn(ReadFile(ProcPath(pid, "cgroup")));
 }
 
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,

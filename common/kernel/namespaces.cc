@@ -22,7 +22,7 @@ namespace steps {
 namespace {
 
 std::string LinkOf(pid_t pid, const Kind& kind) {
-  return fmt::format("/proc/{}/ns/{}", pid, kind.proc_name);
+  return ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ NamespaceId NamespaceOf(pid_t pid, const Kind& kind) {
 }
 
 std::map<int, NamespaceId> NamespacesOf(pid_t pid) {
-  const std::string directory = fmt::format("/proc/{}/ns", pid);
+  const std::string directory = ProcPath(pid, "ns");
   MUST(access, directory.c_str(), F_OK);
   std::map<int, NamespaceId> ids;
   for (const Kind& kind : Kinds()) {

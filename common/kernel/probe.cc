@@ -27,6 +27,10 @@ const std::string& Evidence::ValueOf(const std::string& label) const {
   return found->value;
 }
 
+std::string ProcPath(pid_t pid, const std::string& file) {
+  return fmt::format("/proc/{}/{}", pid, file);
+}
+
 std::string ReadText(const std::string& path) {
   std::string text = ReadFile(path);
   if (text.ends_with('\n')) text.pop_back();

@@ -66,6 +66,9 @@ class Evidence {
   std::vector<Finding> findings_;
 };
 
+/// The path of a file about a process: "/proc/4711/ns/uts". proc(5).
+std::string ProcPath(pid_t pid, const std::string& file);
+
 // Readers for probes. Each throws CallError.
 
 /// The contents of a file, without the last newline.
@@ -100,8 +103,8 @@ inline auto LinkProbe(const char* label, const char* path) {
 
 /// A probe for a field of /proc/PID/status: its label is the field's name.
 inline auto StatusOf(pid_t pid, const char* field) {
-  const auto path = [pid] { return "/proc/" + TextOf(pid) + "/status"; };
-  return Probe{field, path(), [=] { return ReadField(path(), field); }};
+  return Probe{field, ProcPath(pid, "status"),
+               [=] { return ReadField(ProcPath(pid, "status"), field); }};
 }
 
 /// The output of a tool, without the last newline and with none of its

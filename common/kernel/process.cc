@@ -175,8 +175,7 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
   std::vector<pid_t> children;
   for (const pid_t process : ProcessesIn("/proc")) {
     try {
-      const std::string parent =
-          ReadField(fmt::format("/proc/{}/status", process), "PPid");
+      const std::string parent = ReadField(ProcPath(process, "status"), "PPid");
       if (parent == fmt::to_string(pid)) children.push_back(process);
     } catch (const CallError&) {
       // It has ended since.
@@ -365,7 +364,7 @@ std::string Process::DescribeEnd() const {
     // The child of another, which does not wait for it: its zombie says how it
     // ended, last of all. proc(5).
     try {
-      const std::string zombie = ReadText(fmt::format("/proc/{}/stat", pid_));
+      const std::string zombie = ReadText(ProcPath(pid_, "stat"));
       status = std::stoi(zombie.substr(zombie.rfind(' ')));
       known = true;
     } catch (const CallError&) {

@@ -214,7 +214,7 @@ class Run {
       const auto& [name, pid] = process;
       if (name == "inside") return process;
       // One that has ended has left it.
-      const std::string link = fmt::format("/proc/{}/ns/uts", pid);
+      const std::string link = ProcPath(pid, "ns/uts");
       if (name == "host" || access(link.c_str(), F_OK) == -1) continue;
       if (Difference(pid) != 0) inside = process;
     }

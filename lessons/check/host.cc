@@ -187,7 +187,7 @@ void Host::Start() {
   host_.Run([order = &order_, target] {
     std::vector<std::string> argv = order->argv;
     if (order->is_source) argv[0] = kProgram;
-    if (target != 0) argv.push_back(fmt::format("/proc/{}/ns/uts", target));
+    if (target != 0) argv.push_back(ProcPath(target, "ns/uts"));
     program = Launch(argv, order->directory);
   });
 }
@@ -227,8 +227,7 @@ std::optional<View> Host::LookFrom(pid_t pid) {
     const pid_t in_jail = PidAtLevel(pid, 1);
     Process door = jail_.Clone("door", 0);
     door.Run([in_jail] {
-      const Descriptor link =
-          Open(fmt::format("/proc/{}/ns/pid", in_jail), O_RDONLY);
+      const Descriptor link = Open(ProcPath(in_jail, "ns/pid"), O_RDONLY);
       MUST(setns, link.get(), CLONE_NEWPID);
     });
     Process probe = door.Clone("probe", 0);

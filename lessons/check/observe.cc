@@ -103,7 +103,7 @@ Task ReadTask(pid_t pid) {
 }
 
 pid_t ParentOf(pid_t pid) {
-  const std::string stat = ReadFile(fmt::format("/proc/{}/stat", pid));
+  const std::string stat = ReadFile(ProcPath(pid, "stat"));
   char state = 0;
   pid_t parent = -1;
   std::istringstream(stat.substr(stat.rfind(')') + 1)) >> state >> parent;

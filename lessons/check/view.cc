@@ -19,6 +19,7 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/network.h"
+#include "common/kernel/probe.h"
 
 namespace steps {
 namespace {
@@ -69,7 +70,7 @@ View ViewOf(const std::string& description, pid_t pid) {
   for (std::string* text : {&view.hostname, &view.ipc, &view.interfaces}) {
     std::getline(texts, *text, '\0');
   }
-  view.mounts = MountsIn(ReadFile(fmt::format("/proc/{}/mountinfo", pid)));
+  view.mounts = MountsIn(ReadFile(ProcPath(pid, "mountinfo")));
   return view;
 }
 

@@ -79,8 +79,8 @@ Inside Examine(pid_t pid, const std::map<int, NamespaceId>& host,
 // It has called unshare(CLONE_NEWPID), or joined, and no child came since.
 bool WaitsForFirstChild(pid_t pid) {
   std::array<char, 64> link = {};
-  return readlink(fmt::format("/proc/{}/ns/pid_for_children", pid).c_str(),
-                  link.data(), link.size()) == -1 &&
+  return readlink(ProcPath(pid, "ns/pid_for_children").c_str(), link.data(),
+                  link.size()) == -1 &&
          errno == ENOENT;
 }
 

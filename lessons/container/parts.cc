@@ -43,9 +43,8 @@ Table Parts(Process& inside, const char* image, const std::string& limits,
   };
   unsigned root = 0;
   unsigned uid = 0;
-  std::istringstream(
-      ReadFile(fmt::format("/proc/{}/uid_map", inside.pid()))) >>
-      root >> uid;
+  std::istringstream(ReadFile(ProcPath(inside.pid(), "uid_map"))) >> root >>
+      uid;
   const std::string hostname =
       inside.Run([] { return std::string(Uname().nodename); });
   return {

@@ -4,7 +4,6 @@
 #include "lessons/container/terminal.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -60,7 +59,7 @@ void BeginSession(bool has_terminal) {
 
 void Relay::MakeTerminal(Process& outside, Process& inside) {
   // The devpts from which one is taken is that of the path.
-  master_ = Open(fmt::format("/proc/{}/root/dev/pts/ptmx", inside.pid()),
+  master_ = Open(ProcPath(inside.pid(), "root/dev/pts/ptmx"),
                  O_RDWR | O_NOCTTY | O_NONBLOCK);
   MUST(unlockpt, master_.get());
   inside.Run([] {

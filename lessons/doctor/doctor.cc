@@ -129,7 +129,7 @@ Process CloneElsewhere(Process& process) {
   return process.Clone("elsewhere", CLONE_NEWUTS | CLONE_NEWPID);
 }
 
-std::string LinkOf(pid_t pid) { return fmt::format("/proc/{}/ns/uts", pid); }
+std::string LinkOf(pid_t pid) { return ProcPath(pid, "ns/uts"); }
 
 void ReadLinkOfChild(Process& process) {
   const Process child = CloneElsewhere(process);
