@@ -40,7 +40,7 @@ static auto Link(const char* label, const char* name) {
 
 // Whether each link has the inode number that stat(2) gives.
 static bool HaveInodes(const Evidence& links) {
-  return std::ranges::all_of(links.findings(), [](const Finding& link) {
+  return std::ranges::all_of(links.findings, [](const Finding& link) {
     struct stat status = {};
     MUST(stat, link.source.c_str(), &status);
     return link.value.ends_with(fmt::format(":[{}]", status.st_ino));

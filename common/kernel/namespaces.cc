@@ -90,13 +90,13 @@ int KnownFlags() {
 
 Evidence LinksOf(pid_t pid) {
   const auto namespaces = NamespacesOf(pid);
-  std::vector<Finding> links;
+  Evidence links;
   for (const Kind& kind : Kinds()) {
     if (!namespaces.contains(kind.flag)) continue;
     const std::string link = LinkOf(pid, kind);
-    links.push_back({std::string(kind.name), ReadLink(link), link});
+    links.findings.push_back({std::string(kind.name), ReadLink(link), link});
   }
-  return Evidence(std::move(links));
+  return links;
 }
 
 int Difference(const std::map<int, NamespaceId>& one,

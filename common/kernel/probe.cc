@@ -21,12 +21,6 @@
 
 namespace steps {
 
-const std::string& Evidence::ValueOf(const std::string& label) const {
-  const auto found = std::ranges::find(findings_, label, &Finding::label);
-  if (found == findings_.end()) throw std::out_of_range("a probe not asked");
-  return found->value;
-}
-
 std::string ProcPath(pid_t pid, const std::string& file) {
   return fmt::format("/proc/{}/{}", pid, file);
 }

@@ -5,8 +5,8 @@
 #include <sys/utsname.h>
 
 #include <concepts>
+#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace steps {
@@ -43,27 +43,19 @@ struct Finding {
 };
 
 /// What one process saw at one moment, by probe: `before[kHostname]`.
-class Evidence {
- public:
-  explicit Evidence(std::vector<Finding> findings)
-      : findings_(std::move(findings)) {}
+struct Evidence {
+  std::vector<Finding> findings;  // In the order in which they were read.
 
   /// Throws std::out_of_range for a probe that was not asked.
   template <typename Read>
   const std::string& operator[](const Probe<Read>& probe) const {
-    return ValueOf(probe.label);
+    for (const Finding& finding : findings) {
+      if (finding.label == probe.label) return finding.value;
+    }
+    throw std::out_of_range("a probe not asked");
   }
 
-  /// Whether both saw the same.
   bool operator==(const Evidence&) const = default;
-
-  /// In the order in which they were read.
-  const std::vector<Finding>& findings() const { return findings_; }
-
- private:
-  const std::string& ValueOf(const std::string& label) const;
-
-  std::vector<Finding> findings_;
 };
 
 /// The path of a file about a process: "/proc/4711/ns/uts". proc(5).

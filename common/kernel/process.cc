@@ -23,12 +23,23 @@
 namespace steps {
 namespace {
 
-// What a child sends: one of these letters, then bytes. It receives the address
-// of a function, and its captures.
-constexpr char kValue = 'v';      // What the function returned.
-constexpr char kTold = 'c';       // A call that it made.
-constexpr char kCallError = 'e';  // A call that failed, which ended it.
-constexpr char kError = 'x';      // The what() of any other exception.
+// What a child sends, each as the text of a call. It receives the address of a
+// function, and its captures.
+enum Message {
+  kValue,      // What the function returned.
+  kTold,       // A call that it made,
+  kCallError,  // or that failed and ended it.
+  kError,      // The what() of any other exception.
+};
+
+// What stands before the text. The file's name is a literal, which every child
+// has at the same address.
+struct Head {
+  Message kind;
+  long result;
+  int error;
+  Place place;
+};
 
 constexpr std::size_t kMaxMessage = std::size_t{192} * 1024;
 
@@ -44,24 +55,6 @@ std::function<void()> on_release = [] {};
 
 // The children that have an object, in the order in which they came.
 std::vector<std::pair<std::string, pid_t>> clones;
-
-// A call, but for its text. The file's name is a literal, which every child has
-// at the same address.
-struct Rest {
-  long result;
-  int error;
-  Place place;
-};
-
-std::string Pack(const Call& call) {
-  const Rest rest = {call.result, call.error, call.place};
-  return std::string(BytesOf(rest)) + call.text;
-}
-
-Call Unpack(const std::string& bytes) {
-  const auto [result, error, place] = ValueOf<Rest>(bytes);
-  return {bytes.substr(sizeof(Rest)), result, error, place};
-}
 
 // False when nobody is there to read it.
 bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
@@ -120,12 +113,10 @@ bool Await(int fd, int patience) {
   return MUST(poll, &ready, 1, patience) == 1;
 }
 
-// In a child: closes what it has inherited, but for the standard streams and
-// its socket, which becomes 3 and is closed by an exec. Otherwise no process
-// would see the end of the others' sockets.
-void KeepOnly(int socket) {
-  if (socket != kSocket) MUST(dup3, socket, kSocket, O_CLOEXEC);
-  closefrom(kSocket + 1);
+// In a child: tells the lesson.
+void Tell(Message kind, const Call& call) {
+  const Head head = {kind, call.result, call.error, call.place};
+  SendMessage(kSocket, std::string(BytesOf(head)) + call.text);
 }
 
 // clone(2) without a stack: the child goes on as after fork(2). The call, and
@@ -164,9 +155,8 @@ int ExitStatus(int status) {
 std::vector<pid_t> ProcessesIn(const std::string& point) {
   std::vector<pid_t> processes;
   for (const auto& entry : std::filesystem::directory_iterator(point)) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    processes.push_back(std::stoi(name));
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid > 0) processes.push_back(pid);
   }
   return processes;
 }
@@ -208,19 +198,17 @@ void Guard(std::function<void()> work) {
   on_release = std::move(work);
 }
 
-Process Process::Self(std::string name, Observer* observer) {
-  ObserveCalls([name, observer](const Call& call) {
-    if (observer != nullptr) observer->OnCall(name, call);
-  });
-  return {std::move(name), observer, getpid(), Descriptor()};
+Process Process::Self(const std::string& name, const Observer& observer) {
+  ObserveCalls([=](const Call& call) { observer(Called{name, call}); });
+  return {name, observer, getpid(), Descriptor()};
 }
 
 Process Process::Quiet() { return {"", nullptr, getpid(), Descriptor()}; }
 
-Process::Process(std::string name, Observer* observer, pid_t pid,
+Process::Process(std::string name, Observer observer, pid_t pid,
                  Descriptor socket)
     : name_(std::move(name)),
-      observer_(observer),
+      observer_(std::move(observer)),
       pid_(pid),
       socket_(std::move(socket)) {}
 
@@ -230,11 +218,7 @@ Process::~Process() {
   socket_.Close();        // Serve() reads the end of the stream, and ends.
   if (pid_ <= 0) return;  // There is none. To kill(2), -1 is everybody.
   // Not where it is the child of another process, or has been waited for.
-  siginfo_t info = {};
-  if (waitid(P_PID, static_cast<id_t>(pid_), &info,
-             WEXITED | WNOHANG | WNOWAIT | __WALL) == -1) {
-    return;
-  }
+  if (waitpid(pid_, nullptr, WNOHANG | __WALL) != 0) return;
   kill(pid_, SIGKILL);  // It may be in a call that takes long.
   try {
     if (!Ends()) Complain(fmt::format("{} does not end\n", name_));
@@ -267,7 +251,7 @@ Process Process::Clone(const std::string& name, int flags) {
   Descriptor other(ends[1]);
   const int on = 1;
   MUST(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &on, socklen_t{sizeof on});
-  const auto clone = [flags, told = observer_ != nullptr] {
+  const auto clone = [flags, told = static_cast<bool>(observer_)] {
     const Descriptor socket(std::exchange(received_descriptor, -1));
     Call call = CloneHere(flags);
     if (call.result == 0) Serve(socket.get());
@@ -283,7 +267,7 @@ Process Process::Clone(const std::string& name, int flags) {
   }
   other.Close();  // Or the end of a child that is killed now were not seen.
   if (child.Await(kPatience, &child.pid_).empty()) {
-    throw ProcessError(child.DescribeEnd());
+    throw std::runtime_error(child.DescribeEnd());
   }
   clones.emplace_back(name, child.pid_);
   return child;
@@ -308,7 +292,7 @@ void Process::MustDiffer(Process& other, int flags) {
       return ReadLink(fmt::format("/proc/self/ns/{}", kind.proc_name));
     };
     if (Run(link) != other.Run(link)) continue;
-    throw ProcessError(fmt::format(
+    throw std::runtime_error(fmt::format(
         "{} is in no {} namespace of its own, although the call for one "
         "succeeded",
         name_, kind.name));
@@ -316,7 +300,7 @@ void Process::MustDiffer(Process& other, int flags) {
 }
 
 Evidence Process::Show(Evidence evidence, Place place) const {
-  if (observer_ != nullptr) observer_->OnEvidence(name_, evidence, place);
+  if (observer_) observer_(Shown{name_, evidence, place});
   return evidence;
 }
 
@@ -332,20 +316,16 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
   while (alive) {
     const std::string message = Await(patience);
     if (message.empty()) break;
-    std::string bytes = message.substr(1);
-    switch (message[0]) {
-      case kValue:
-        return bytes;
-      case kTold:
-        if (observer_ != nullptr) observer_->OnCall(name_, Unpack(bytes));
-        break;
-      case kCallError:
-        throw CallError(Unpack(bytes));
-      default:
-        throw ProcessError(fmt::format("{}: {}", name_, bytes));
+    const auto [kind, result, error, place] = ValueOf<Head>(message);
+    const Call call = {message.substr(sizeof(Head)), result, error, place};
+    if (kind == kValue) return call.text;
+    if (kind == kCallError) throw CallError(call);
+    if (kind == kError) {
+      throw std::runtime_error(fmt::format("{}: {}", name_, call.text));
     }
+    if (observer_) observer_(Called{name_, call});
   }
-  throw ProcessError(DescribeEnd());
+  throw std::runtime_error(DescribeEnd());
 }
 
 // The next message; empty when the process has ended.
@@ -353,54 +333,43 @@ std::string Process::Await(int patience, pid_t* sender) const {
   if (steps::Await(socket_.get(), patience)) {
     return ReceiveMessage(socket_.get(), sender);
   }
-  throw ProcessError(
+  throw std::runtime_error(
       fmt::format("{} has given no answer for {} s", name_, patience / 1000));
 }
 
 std::string Process::DescribeEnd() const {
   int status = 0;
-  bool known = pid_ > 0 && waitpid(pid_, &status, __WALL) == pid_;
-  if (!known && pid_ > 0 && Ends()) {
-    // The child of another, which does not wait for it: its zombie says how it
-    // ended, last of all. proc(5).
-    try {
-      const std::string zombie = ReadText(ProcPath(pid_, "stat"));
-      status = std::stoi(zombie.substr(zombie.rfind(' ')));
-      known = true;
-    } catch (const CallError&) {
-      // It is not known.
-    }
+  try {
+    // A zombie says how it ended, last of all. proc(5).
+    const std::string zombie = Ends() ? ReadText(ProcPath(pid_, "stat")) : "";
+    status = std::stoi(zombie.substr(zombie.rfind(' ') + 1));
+  } catch (const std::exception&) {
+    // Its parent has waited for it.
   }
-  if (!known) return fmt::format("{} ended early", name_);
+  if (status == 0) return fmt::format("{} ended early", name_);
   return WIFEXITED(status)
              ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
              : fmt::format("{} was {}", name_, DescribeStatus(status));
 }
 
-std::string Process::DescribeEnd(const std::string& name) {
-  for (const auto& [child, pid] : clones) {
-    const Process process(child, nullptr, pid, Descriptor());
-    if (child == name && process.Ends()) return process.DescribeEnd();
-  }
-  return name + " has ended";
-}
-
 void Process::Serve(int socket) {
   is_child = true;
   try {
-    KeepOnly(socket);
-    ObserveCalls(
-        [](const Call& call) { SendMessage(kSocket, kTold + Pack(call)); });
+    // An exec closes it. Of what it has inherited it keeps only the standard
+    // streams, or no process would see the end of the others' sockets.
+    if (socket != kSocket) MUST(dup3, socket, kSocket, O_CLOEXEC);
+    closefrom(kSocket + 1);
+    ObserveCalls([](const Call& call) { Tell(kTold, call); });
     MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
-    SendMessage(kSocket, {kValue});
+    Tell(kValue, {});
     for (std::string request; !(request = ReceiveMessage(kSocket)).empty();) {
       const auto trampoline = ValueOf<Trampoline>(request);
       try {
-        SendMessage(kSocket, kValue + trampoline(&request[sizeof trampoline]));
+        Tell(kValue, {.text = trampoline(&request[sizeof trampoline])});
       } catch (const std::exception& error) {
         const std::optional<CallError> call = AsCallError(error);
-        SendMessage(kSocket, call ? kCallError + Pack(call->call())
-                                  : kError + std::string(error.what()));
+        if (call) Tell(kCallError, call->call());
+        if (!call) Tell(kError, {.text = error.what()});
       }
       // A change of credentials clears it.
       if (ends_with_parent) MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);

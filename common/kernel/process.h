@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/kernel/call.h"
@@ -36,20 +37,21 @@ std::vector<pid_t> ProcessesIn(const std::string& point);
 /// Throws std::filesystem::filesystem_error. proc(5).
 std::vector<pid_t> ChildrenOf(pid_t pid);
 
-/// A process that ended, or did not answer, when an answer was expected.
-class ProcessError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
+/// A system call that the process with this name made.
+struct Called {
+  std::string process;
+  Call call;
+};
+
+/// Evidence that it saw.
+struct Shown {
+  std::string process;
+  Evidence evidence;
+  Place place = {};
 };
 
 /// Is told what processes do and see, in the order in which it happens.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void OnCall(const std::string& process, const Call& call) = 0;
-  virtual void OnEvidence(const std::string& process, const Evidence& evidence,
-                          Place place) = 0;
-};
+using Observer = std::function<void(const std::variant<Called, Shown>&)>;
 
 /// The bytes of a plain value, and the value of such bytes.
 template <typename Value>
@@ -82,17 +84,14 @@ class Process {
   static constexpr int kPatience = 10'000;
   static constexpr int kForever = -1;
 
-  /// The process that calls this. `observer` has to outlive it.
-  static Process Self(std::string name, Observer* observer);
+  /// The process that calls this.
+  static Process Self(const std::string& name, const Observer& observer);
 
   /// The same, while nobody is told of what it and its children do.
   static Process Quiet();
 
   /// The names and PIDs of the children that have an object, in their order.
   static const std::vector<std::pair<std::string, pid_t>>& All();
-
-  /// How the child with this name ended: "inside was killed by SIGKILL".
-  static std::string DescribeEnd(const std::string& name);
 
   /// Whether the process that calls this is a child, which may direct nobody.
   static bool IsChild();
@@ -102,27 +101,26 @@ class Process {
   ~Process();
 
   /// A new child of this process, in a new namespace for each CLONE_NEW* in
-  /// `flags`. Throws CallError and ProcessError. clone(2); for CLONE_NEWTIME,
-  /// clone3(2).
+  /// `flags`. Throws CallError and std::runtime_error. clone(2); for
+  /// CLONE_NEWTIME, clone3(2).
   Process Clone(const std::string& name, int flags);
 
-  /// The same, to be changed instead of the reader's machine. Throws
-  /// ProcessError unless each of its namespaces is a new one. Its mounts, where
-  /// they are its own, are made private.
+  /// The same, to be changed instead of the reader's machine: checked by
+  /// MustDiffer. Its mounts, where they are its own, are made private.
   Process StandIn(const std::string& name, int flags);
 
   /// Makes this process, in a new user namespace without a map, root there: it
   /// keeps its user and group outside. Throws CallError. user_namespaces(7).
   void MapRoot();
 
-  /// Throws ProcessError unless this process is in other namespaces of the
-  /// kinds `flags` than `other`: to be called before anything in them is
+  /// Throws std::runtime_error unless this process is in other namespaces of
+  /// the kinds `flags` than `other`: to be called before anything in them is
   /// changed, because a call may answer 0 and have done nothing.
   void MustDiffer(Process& other, int flags);
 
   /// Runs `function` in this process and gives what it returns: nothing, a
   /// number, a plain struct or text. Its captures travel as bytes. Throws the
-  /// CallError that it throws, and ProcessError when there is no answer.
+  /// CallError that it throws, and std::runtime_error when there is no answer.
   template <typename Function>
   auto Run(Function function, int patience = kPatience) {
     using Returned = std::invoke_result_t<Function>;
@@ -138,11 +136,11 @@ class Process {
   /// Has this process read one probe, or several at once, and tells of it.
   template <typename Read>
   std::string Ask(const Probe<Read>& probe, Place place = Place::Here()) {
-    return Show(Evidence({Look(probe)}), place)[probe];
+    return Show({{Look(probe)}}, place)[probe];
   }
   template <typename... Reads>
   requires(sizeof...(Reads) > 1) Evidence Ask(const Probe<Reads>&... probes) {
-    return Show(Evidence({Look(probes)...}), {});
+    return Show({{Look(probes)...}}, {});
   }
 
   /// Tells of what it knows already, and gives it back.
@@ -180,7 +178,7 @@ class Process {
     return {probe.label, Run(read), probe.source};
   }
 
-  Process(std::string name, Observer* observer, pid_t pid, Descriptor socket);
+  Process(std::string name, Observer observer, pid_t pid, Descriptor socket);
   std::string Send(Trampoline trampoline, std::string_view captures,
                    int patience, int descriptor = -1);
   std::string Await(int patience, pid_t* sender = nullptr) const;
@@ -188,7 +186,7 @@ class Process {
   [[noreturn]] static void Serve(int socket);
 
   std::string name_;
-  Observer* observer_;
+  Observer observer_;  // None: nobody is told.
   pid_t pid_;
   Descriptor socket_;  // None: this process itself.
 };

@@ -10,7 +10,7 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "common/lesson/advice.h"
 
 namespace steps {
@@ -57,19 +57,6 @@ struct Answer {
   std::optional<int> number;  // Of the right answer, from 1. Nothing: none was.
   std::string reason;         // A sentence.
   std::optional<int> picked = {};  // What the reader chose, if anything.
-};
-
-/// A system call that a process made.
-struct Called {
-  std::string process;  // Its name in the lesson: "inside".
-  Call call;
-};
-
-/// Evidence that a process saw.
-struct Shown {
-  std::string process;
-  Evidence evidence;
-  Place place = {};
 };
 
 /// What is best seen in rows and columns.

@@ -28,22 +28,15 @@ std::vector<std::string> Mixed(const std::string& question,
 Lesson::Lesson(Tell tell, Machine machine)
     : tell_(std::move(tell)),
       machine_(std::move(machine)),
-      outside_(Process::Self("outside", this)) {}
+      outside_(Process::Self("outside", [this](const auto& told) {
+        std::visit([this](const auto& event) { Show(event); }, told);
+      })) {}
 
 void Lesson::Show(const Event& event) {
   if (Process::IsChild()) {
     throw std::logic_error("told in a child: only the lesson itself may");
   }
   tell_(event);
-}
-
-void Lesson::OnCall(const std::string& process, const Call& call) {
-  Show(Called{process, call});
-}
-
-void Lesson::OnEvidence(const std::string& process, const Evidence& evidence,
-                        Place place) {
-  Show(Shown{process, evidence, place});
 }
 
 void Lesson::Step(std::string title, std::string what, Place place) {
@@ -96,15 +89,15 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
                      const Evidence& after, const std::string& who,
                      const std::string& other) {
   // A process that ends leaves all its namespaces but two.
-  if (inside.findings().size() < before.findings().size()) {
-    throw ProcessError(Process::DescribeEnd(who));
+  if (inside.findings.size() < before.findings.size()) {
+    throw std::runtime_error(who + " has ended");
   }
   comparison_ = {
       {"", other + " before", who, other + " after", "verdict"}, {}, true};
-  for (std::size_t i = 0; i < before.findings().size(); ++i) {
-    const auto& [probe, was, source] = before.findings()[i];
-    const std::string& there = inside.findings()[i].value;
-    const std::string& is = after.findings().at(i).value;
+  for (std::size_t i = 0; i < before.findings.size(); ++i) {
+    const auto& [probe, was, source] = before.findings[i];
+    const std::string& there = inside.findings[i].value;
+    const std::string& is = after.findings.at(i).value;
     comparison_.rows.push_back({probe, was, there, is,
                                 is != was      ? "changed"
                                 : there == was ? "shared"

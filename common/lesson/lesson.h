@@ -35,7 +35,7 @@ class Contradiction : public std::runtime_error {
 /// The story of one run: numbers the steps, shows what processes do and see,
 /// judges claims. Only the lesson's own process may tell it: every function
 /// throws std::logic_error in a child.
-class Lesson : private Observer {
+class Lesson {
  public:
   using Tell = std::function<void(const Event&)>;
 
@@ -107,10 +107,6 @@ class Lesson : private Observer {
   const Verdict& verdict() const { return verdict_; }
 
  private:
-  void OnCall(const std::string& process, const Call& call) override;
-  void OnEvidence(const std::string& process, const Evidence& evidence,
-                  Place place) override;
-
   Tell tell_;
   Machine machine_;
   Process outside_;

@@ -65,7 +65,7 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
 
   void Add(const Shown& shown) {
     ++event_;
-    for (const Finding& finding : shown.evidence.findings()) {
+    for (const Finding& finding : shown.evidence.findings) {
       document_["evidence"].push_back({{"event", event_},
                                        {"step", step_},
                                        {"process", shown.process},

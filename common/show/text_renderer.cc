@@ -176,7 +176,7 @@ class TextRenderer {
   std::string Text(const Shown& shown) {
     const std::string_view look = LookOf(shown.process);
     std::string text;
-    for (const auto& [label, value, source] : shown.evidence.findings()) {
+    for (const auto& [label, value, source] : shown.evidence.findings) {
       text += Name(shown.process) + fmt::format("{:{}}", label, kLabel);
       const std::string cell = fmt::format("{:{}}  ", Printable(value), kValue);
       // A value that has lines, or is long, stands below its label.

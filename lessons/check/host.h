@@ -25,7 +25,7 @@ namespace steps {
 /// what the program could otherwise change.
 class Host {
  public:
-  /// Throws CallError, ExplainedError and ProcessError. `order` has to
+  /// Throws CallError, ExplainedError and std::runtime_error. `order` has to
   /// outlive it.
   explicit Host(const Order& order);
 

@@ -43,7 +43,7 @@ inline constexpr std::size_t kMostOutput = std::size_t{1} << 20;
 
 /// Watches the program of the host from outside until it has ended or is at
 /// rest: every process waits without a deadline, and none has been
-/// scheduled since it was seen to. Throws ProcessError.
+/// scheduled since it was seen to. Throws std::runtime_error.
 Observation Observe(Host& host);
 
 }  // namespace steps

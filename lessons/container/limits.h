@@ -19,7 +19,7 @@ class Limits {
  public:
   /// Makes them, for so many processes at once, PID 1 included. False where
   /// no cgroup here has children with limits. Throws CallError and
-  /// ProcessError.
+  /// std::runtime_error.
   bool Set(int processes);
 
   /// Moves that process into them. Throws CallError.

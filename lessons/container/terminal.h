@@ -31,7 +31,7 @@ class Relay {
 
   /// Makes the container's terminal, /dev/console inside, and has a guardian
   /// restore the reader's even where the lesson is killed. Throws CallError
-  /// and ProcessError.
+  /// and std::runtime_error.
   void MakeTerminal(Process& outside, Process& inside);
 
   /// Begins, with signals for the process `inside`. All are blocked here.

@@ -62,13 +62,12 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
   // So it says of the child of another process, which is a zombie there.
   Process grandchild = child_.Clone("grandchild", 0);
   kill(grandchild.pid(), SIGKILL);
-  EXPECT_THAT([&] { grandchild.Run([] {}); },
-              ThrowsMessage<ProcessError>("grandchild was killed by SIGKILL"));
-  EXPECT_EQ(Process::DescribeEnd("grandchild"),
-            "grandchild was killed by SIGKILL");
+  EXPECT_THAT(
+      [&] { grandchild.Run([] {}); },
+      ThrowsMessage<std::runtime_error>("grandchild was killed by SIGKILL"));
   kill(child_.pid(), SIGKILL);
   EXPECT_THAT([&] { child_.Run([] {}); },
-              ThrowsMessage<ProcessError>("child was killed by SIGKILL"));
+              ThrowsMessage<std::runtime_error>("child was killed by SIGKILL"));
 }
 
 TEST_F(ProcessTest, StandsInOnlyWhereEverythingIsNew) {
@@ -99,7 +98,7 @@ TEST_F(ProcessTest, EndsWithItsObjectAndKeepsNoDescriptorButItsSocket) {
       return fds;
     };
     EXPECT_EQ(younger.Run(count), 1U);
-    EXPECT_THROW(younger.Run([] { pause(); }, 1), ProcessError);
+    EXPECT_THROW(younger.Run([] { pause(); }, 1), std::runtime_error);
   }
   EXPECT_EQ(kill(pid, 0), -1);
 }
@@ -113,12 +112,12 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
   EXPECT_NE(orphan.Run([] { return getppid(); }), child_.pid());
   // How it ended cannot be told once init has reaped it.
   EXPECT_THAT([&] { other.Run([] {}); },
-              ThrowsMessage<ProcessError>(
+              ThrowsMessage<std::runtime_error>(
                   AnyOf("other was killed by SIGKILL", "other ended early")));
 }
 
 // In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.
-TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
+TEST(Process, EndsNobodyWhereCloneFailed) {
   InChild(
       [] {
         ASSERT_EQ(getpid(), 1);
@@ -127,7 +126,7 @@ TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
           pause();
           _exit(EXIT_SUCCESS);
         }
-        FilterCalls({{SYS_clone, EPERM}, {SYS_waitid, 0}});
+        FilterCalls({{SYS_clone, EPERM}});
         EXPECT_THROW(Process::Quiet().Clone("none", 0), CallError);
         kill(bystander, SIGTERM);
         int status = 0;

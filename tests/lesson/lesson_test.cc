@@ -65,8 +65,8 @@ TEST_F(LessonTest, MixesItsAnswersAndFindsTheRightOne) {
 }
 
 TEST_F(LessonTest, ComparesARowForEachProbe) {
-  const Evidence before({{"PID", "1", ""}, {"uts", "[1]", ""}});
-  const Evidence inside({{"PID", "2", ""}, {"uts", "[1]", ""}});
+  const Evidence before = {{{"PID", "1", ""}, {"uts", "[1]", ""}}};
+  const Evidence inside = {{{"PID", "2", ""}, {"uts", "[1]", ""}}};
   lesson_.Compare(before, inside, inside);
   EXPECT_THAT(Last<Table>().rows,
               ElementsAre(ElementsAre("PID", "1", "2", "2", "changed"),

@@ -22,7 +22,7 @@ Event Did(const std::string& process, const std::string& text, long result,
   return Called{process, Call{.text = text, .result = result, .error = error}};
 }
 Event Saw(const std::string& process, const std::vector<Finding>& findings) {
-  return Shown{process, Evidence(findings)};
+  return Shown{process, Evidence{findings}};
 }
 
 Verdict Counted(int held, int contradicted, int skipped) {

@@ -71,7 +71,7 @@ class Listing {
     if (call) {
       show_(Called{"outside", Call{.text = "f()", .place = place}});
     } else {
-      show_(Shown{"outside", Evidence({}), place});
+      show_(Shown{"outside", Evidence{}, place});
     }
     const auto* code = std::get_if<Code>(&shown_.front());
     return code != nullptr ? *code : Code();
