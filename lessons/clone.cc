@@ -111,7 +111,7 @@ static void Teach(Lesson& lesson) {
   Process inside = outside.Clone("inside", flags);
   const auto all = outside.Ask(Differs(Difference(inside.pid())));
   lesson.Claim("With all flags at once, it shares none.",
-               each.holds ? Outcome{all == KindNames(AllFlags())} : each);
+               each.holds ? Outcome{all == KindNames(flags)} : each);
   // So that a shell inside is root.
   if ((flags & CLONE_NEWUSER) != 0) inside.MapRoot();
 

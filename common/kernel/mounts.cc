@@ -1,6 +1,5 @@
 #include "common/kernel/mounts.h"
 
-#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -9,17 +8,6 @@
 #include "common/kernel/descriptor.h"
 
 namespace steps {
-namespace {
-
-std::vector<Mount> MountsOn(const std::string& point) {
-  std::vector<Mount> mounts = MountsIn(ReadFile("/proc/self/mountinfo"));
-  std::erase_if(mounts,
-                [&](const Mount& mount) { return mount.point != point; });
-  return mounts;
-}
-
-}  // namespace
-
 std::vector<Mount> MountsIn(const std::string& mountinfo) {
   std::vector<Mount> mounts;
   std::istringstream lines(mountinfo);
@@ -41,18 +29,21 @@ std::vector<Mount> MountsIn(const std::string& mountinfo) {
 
 std::string MountedOn(const std::string& point) {
   std::string types;
-  for (const Mount& mount : MountsOn(point)) {
+  for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
+    if (mount.point != point) continue;
     types = mount.type + (types.empty() ? "" : " over ") + types;
   }
   return types.empty() ? "nothing" : types;
 }
 
 std::string PropagationOf(const std::string& point) {
-  const std::vector<Mount> mounts = MountsOn(point);
-  if (mounts.empty()) return "nothing is mounted";
-  const std::string& tags = mounts.back().tags;
+  std::string tags = "nothing is mounted";
+  for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
+    if (mount.point == point) tags = mount.tags;
+  }
   if (tags.empty()) return "none (private)";
-  return tags + (tags.starts_with("shared") ? " (peers)" : " (slave)");
+  if (tags.starts_with("shared:")) return tags + " (peers)";
+  return tags.starts_with("master:") ? tags + " (slave)" : tags;
 }
 
 void MakeMountsPrivate() {
@@ -64,9 +55,9 @@ void MakeMountsPrivate() {
 }
 
 void MountTmpfs(const char* point) {
-  const std::size_t before = MountsOn(point).size();
+  const std::string before = MountedOn(point);
   CALL(mount, "tmpfs", point, "tmpfs", 0, nullptr);
-  if (MountsOn(point).size() == before) {
+  if (MountedOn(point) == before) {
     throw std::runtime_error("mount(2) answered 0, and there is no new tmpfs");
   }
 }

@@ -19,13 +19,6 @@
 #include "common/kernel/descriptor.h"
 
 namespace steps {
-namespace {
-
-std::string LinkOf(pid_t pid, const Kind& kind) {
-  return ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
-}
-
-}  // namespace
 
 const std::array<Kind, 8>& Kinds() {
   static constexpr std::array<Kind, 8> kinds = {{
@@ -49,12 +42,6 @@ const std::array<Kind, 8>& Kinds() {
   return kinds;
 }
 
-int AllFlags() {
-  int flags = 0;
-  for (const Kind& kind : Kinds()) flags |= kind.flag;
-  return flags;
-}
-
 const Kind& KindOf(int flag) {
   for (const Kind& kind : Kinds()) {
     if (kind.flag == flag) return kind;
@@ -64,7 +51,8 @@ const Kind& KindOf(int flag) {
 
 NamespaceId NamespaceOf(pid_t pid, const Kind& kind) {
   struct stat status = {};
-  MUST(stat, LinkOf(pid, kind).c_str(), &status);
+  const std::string link = ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
+  MUST(stat, link.c_str(), &status);
   return {status.st_dev, status.st_ino};
 }
 
@@ -93,7 +81,7 @@ Evidence LinksOf(pid_t pid) {
   Evidence links;
   for (const Kind& kind : Kinds()) {
     if (!namespaces.contains(kind.flag)) continue;
-    const std::string link = LinkOf(pid, kind);
+    const auto link = ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
     links.findings.push_back({std::string(kind.name), ReadLink(link), link});
   }
   return links;

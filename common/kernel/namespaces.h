@@ -28,9 +28,6 @@ struct Kind {
 /// All eight kinds, the oldest first.
 const std::array<Kind, 8>& Kinds();
 
-/// The flags of all kinds.
-int AllFlags();
-
 /// The kind with this `flag`. Throws std::out_of_range.
 const Kind& KindOf(int flag);
 

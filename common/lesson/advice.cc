@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
-#include <map>
 #include <regex>
 #include <string_view>
 
@@ -28,12 +27,12 @@ constexpr unsigned kMissingKind = 1U << 30;  // Needs a kind that is not there.
 constexpr unsigned kScarceKind = 1U << 31;   // Makes one of few.
 
 // The first row that fits tells: one of its errors, its calls, and all of its
-// traits.
+// traits. Explain fills in what is in braces.
 struct Row {
   std::string_view errors;
   const char* calls;  // A regular expression for the call as it is written.
   unsigned traits;
-  const char* cause;  // nullptr: the machine is not to blame. {uid} is a fact.
+  const char* cause;  // nullptr: the machine is not to blame.
   const char* remedy;
   const char* in_container = nullptr;  // The remedy there, where it differs.
 };
@@ -82,9 +81,6 @@ constexpr Row kTable[] = {
     {"ENOSYS", kAnything, kFiltered, kFilter, kNoFilter, kUnconfined},
     {"ENOSYS", kAnything, kAnywhere, "This kernel does not have the call.",
      "a newer kernel"},
-    {"ENOENT", R"(^(mount|open)\("/dev/null")", kAnywhere,
-     "There is no /dev/null: something else is mounted on /dev.",
-     "sudo mount -t devtmpfs devtmpfs /dev"},
     {"ENOENT", R"(^(mount|stat)\(.*"/mnt")", kAnywhere,
      "There is no directory /mnt, on which lessons mount.", "sudo mkdir /mnt"},
     {"ENOENT", R"("dot")", kAnywhere,
@@ -100,25 +96,14 @@ constexpr Row kTable[] = {
      "(user_namespaces(7)).",
      "leave a level, or end what holds them: lsns"},
     {"EAGAIN", R"(\b(clone3?|v?fork|pthread_create)\()", kAnywhere,
-     "No more processes may be made: "
-     "pids.max is {pids.max}, ulimit -u is {ulimit -u}.",
+     "No more processes may be made (ulimit -u, or pids.max of a cgroup).",
      "raise that limit, or end some processes"},
     {"EMFILE", R"(^mq_open\(|mqueue)", kAnywhere,
-     "The POSIX queues of a user may take no more bytes: "
-     "ulimit -q is {ulimit -q}.",
+     "The POSIX queues of a user may take no more bytes (ulimit -q).",
      "raise that limit, or end what holds the queues"},
     {"EMFILE", kAnything, kAnywhere,
-     "A process may have no more files open: ulimit -n is {ulimit -n}.",
+     "A process may have no more files open (ulimit -n).",
      "raise that limit where it was set: ulimit -n, limits.conf(5)"},
-    {"EFBIG", kAnything, kAnywhere,
-     "A file may not be that large: ulimit -f is {ulimit -f} KiB.",
-     "raise that limit where it was set: ulimit -f, limits.conf(5)"},
-    {"ENFILE", kAnything, kAnywhere,
-     "The machine may have no more files open (fs.file-max).",
-     "end what holds them: lsof"},
-    {"ENOMEM", kAnything, kLittleMemory,
-     "The memory of a process is limited: ulimit -v is {ulimit -v} KiB.",
-     "raise that limit where it was set: ulimit -v, limits.conf(5)"},
 
     // Cgroups and programs.
     {"EROFS", kCgroup, kAnywhere,
@@ -135,13 +120,13 @@ constexpr Row kTable[] = {
      "This user may not reach that program, or may not run it.",
      "copy the programs to a directory that this user may read"},
 
+    {"ENOENT", R"re(^readlink\("/proc/self",)re", kAnywhere,
+     "/proc is not mounted.", "sudo mount -t proc proc /proc"},
+
     // Other processes, and what is theirs.
-    {kRefused, kInspection, kPrivileged,
-     "The process may do more than this one, or is protected (ptrace(2)).",
-     "CAP_SYS_PTRACE in its user namespace"},
     {kRefused, kInspection, kAnywhere,
      "The process belongs to somebody else, or may do more (ptrace(2)).",
-     "sudo"},
+     "sudo, or CAP_SYS_PTRACE in its user namespace"},
     {kRefused, kJoin, kPrivileged,
      "It takes CAP_SYS_ADMIN in the user namespace that owns it.",
      "CAP_SYS_ADMIN in that user namespace"},
@@ -174,17 +159,10 @@ constexpr Row kTable[] = {
      "docker run (or podman run) --security-opt apparmor=unconfined"},
 
     // Root that is not quite root.
-    {"EPERM", kMap, kNoSetfcap | kNoroot,
-     "SECBIT_NOROOT is set: uid 0 has no capabilities (capabilities(7)).",
-     "start it without that bit, or run it as an ordinary user"},
     {"EPERM", kMap, kNoSetfcap,
      "CAP_SETFCAP is missing: since Linux 5.12 it takes that to map uid 0.",
      "run it as an ordinary user",
      "docker run (or podman run) --cap-add SETFCAP"},
-    {kRefused, kMap, kTwoUids,
-     "The real uid is {real_uid}, the effective one {uid}: then /proc/self is "
-     "root's.",
-     "run it with one uid for both: setpriv --reuid"},
     {"EPERM", R"("monotonic )", kAnywhere,
      "It takes CAP_SYS_TIME as well (time_namespaces(7)).",
      "CAP_SYS_TIME, or run it as an ordinary user",
@@ -210,64 +188,40 @@ constexpr Row kTable[] = {
      "sudo"},
 };
 
-// What is left of a remedy where sudo(8) is of no use, or is refused as well.
+// What is left of a remedy where sudo(8) is of no use.
 std::string WithoutSudo(std::string remedy, const Machine& machine) {
-  const bool root = machine.Is(kUidZero);
   const bool container = machine.Is(kInContainer);
-  const bool chroot = machine.Is(kInChroot);
-  if (!Has(remedy, "sudo") ||
-      !(root || container || chroot || machine.Is(kNoNewPrivs))) {
-    return remedy;
-  }
+  const bool root = machine.Is(kUidZero);
+  if (!Has(remedy, "sudo") || !(root || container)) return remedy;
   if (remedy == "sudo") {
     return container ? "docker run (or podman run) --privileged"
-           : chroot  ? "run it outside of the chroot"
-           : root    ? "start it with all of root's capabilities"
-                     : "run it where no_new_privs is not set: sudo";
+                     : "start it with all of root's capabilities";
   }
   remedy = std::regex_replace(remedy, std::regex("sudo(, or)? "), "");
   if (container) return "outside of the container: " + remedy;
-  if (!root) return "as root: " + remedy;
   return machine.Is(kPrivileged) ? remedy
                                  : "with root's capabilities: " + remedy;
 }
 
-using Facts = std::map<std::string, std::string>;
+// A kind of namespace that the call needs, and this machine does not give.
+struct Lack {
+  unsigned trait = kAnywhere;
+  Kind kind = {};
+  std::uint64_t most = 0;  // How many of them there may be.
+};
 
-// What the machine lacks of the kinds of namespaces that this call needs:
-// traits, and facts about one of them.
-unsigned LookAtKinds(const Call& call, const Machine& machine, Facts& facts) {
-  unsigned traits = 0;
-  // Where there may be more of them, it is not this that refuses one.
-  std::uint64_t fewest = 256;
+Lack FindLack(const Call& call, const Machine& machine) {
   for (const Kind& kind : Kinds()) {
     const bool makes = Has(call.text, kind.flag_name);
     const bool opens =
         Has(call.text, fmt::format("/proc/self/ns/{}", kind.proc_name));
     const auto most = machine.most.find(kind.flag);
-    if ((makes || opens) && (machine.kinds & kind.flag) == 0) {
-      traits |= kMissingKind;
-    } else if (makes && most != machine.most.end() && most->second <= fewest) {
-      traits |= kScarceKind;
-      fewest = most->second;
-    } else {
-      continue;
-    }
-    facts["kind"] = kind.name;
-    facts["since"] = kind.since;
-    facts["limit"] = fmt::format("user.max_{}_namespaces", kind.proc_name);
-    facts["most"] = fmt::to_string(fewest);
+    if (!makes && !opens) continue;
+    if (most == machine.most.end()) return {kMissingKind, kind};
+    // Where there may be more of them, it is not this that refuses one.
+    if (makes && most->second <= 256) return {kScarceKind, kind, most->second};
   }
-  return traits;
-}
-
-std::string Fill(std::string text, const Facts& facts) {
-  for (const auto& [name, value] : facts) {
-    const std::string blank = fmt::format("{{{}}}", name);
-    const std::size_t at = text.find(blank);
-    if (at != std::string::npos) text.replace(at, blank.size(), value);
-  }
-  return text;
+  return {};
 }
 
 }  // namespace
@@ -281,8 +235,8 @@ std::optional<Advice> Explain(const std::exception& exception,
   if (!error) return std::nullopt;
   const std::string name = ErrnoName(error->error());
   const Call& call = error->call();
-  Facts facts = machine.facts;
-  const unsigned traits = machine.traits | LookAtKinds(call, machine, facts);
+  const Lack lack = FindLack(call, machine);
+  const unsigned traits = machine.traits | lack.trait;
   const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
     return Has(each.errors, name) && (each.traits & ~traits) == 0 &&
            std::regex_search(call.text, std::regex(each.calls));
@@ -290,8 +244,15 @@ std::optional<Advice> Explain(const std::exception& exception,
   if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
   const bool differs = machine.Is(kInContainer) && row->in_container != nullptr;
   const char* remedy = differs ? row->in_container : row->remedy;
-  return Advice{Fill(row->cause, facts),
-                WithoutSudo(Fill(remedy, facts), machine)};
+  const auto fill = [&](const char* text) {
+    return fmt::format(
+        fmt::runtime(text), fmt::arg("kind", lack.kind.name),
+        fmt::arg("since", lack.kind.since), fmt::arg("most", lack.most),
+        fmt::arg("limit",
+                 fmt::format("user.max_{}_namespaces", lack.kind.proc_name)),
+        fmt::arg("profile", machine.profile));
+  };
+  return Advice{fill(row->cause), WithoutSudo(fill(remedy), machine)};
 }
 
 void CheckProc() {
@@ -299,21 +260,14 @@ void CheckProc() {
   if (pid < 1) throw CallError(-pid, "getpid()");
   try {
     if (ReadLink("/proc/self") == fmt::to_string(pid)) return;
-  } catch (const CallError& error) {
-    if (error.error() != ENOENT) throw;
+  } catch (const CallError&) {
+    // It leads nowhere for the processes of other PID namespaces.
+    if (!std::filesystem::is_symlink("/proc/self")) throw;
   }
-  // It is there for everybody, and leads nowhere for those of other namespaces.
-  const bool mounted = std::filesystem::is_symlink(
-      std::filesystem::symlink_status("/proc/self"));
   throw ExplainedError(
       "/proc does not know this process by its PID",
-      mounted ? Advice{"/proc belongs to another PID namespace, as after "
-                       "unshare --pid.",
-                       "leave that shell, or give it a /proc: "
-                       "unshare --mount-proc"}
-              : Advice{"/proc is not mounted.",
-                       WithoutSudo("sudo mount -t proc proc /proc",
-                                   Machine::Look())});
+      {"/proc belongs to another PID namespace, as after unshare --pid.",
+       "leave that shell, or give it a /proc: unshare --mount-proc"});
 }
 
 }  // namespace steps

@@ -211,7 +211,8 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
   std::string names;
   std::string links;
   std::string joined;
-  std::string options = flags == AllFlags() ? " --all" : "";
+  const bool all = flags == KnownFlags();
+  std::string options = all ? " --all" : "";
   bool is_kind = false;  // Whether the lesson is about one that is joined.
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
@@ -219,7 +220,7 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
         fmt::format(" /proc/{}/ns/{}", pid, kind.proc_name);
     names += fmt::format(" {}", kind.proc_name);
     links += link;
-    if (flags != AllFlags()) options += fmt::format(" --{}", kind.name);
+    if (!all) options += fmt::format(" --{}", kind.name);
     // Without the PID namespace that a /proc is of, it is of little use.
     if (kind.name == lesson || kind.flag == CLONE_NEWPID) joined += link;
     is_kind = is_kind || kind.name == lesson;

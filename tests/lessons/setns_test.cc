@@ -28,7 +28,7 @@ class SetnsTest : public LessonTest {
   // The link for this kind of a process in other namespaces of all kinds.
   std::string Path(std::string_view kind) {
     if (!inner_) {
-      outer_.emplace(Outer(as_nobody(), AllFlags() & ~CLONE_NEWUSER));
+      outer_.emplace(Outer(as_nobody(), KnownFlags() & ~CLONE_NEWUSER));
       // PID and time namespaces take in children only.
       inner_.emplace(outer_->Clone("inner", 0));
     }
