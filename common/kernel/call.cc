@@ -38,13 +38,14 @@ CallError::CallError(Call call)
 
 std::optional<CallError> AsCallError(const std::exception& error) {
   if (const auto* call = dynamic_cast<const CallError*>(&error)) return *call;
-  if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
-    const auto* file =
-        dynamic_cast<const std::filesystem::filesystem_error*>(system);
-    return CallError(system->code().value(),
-                     file == nullptr
-                         ? "pthread_create()"
-                         : fmt::format("open(\"{}\")", file->path1().native()));
+  using FileError = std::filesystem::filesystem_error;
+  if (const auto* file = dynamic_cast<const FileError*>(&error)) {
+    return CallError(
+        file->code().value(),
+        fmt::format("open({})", ShowText(file->path1().native())));
+  }
+  if (const auto* thread = dynamic_cast<const std::system_error*>(&error)) {
+    return CallError(thread->code().value(), "pthread_create()");
   }
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return CallError(ENOMEM, "malloc()");
@@ -68,31 +69,26 @@ long Check(long result, const char* call,
                   fmt::format("{}({})", call, fmt::join(arguments, ", ")));
 }
 
-// It ends at a comma that is in no brackets and no quotes.
+// It ends at a comma that is in no brackets and no quotes, with a space behind.
 std::string_view TakeArgument(std::string_view& sources) {
   int depth = 0;
   bool quoted = false;
   std::size_t end = 0;
   for (; end < sources.size(); ++end) {
     const char c = sources[end];
-    if (c == '"' && (end == 0 || sources[end - 1] != '\\')) quoted = !quoted;
+    if (c == '"') quoted = !quoted;
     if (quoted) continue;
     if (c == '(' || c == '{' || c == '[') ++depth;
     if (c == ')' || c == '}' || c == ']') --depth;
     if (c == ',' && depth == 0) break;
   }
   const std::string_view argument = sources.substr(0, end);
-  sources.remove_prefix(
-      std::min(sources.find_first_not_of(", \n", end), sources.size()));
+  sources.remove_prefix(std::min(end + 2, sources.size()));
   return argument;
 }
 
 std::string ShowText(std::string_view text) {
-  std::string shown = "\"";
-  for (const char c : text) {
-    shown += c == '\n' ? std::string("\\n") : std::string(1, c);
-  }
-  return shown + "\"";
+  return fmt::format("{:?}", text);
 }
 
 std::string ShowNumber(std::string_view source, long number) {
