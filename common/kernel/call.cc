@@ -40,9 +40,8 @@ std::optional<CallError> AsCallError(const std::exception& error) {
   if (const auto* call = dynamic_cast<const CallError*>(&error)) return *call;
   using FileError = std::filesystem::filesystem_error;
   if (const auto* file = dynamic_cast<const FileError*>(&error)) {
-    return CallError(
-        file->code().value(),
-        fmt::format("open({})", ShowText(file->path1().native())));
+    return CallError(file->code().value(),
+                     fmt::format("open({})", ShowText(file->path1().native())));
   }
   if (const auto* thread = dynamic_cast<const std::system_error*>(&error)) {
     return CallError(thread->code().value(), "pthread_create()");

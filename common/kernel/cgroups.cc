@@ -29,17 +29,6 @@ bool Lists(const std::string& list, const std::string& word, char comma = ',') {
   return (comma + list + comma).find(comma + word + comma) != std::string::npos;
 }
 
-// Where `mount` shows `cgroup`, if it does.
-std::optional<std::string> DirectoryOf(const std::string& cgroup,
-                                       const Mount& mount) {
-  const std::string root = mount.root == "/" ? "" : mount.root;
-  if (cgroup != root && !cgroup.starts_with(root + "/")) return std::nullopt;
-  const std::string below = cgroup.substr(root.size());
-  // Seen from a cgroup namespace that it is not in.
-  if (below.starts_with("/..")) return std::nullopt;
-  return mount.point + (below == "/" ? "" : below);
-}
-
 // Removes a cgroup and those below it, as far as there is no process in them.
 // Those that there are it moves first, to the cgroup.procs `home`, if any.
 void RemoveEmpty(const fs::path& directory, const std::string& home) {
@@ -128,15 +117,18 @@ std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
     const bool shows =
         version_2 ? mount.type == "cgroup2"
                   : mount.type == "cgroup" && Lists(mount.options, controller);
-    const auto home = shows ? DirectoryOf(cgroup, mount) : std::nullopt;
-    if (!home) continue;
-    fs::path directory = *home;
+    const fs::path below = fs::path(cgroup).lexically_relative(mount.root);
+    // "..": seen from a cgroup namespace that it is not in.
+    if (!shows || below.empty() || *below.begin() == "..") continue;
+    const fs::path home =
+        below == "." ? fs::path(mount.point) : mount.point / below;
+    fs::path directory = home;
     while (version_2 && !Lists(ReadText(directory / "cgroup.subtree_control"),
                                controller, ' ')) {
       if (directory == mount.point) return std::nullopt;
       directory = directory.parent_path();
     }
-    return CgroupPlace{controllers, directory, *home};
+    return CgroupPlace{controllers, directory, home};
   }
   return std::nullopt;
 }

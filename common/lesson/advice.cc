@@ -138,7 +138,7 @@ constexpr Row kTable[] = {
     {"EPERM", kUserNamespace, kInChroot,
      "Inside a chroot no user namespace may be made (clone(2)).",
      "run it outside of the chroot"},
-    {"EINVAL", kMount, kBareRoot,
+    {"EINVAL", kMount, kInChroot,
      "The root directory is no mount point: this is a chroot.",
      "run it outside of the chroot"},
     {kRefused, kUserNamespace, kUnmapped,

@@ -56,8 +56,8 @@ void Lesson::Claim(std::string text, Outcome outcome) {
     verdict_.outcome = "contradicted";
     verdict_.exit_status = 1;
   }
-  Show(Item{word, outcome.holds, text, std::move(outcome.reason)});
-  if (outcome.holds == false) throw Contradiction(text);
+  Show(Item{word, outcome.holds, std::move(text), std::move(outcome.reason)});
+  if (outcome.holds == false) throw Contradiction();
 }
 
 Outcome Lesson::Attempt(const std::function<bool()>& experiment) {

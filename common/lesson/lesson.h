@@ -27,10 +27,7 @@ struct Outcome {
 
 /// A claim that does not hold: it ends the lesson, because what follows may
 /// rest on it.
-class Contradiction : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+class Contradiction {};
 
 /// The story of one run: numbers the steps, shows what processes do and see,
 /// judges claims. Only the lesson's own process may tell it: every function

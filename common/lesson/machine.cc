@@ -48,19 +48,15 @@ bool MasksProc(const Mount& mount) {
 
 // Whether there are mounts outside of the root directory, though that is a
 // mount point: in a namespace's own root all are seen but the lowest. Before
-// Linux 6.12 the kernel does not count them, but PID 1 may have another root.
-bool IsBelowRoot(const std::string& proc, std::size_t seen) {
+// Linux 6.12 the kernel does not count them.
+bool IsBelowRoot(const std::string& link, std::size_t seen) {
   struct {
     std::uint32_t size, mounts;
     std::uint64_t id;
   } info = {};  // mnt_ns_info of <linux/nsfs.h>.
-  const Descriptor space(open((proc + "/self/ns/mnt").c_str(), O_RDONLY));
+  const Descriptor space(open(link.c_str(), O_RDONLY));
   constexpr unsigned long kGetInfo = _IOR(0xb7, 10, info);
-  if (ioctl(space.get(), kGetInfo, &info) == 0) return info.mounts > seen + 1;
-  std::error_code refused;
-  return fs::equivalent(proc + "/1/ns/mnt", proc + "/self/ns/mnt", refused) &&
-         !fs::equivalent(proc + "/1/root", proc + "/self/root", refused) &&
-         !refused;
+  return ioctl(space.get(), kGetInfo, &info) == 0 && info.mounts > seen + 1;
 }
 
 }  // namespace
@@ -110,8 +106,8 @@ Machine Machine::Look(const std::string& root) {
              Exists(root + "/run/systemd/container") ||
              is_mounted("/etc/hostname"),
          kInContainer);
-  add_if(!mounts.empty() && !is_mounted("/"), kBareRoot);
-  add_if(machine.Is(kBareRoot) || IsBelowRoot(root + "/proc", mounts.size()),
+  add_if((!mounts.empty() && !is_mounted("/")) ||
+             IsBelowRoot(root + "/proc/self/ns/mnt", mounts.size()),
          kInChroot);
   add_if(std::ranges::any_of(mounts, MasksProc), kMaskedProc);
 

@@ -19,15 +19,14 @@ enum Trait : unsigned {
   kConfined = 1U << 5,    // By a profile of AppArmor's.
   // Where it is.
   kInContainer = 1U << 6,  // In one of an engine's.
-  kInChroot = 1U << 7,     // Its root is not that of its mount namespace,
-  kBareRoot = 1U << 8,     // and is no mount point.
-  kMaskedProc = 1U << 9,   // Parts of /proc are hidden under mounts.
+  kInChroot = 1U << 7,     // Its root is not that of its mount namespace.
+  kMaskedProc = 1U << 8,   // Parts of /proc are hidden under mounts.
   // The machine.
-  kNoUserClone = 1U << 10,  // Debian's switch for ordinary users is off.
-  kRestricted = 1U << 11,   // Ubuntu's is on: its unprivileged_userns profile.
-  kSelinux = 1U << 12,      // It is enforcing.
-  kGvisor = 1U << 13,       // That plays the kernel.
-  kEmulated = 1U << 14,     // qemu-user plays another architecture.
+  kNoUserClone = 1U << 9,  // Debian's switch for ordinary users is off.
+  kRestricted = 1U << 10,  // Ubuntu's is on: its unprivileged_userns profile.
+  kSelinux = 1U << 11,     // It is enforcing.
+  kGvisor = 1U << 12,      // That plays the kernel.
+  kEmulated = 1U << 13,    // qemu-user plays another architecture.
 };
 
 /// This machine, as a process finds it.
