@@ -64,7 +64,7 @@ bool RemoveAll(const std::string& directory, const std::string& home) {
 // namespace in which it is that.
 std::string NameOfCgroup(pid_t pid) {
   return fmt::format("{}{}-{}", kCgroupPrefix, pid,
-                     NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode);
+                     NamespacesOf(getpid()).at(CLONE_NEWPID).inode);
 }
 
 // Removes what a run left that was killed together with its guardian: what was

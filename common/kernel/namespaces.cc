@@ -49,20 +49,15 @@ const Kind& KindOf(int flag) {
   throw std::out_of_range(fmt::format("no namespace has the flag {:#x}", flag));
 }
 
-NamespaceId NamespaceOf(pid_t pid, const Kind& kind) {
-  struct stat status = {};
-  const std::string link = ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
-  MUST(stat, link.c_str(), &status);
-  return {status.st_dev, status.st_ino};
-}
-
 std::map<int, NamespaceId> NamespacesOf(pid_t pid) {
-  const std::string directory = ProcPath(pid, "ns");
-  MUST(access, directory.c_str(), F_OK);
+  MUST(access, ProcPath(pid, "ns").c_str(), F_OK);
   std::map<int, NamespaceId> ids;
   for (const Kind& kind : Kinds()) {
+    const auto link = ProcPath(pid, fmt::format("ns/{}", kind.proc_name));
+    struct stat status = {};
     try {
-      ids[kind.flag] = NamespaceOf(pid, kind);
+      MUST(stat, link.c_str(), &status);
+      ids[kind.flag] = {status.st_dev, status.st_ino};
     } catch (const CallError& error) {
       if (error.error() != ENOENT) throw;
     }

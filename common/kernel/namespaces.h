@@ -40,13 +40,9 @@ struct NamespaceId {
   friend auto operator<=>(const NamespaceId&, const NamespaceId&) = default;
 };
 
-/// Which namespace of this kind the process `pid` is in. Throws CallError:
-/// ENOENT when there is no such process, or no such kind in this kernel;
-/// EACCES when the process may not be inspected.
-NamespaceId NamespaceOf(pid_t pid, const Kind& kind);
-
 /// The namespaces that the process `pid` is in, by the kind's flag; a kind that
-/// this kernel lacks is left out. Throws as NamespaceOf.
+/// this kernel lacks is left out. Throws CallError: ENOENT when there is no
+/// such process, EACCES when it may not be inspected.
 std::map<int, NamespaceId> NamespacesOf(pid_t pid);
 
 /// The flags of the kinds that this kernel has. Throws CallError.

@@ -41,10 +41,10 @@ struct Head {
   Place place;
 };
 
-constexpr std::size_t kMaxMessage = std::size_t{192} * 1024;
-
-// The descriptor that came with the last message, if any.
+// What came with the last message: a descriptor, if any, and its sender's PID
+// as this process has it.
 int received_descriptor = -1;
+pid_t sender = -1;
 
 // In a child: its end of the socket, whether it is killed when its parent ends,
 // and what it does when the lesson has ended.
@@ -79,10 +79,9 @@ bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
   return true;
 }
 
-// The next message, empty when the other end is gone. `sender` is its PID as
-// this process has it.
-std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
-  static std::array<char, kMaxMessage> buffer;
+// The next message, empty when the other end is gone.
+std::string ReceiveMessage(int socket) {
+  static std::array<char, std::size_t{192} * 1024> buffer;
   iovec part = {buffer.data(), buffer.size()};
   alignas(cmsghdr)
       std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))>
@@ -100,8 +99,8 @@ std::string ReceiveMessage(int socket, pid_t* sender = nullptr) {
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_type == SCM_RIGHTS) {
       std::memcpy(&received_descriptor, CMSG_DATA(header), sizeof(int));
-    } else if (header->cmsg_type == SCM_CREDENTIALS && sender != nullptr) {
-      *sender = reinterpret_cast<const ucred*>(CMSG_DATA(header))->pid;
+    } else {
+      sender = reinterpret_cast<const ucred*>(CMSG_DATA(header))->pid;
     }
   }
   return {buffer.data(), static_cast<std::size_t>(size)};
@@ -266,9 +265,10 @@ Process Process::Clone(const std::string& name, int flags) {
     Send(CallWith<decltype(clone)>, BytesOf(clone), kPatience, other.get());
   }
   other.Close();  // Or the end of a child that is killed now were not seen.
-  if (child.Await(kPatience, &child.pid_).empty()) {
+  if (child.Await(kPatience).empty()) {
     throw std::runtime_error(child.DescribeEnd());
   }
+  child.pid_ = sender;
   clones.emplace_back(name, child.pid_);
   return child;
 }
@@ -329,9 +329,9 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
 }
 
 // The next message; empty when the process has ended.
-std::string Process::Await(int patience, pid_t* sender) const {
+std::string Process::Await(int patience) const {
   if (steps::Await(socket_.get(), patience)) {
-    return ReceiveMessage(socket_.get(), sender);
+    return ReceiveMessage(socket_.get());
   }
   throw std::runtime_error(
       fmt::format("{} has given no answer for {} s", name_, patience / 1000));
@@ -347,9 +347,9 @@ std::string Process::DescribeEnd() const {
     // Its parent has waited for it.
   }
   if (status == 0) return fmt::format("{} ended early", name_);
-  return WIFEXITED(status)
-             ? fmt::format("{} ended early: {}", name_, DescribeStatus(status))
-             : fmt::format("{} was {}", name_, DescribeStatus(status));
+  return fmt::format("{} {} {}", name_,
+                     WIFEXITED(status) ? "ended early:" : "was",
+                     DescribeStatus(status));
 }
 
 void Process::Serve(int socket) {
@@ -378,9 +378,8 @@ void Process::Serve(int socket) {
     // The lesson is gone, or out of reach: there is nobody left to tell.
   }
   on_release();
-  // Not exit(): the lesson's buffers and destructors are copies here.
-  // Never success: a clone(2) that answers 0 and makes no child leads here,
-  // too.
+  // Not exit(): the lesson's buffers and destructors are copies here. Never
+  // success: a clone(2) that answers 0 and makes no child leads here, too.
   _exit(EXIT_FAILURE);
 }
 

@@ -181,7 +181,7 @@ class Process {
   Process(std::string name, Observer observer, pid_t pid, Descriptor socket);
   std::string Send(Trampoline trampoline, std::string_view captures,
                    int patience, int descriptor = -1);
-  std::string Await(int patience, pid_t* sender = nullptr) const;
+  std::string Await(int patience) const;
   std::string DescribeEnd() const;
   [[noreturn]] static void Serve(int socket);
 

@@ -1,9 +1,7 @@
 #include "common/lesson/machine.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,7 +12,6 @@
 #include <system_error>
 #include <vector>
 
-#include "common/kernel/descriptor.h"
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
@@ -46,19 +43,6 @@ bool MasksProc(const Mount& mount) {
          mount.point != "/proc/xen";
 }
 
-// Whether there are mounts outside of the root directory, though that is a
-// mount point: in a namespace's own root all are seen but the lowest. Before
-// Linux 6.12 the kernel does not count them.
-bool IsBelowRoot(const std::string& link, std::size_t seen) {
-  struct {
-    std::uint32_t size, mounts;
-    std::uint64_t id;
-  } info = {};  // mnt_ns_info of <linux/nsfs.h>.
-  const Descriptor space(open(link.c_str(), O_RDONLY));
-  constexpr unsigned long kGetInfo = _IOR(0xb7, 10, info);
-  return ioctl(space.get(), kGetInfo, &info) == 0 && info.mounts > seen + 1;
-}
-
 }  // namespace
 
 Machine Machine::Look(const std::string& root) {
@@ -84,11 +68,9 @@ Machine Machine::Look(const std::string& root) {
   const std::string profile = read("/proc/self/attr/apparmor/current");
   machine.profile = profile.substr(0, profile.find(' '));
   for (const Kind& kind : Kinds()) {
-    const auto path = [&](const char* form) {
-      return fmt::format(fmt::runtime(form), kind.proc_name);
-    };
-    if (!Exists(root + path("/proc/self/ns/{}"))) continue;
-    const std::string most = read(path("/proc/sys/user/max_{}_namespaces"));
+    const std::string name(kind.proc_name);
+    if (!Exists(root + "/proc/self/ns/" + name)) continue;
+    const std::string most = read("/proc/sys/user/max_" + name + "_namespaces");
     machine.most[kind.flag] = most.empty() ? UINT64_MAX : std::stoull(most);
   }
 
@@ -106,9 +88,7 @@ Machine Machine::Look(const std::string& root) {
              Exists(root + "/run/systemd/container") ||
              is_mounted("/etc/hostname"),
          kInContainer);
-  add_if((!mounts.empty() && !is_mounted("/")) ||
-             IsBelowRoot(root + "/proc/self/ns/mnt", mounts.size()),
-         kInChroot);
+  add_if(!mounts.empty() && !is_mounted("/"), kInChroot);
   add_if(std::ranges::any_of(mounts, MasksProc), kMaskedProc);
 
   add_if(read("/proc/sys/kernel/unprivileged_userns_clone") == "0",
@@ -116,9 +96,6 @@ Machine Machine::Look(const std::string& root) {
   add_if(read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1",
          kRestricted);
   add_if(read("/sys/fs/selinux/enforce") == "1", kSelinux);
-  // The same in each of its versions.
-  add_if(read("/proc/version").ends_with("#1 SMP Sun Jan 10 15:06:54 PST 2016"),
-         kGvisor);
   // Not /proc/self/cmdline, which qemu-user fakes.
   const fs::path program = read("/proc/thread-self/cmdline").c_str();
   add_if(program.filename().native().starts_with("qemu-"), kEmulated);

@@ -19,14 +19,13 @@ enum Trait : unsigned {
   kConfined = 1U << 5,    // By a profile of AppArmor's.
   // Where it is.
   kInContainer = 1U << 6,  // In one of an engine's.
-  kInChroot = 1U << 7,     // Its root is not that of its mount namespace.
+  kInChroot = 1U << 7,     // Its root is no mount point.
   kMaskedProc = 1U << 8,   // Parts of /proc are hidden under mounts.
   // The machine.
   kNoUserClone = 1U << 9,  // Debian's switch for ordinary users is off.
   kRestricted = 1U << 10,  // Ubuntu's is on: its unprivileged_userns profile.
   kSelinux = 1U << 11,     // It is enforcing.
-  kGvisor = 1U << 12,      // That plays the kernel.
-  kEmulated = 1U << 13,    // qemu-user plays another architecture.
+  kEmulated = 1U << 12,    // qemu-user plays another architecture.
 };
 
 /// This machine, as a process finds it.

@@ -169,7 +169,7 @@ XRay TakeXRay(const Order& order) {
   xray.parent_gone =
       xray.observation.status.has_value() && !xray.processes.empty();
   if (host.target()) {
-    xray.target = NamespaceOf(*host.target(), KindOf(CLONE_NEWUTS));
+    xray.target = NamespacesOf(*host.target()).at(CLONE_NEWUTS);
   }
   xray.after = host.Look();
   return xray;

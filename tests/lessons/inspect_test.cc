@@ -33,7 +33,7 @@ std::string Word(const Process& process) {
 }
 
 std::string Inode(const Process& process, const Kind& kind) {
-  return std::to_string(NamespaceOf(process.pid(), kind).inode);
+  return std::to_string(NamespacesOf(process.pid()).at(kind.flag).inode);
 }
 
 // The cells of this kind's row, but for its name.

@@ -29,7 +29,7 @@ bool IsForeign(const std::string& name) {
   pid_t pid = 0;
   unsigned long inode = 0;
   std::sscanf(name.c_str(), "steps-%d-%lu", &pid, &inode);
-  if (inode != NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode) return true;
+  if (inode != NamespacesOf(getpid()).at(CLONE_NEWPID).inode) return true;
   const std::vector<pid_t> own = Descendants();
   return pid != getpid() && std::ranges::find(own, pid) == own.end() &&
          fs::exists(fmt::format("/proc/{}", pid));

@@ -24,7 +24,7 @@ std::string CgroupPoint() {
 
 TEST(HostState, SeesEveryChange) {
   const std::string cgroups = CgroupPoint();
-  const auto inode = NamespaceOf(getpid(), KindOf(CLONE_NEWPID)).inode;
+  const auto inode = NamespacesOf(getpid()).at(CLONE_NEWPID).inode;
   const std::string left = fmt::format("{}/steps-99999999-{}", cgroups, inode);
   const std::vector<std::pair<std::string, Before>> cases = {
       {"new: hostname new\n", [] { MUST(sethostname, "new", 3); }},
