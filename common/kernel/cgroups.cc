@@ -45,19 +45,19 @@ void RemoveEmpty(const fs::path& directory, const std::string& home) {
 // A process may take a moment to end or to move, and more may be forked
 // meanwhile: hence the tries. False, and told, where all were in vain.
 bool RemoveAll(const std::string& directory, const std::string& home) {
-  std::string refusal;
-  for (int tries = 0; tries < 500; ++tries) {
-    if (tries > 1) poll(nullptr, 0, 10);
+  for (int tries = 0;; ++tries) {
     try {
       RemoveEmpty(directory, home);
       return true;
     } catch (const std::exception& error) {
-      refusal = error.what();
+      if (access(directory.c_str(), F_OK) == -1 && errno == ENOENT) return true;
+      if (tries == 500) {
+        Complain(fmt::format("not removed: {}\n", error.what()));
+        return false;
+      }
     }
-    if (access(directory.c_str(), F_OK) == -1 && errno == ENOENT) return true;
+    if (tries > 0) poll(nullptr, 0, 10);
   }
-  Complain(fmt::format("not removed: {}\n", refusal));
-  return false;
 }
 
 // "steps-4711-4026531836", for the cgroup of a process: its PID, and the PID
@@ -75,8 +75,7 @@ void RemoveLeftBehind(const fs::path& directory) {
     if (!name.starts_with(kCgroupPrefix)) continue;
     const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
     if (pid <= 0 || name != NameOfCgroup(pid)) continue;
-    const bool gone = kill(pid, 0) == -1 && errno == ESRCH;
-    if (!gone && pid != getpid()) continue;
+    if (kill(pid, 0) == 0 && pid != getpid()) continue;
     try {
       RemoveEmpty(entry.path(), "");
     } catch (const std::exception&) {

@@ -2,7 +2,6 @@
 #define COMMON_KERNEL_MOUNTS_H_
 
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstddef>

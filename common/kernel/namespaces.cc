@@ -1,6 +1,5 @@
 #include "common/kernel/namespaces.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sched.h>
@@ -13,7 +12,6 @@
 #include <csignal>
 #include <memory>
 #include <stdexcept>
-#include <utility>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -86,12 +84,10 @@ int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other) {
   int flags = 0;
   for (const auto& [flag, id] : one) {
-    const auto found = other.find(flag);
-    if (found == other.end()) {
-      throw std::out_of_range(fmt::format(
-          "a process that has ended is in no {} namespace", KindOf(flag).name));
+    if (!other.contains(flag)) {
+      throw std::out_of_range("a process that has ended is in no namespace");
     }
-    if (found->second != id) flags |= flag;
+    if (other.at(flag) != id) flags |= flag;
   }
   return flags;
 }
@@ -109,19 +105,18 @@ std::string KindNames(int flags) {
 }
 
 std::string CloneFlags(int flags) {
-  std::vector<std::string_view> names;
+  std::string names;
   const auto take = [&](int flag, std::string_view name) {
     if ((flags & flag) != flag) return;
-    names.push_back(name);
+    names += fmt::format("{}{}", names.empty() ? "" : " | ", name);
     flags &= ~flag;
   };
   for (const Kind& kind : Kinds()) take(kind.flag, kind.flag_name);
   take(CLONE_FS, "CLONE_FS");
   take(CLONE_SYSVSEM, "CLONE_SYSVSEM");
   take(SIGCHLD, "SIGCHLD");
-  const std::string rest = fmt::format("{:#x}", flags);
-  if (flags != 0 || names.empty()) names.push_back(rest);
-  return fmt::format("{}", fmt::join(names, " | "));
+  if (flags != 0 || names.empty()) take(flags, fmt::format("{:#x}", flags));
+  return names;
 }
 
 bool HasCapabilities(const std::vector<int>& capabilities) {

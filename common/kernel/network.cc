@@ -12,7 +12,6 @@
 #include <sys/un.h>
 
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -88,9 +88,8 @@ std::string RunTool(const std::vector<std::string>& argv) {
   int status = 0;
   MUST(waitpid, pid, &status, 0);
   if (status != 0) {
-    return fmt::format(
-        "({} {})", argv[0],
-        FindProgram(argv[0]).empty() ? "is not installed" : "failed");
+    const bool found = !FindProgram(argv[0]).empty();
+    return "(" + argv[0] + (found ? " failed)" : " is not installed)");
   }
   if (text.ends_with('\n')) text.pop_back();
   return text;

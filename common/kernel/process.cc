@@ -15,7 +15,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
+#include <stdexcept>
 
 #include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"

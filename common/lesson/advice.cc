@@ -252,9 +252,10 @@ void CheckProc() {
   if (pid < 1) throw CallError(-pid, "getpid()");
   try {
     if (ReadLink("/proc/self") == fmt::to_string(pid)) return;
-  } catch (const CallError&) {
+  } catch (const CallError& error) {
     // It leads nowhere for the processes of other PID namespaces.
-    if (!std::filesystem::is_symlink("/proc/self")) throw;
+    const bool is_mounted = std::filesystem::is_symlink("/proc/self");
+    if (error.error() != ENOENT || !is_mounted) throw;
   }
   throw ExplainedError(
       "/proc does not know this process by its PID",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <stdexcept>
 
 namespace steps {
 namespace {
@@ -76,7 +77,6 @@ void Lesson::Predict(std::string question, std::vector<std::string> answers) {
 }
 
 void Lesson::Answer(std::string found, std::string because) {
-  if (answers_.empty()) throw std::logic_error("an answer to no question");
   const auto right = std::ranges::find(answers_, found);
   std::optional<int> number;
   if (right != answers_.end()) {
@@ -121,13 +121,11 @@ void Lesson::Draw(const std::map<int, NamespaceId>& home) {
     return process;
   };
   const pid_t own = outside_.pid();
-  Drawing after = {"after", {side("outside", own, NamespacesOf(own), 3)}};
-  if (kept_) {
-    const pid_t pid = kept_->pid();
-    after.processes.push_back(side("inside", pid, NamespacesOf(pid), 2));
-  }
+  const pid_t inner = kept_.value().pid();
   Show(Drawing{"before", {side("outside", own, home, 1)}});
-  Show(std::move(after));
+  Show(Drawing{"after",
+               {side("outside", own, NamespacesOf(own), 3),
+                side("inside", inner, NamespacesOf(inner), 2)}});
 }
 
 }  // namespace steps

@@ -1,15 +1,13 @@
 #include "common/lesson/machine.h"
 
-#include <fmt/format.h>
 #include <linux/capability.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <sstream>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "common/kernel/mounts.h"
@@ -17,7 +15,6 @@
 #include "common/kernel/probe.h"
 
 namespace steps {
-namespace fs = std::filesystem;
 namespace {
 
 // What `read` gives, or nothing where it cannot be read.
@@ -27,12 +24,6 @@ std::string Try(const std::function<std::string()>& read) {
   } catch (const std::exception&) {
     return "";
   }
-}
-
-// Whether it is there, and can be seen.
-bool Exists(const fs::path& path) {
-  std::error_code refused;
-  return fs::exists(path, refused);
 }
 
 // Whether `mount` hides a part of /proc. These directories are always empty:
@@ -48,6 +39,9 @@ bool MasksProc(const Mount& mount) {
 Machine Machine::Look(const std::string& root) {
   const auto read = [&root](const std::string& path) {
     return Try([&] { return ReadText(root + path); });
+  };
+  const auto exists = [&root](const std::string& path) {
+    return access((root + path).c_str(), F_OK) == 0;
   };
   const auto field = [&root](const char* name) {
     return Try([&] { return ReadField(root + "/proc/self/status", name); });
@@ -69,7 +63,7 @@ Machine Machine::Look(const std::string& root) {
   machine.profile = profile.substr(0, profile.find(' '));
   for (const Kind& kind : Kinds()) {
     const std::string name(kind.proc_name);
-    if (!Exists(root + "/proc/self/ns/" + name)) continue;
+    if (!exists("/proc/self/ns/" + name)) continue;
     const std::string most = read("/proc/sys/user/max_" + name + "_namespaces");
     machine.most[kind.flag] = most.empty() ? UINT64_MAX : std::stoull(most);
   }
@@ -84,8 +78,7 @@ Machine Machine::Look(const std::string& root) {
   add_if(field("Seccomp") == "2", kFiltered);
   add_if(!profile.empty() && profile != "unconfined", kConfined);
 
-  add_if(Exists(root + "/run/.containerenv") ||
-             Exists(root + "/run/systemd/container") ||
+  add_if(exists("/run/.containerenv") || exists("/run/systemd/container") ||
              is_mounted("/etc/hostname"),
          kInContainer);
   add_if(!mounts.empty() && !is_mounted("/"), kInChroot);
@@ -97,8 +90,9 @@ Machine Machine::Look(const std::string& root) {
          kRestricted);
   add_if(read("/sys/fs/selinux/enforce") == "1", kSelinux);
   // Not /proc/self/cmdline, which qemu-user fakes.
-  const fs::path program = read("/proc/thread-self/cmdline").c_str();
-  add_if(program.filename().native().starts_with("qemu-"), kEmulated);
+  const std::string program = read("/proc/thread-self/cmdline").c_str();
+  add_if(program.substr(program.rfind('/') + 1).starts_with("qemu-"),
+         kEmulated);
   return machine;
 }
 

@@ -48,7 +48,6 @@ TEST_F(LessonTest, SkipsWhatTheMachineDoesNotAllowAndNotItsOwnFault) {
 }
 
 TEST_F(LessonTest, MixesItsAnswersAndFindsTheRightOne) {
-  EXPECT_THROW(lesson_.Answer("right", "Because."), std::logic_error);
   std::set<std::size_t> places;
   for (const char* question : {"One?", "Two?", "Three?", "Four?", "Five?"}) {
     lesson_.Predict(question, {"right", "a", "b", "c"});

@@ -165,7 +165,7 @@ TEST_P(InspectTest, SaysWhoMayInspectTheProcessOfAnotherUser) {
           ": Permission denied (EACCES)\n"
           "  cause   The process belongs to somebody else, or may do more "
           "(ptrace(2)).\n"
-          "  remedy  sudo\n");
+          "  remedy  sudo, or CAP_SYS_PTRACE in its user namespace\n");
   EXPECT_EQ(RunJsonWith({"1"}, 77)["verdict"], "cannot run");
 }
 

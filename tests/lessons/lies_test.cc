@@ -26,7 +26,7 @@ constexpr Case kCases[] = {
     {"inspect", "time_for_children leads", "unshare-CLONE_NEWTIME"},
     {"clone", "Without a flag", "stat:4@/ns/uts"},
     {"clone", "With one flag", "clone:1-CLONE_NEWIPC clone:1-CLONE_NEWTIME"},
-    {"clone", "To clone(2), CLONE_NEWTIME", "waitpid:10"},
+    {"clone", "To clone(2), CLONE_NEWTIME", "waitpid:18"},
     {"clone", "With all flags", "clone:2-CLONE_NEWUTS clone:2-CLONE_NEWNS"},
     {"clone", "CLONE_FS excludes", "clone:3-CLONE_NEWNS clone:3-CLONE_NEWUSER"},
     {"uts", "Without CLONE_NEWUTS", "sethostname"},
