@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <new>
@@ -13,11 +12,8 @@
 #include "common/kernel/namespaces.h"
 
 namespace steps {
-namespace {
 
-std::function<void(const Call&)> observe = [](const Call&) {};
-
-}  // namespace
+static std::function<void(const Call&)> observe = [](const Call&) {};
 
 std::string ErrnoName(int error) {
   const char* name = strerrorname_np(error);
@@ -92,9 +88,8 @@ std::string ShowText(std::string_view text) {
 
 std::string ShowNumber(std::string_view source, long number) {
   // A number, or flags by their names, read by themselves: "MS_REC | 0x10".
-  if (std::ranges::none_of(source, [](unsigned char c) {
-        return std::islower(c) != 0 && c != 'x';
-      })) {
+  constexpr const char* kVariable = "abcdefghijklmnopqrstuvwyz";
+  if (source.find_first_of(kVariable) == std::string::npos) {
     return std::string(source);
   }
   const bool is_flags = source.find("CLONE_") != std::string::npos ||

@@ -58,7 +58,6 @@ std::string ReadFile(const std::string& path) {
 
 std::vector<char*> ExecArguments(const std::vector<std::string>& argv) {
   std::vector<char*> pointers;
-  pointers.reserve(argv.size() + 1);
   for (const std::string& argument : argv) {
     pointers.push_back(const_cast<char*>(argument.c_str()));
   }

@@ -58,8 +58,8 @@ std::function<void()> on_release = [] {};
 // The children that have an object, in the order in which they came.
 std::vector<std::pair<std::string, pid_t>> clones;
 
-// False when nobody is there to read it.
-bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
+// Where nobody is there to read it, it is lost: no answer comes, but the end.
+void SendMessage(int socket, std::string bytes, int descriptor = -1) {
   iovec part = {bytes.data(), bytes.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
   msghdr message = {};
@@ -76,9 +76,7 @@ bool SendMessage(int socket, std::string bytes, int descriptor = -1) {
   }
   const ssize_t sent =
       Retry([&] { return sendmsg(socket, &message, MSG_NOSIGNAL); });
-  if (sent == -1 && errno == EPIPE) return false;
-  Check(sent, "sendmsg");
-  return true;
+  if (sent == -1 && errno != EPIPE) Check(sent, "sendmsg");
 }
 
 // The next message, empty when the other end is gone.
@@ -143,10 +141,9 @@ Call CloneHere(int flags) {
 }  // namespace
 
 std::string DescribeStatus(int status) {
-  if (WIFEXITED(status)) {
-    return fmt::format("exit status {}", WEXITSTATUS(status));
-  }
-  return fmt::format("killed by {}", SignalName(WTERMSIG(status)));
+  return WIFEXITED(status)
+             ? fmt::format("exit status {}", WEXITSTATUS(status))
+             : fmt::format("killed by {}", SignalName(WTERMSIG(status)));
 }
 
 int ExitStatus(int status) {
@@ -312,12 +309,9 @@ std::string Process::Send(Trampoline trampoline, std::string_view captures,
     throw std::logic_error("a child may not direct other processes");
   }
   if (socket_.get() == -1) return trampoline(captures.data());
-  const bool alive = SendMessage(
-      socket_.get(), std::string(BytesOf(trampoline)).append(captures),
-      descriptor);
-  while (alive) {
-    const std::string message = Await(patience);
-    if (message.empty()) break;
+  SendMessage(socket_.get(), std::string(BytesOf(trampoline)).append(captures),
+              descriptor);
+  for (std::string message; !(message = Await(patience)).empty();) {
     const auto [kind, result, error, place] = ValueOf<Head>(message);
     const Call call = {message.substr(sizeof(Head)), result, error, place};
     if (kind == kValue) return call.text;

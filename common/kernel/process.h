@@ -173,8 +173,7 @@ class Process {
 
   template <typename Read>
   Finding Look(const Probe<Read>& probe) {
-    const auto read = [read = probe.read] { return TextOf(read()); };
-    return {probe.label, Run(read), probe.source};
+    return {probe.label, TextOf(Run(probe.read)), probe.source};
   }
 
   Process(std::string name, Observer observer, pid_t pid, Descriptor socket);

@@ -1,17 +1,19 @@
 #include "common/lesson/advice.h"
 
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <regex>
 #include <string_view>
+#include <vector>
 
 #include "common/kernel/call.h"
+#include "common/kernel/mounts.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 
@@ -67,9 +69,6 @@ constexpr const char* kNoChroot = "run it outside of the chroot";
 
 constexpr Row kTable[] = {
     // What the kernel lacks.
-    {"EINVAL ENOSYS", kNamespace, kEmulated,
-     "qemu-user, which runs this program, knows no namespaces.",
-     "build it for the architecture of this machine"},
     {"EINVAL ENOENT", kAnything, kMissingKind,
      "This kernel has no {kind} namespaces.",
      "a kernel from {since} on, configured with them"},
@@ -90,8 +89,9 @@ constexpr Row kTable[] = {
 
     // Limits.
     {"ENOSPC EUSERS", kNamespace, kScarceKind,
-     "No more {kind} namespaces may be made: {limit} is {most}.",
-     "sudo sysctl {limit}=15000"},
+     "No more {kind} namespaces may be made: user.max_{proc_name}_namespaces "
+     "is {most}.",
+     "sudo sysctl user.max_{proc_name}_namespaces=15000"},
     {"ENOSPC EUSERS", kNamespace, kAnywhere,
      "Too many namespaces, or nested deeper than 32 levels "
      "(user_namespaces(7)).",
@@ -216,7 +216,64 @@ Lack FindLack(const Call& call, const Machine& machine) {
   return {};
 }
 
+// Whether `mount` hides a part of /proc. These directories are always empty:
+// they exist to be mounted on.
+bool MasksProc(const Mount& mount) {
+  return mount.point.starts_with("/proc/") && mount.point != "/proc/fs/nfsd" &&
+         mount.point != "/proc/sys/fs/binfmt_misc" &&
+         mount.point != "/proc/xen";
+}
+
 }  // namespace
+
+Machine Machine::Look(const std::string& root) {
+  const auto exists = [&root](const std::string& path) {
+    return access((root + path).c_str(), F_OK) == 0;
+  };
+  const auto read = [&root](const std::string& path) -> std::string {
+    try {
+      return ReadText(root + path);
+    } catch (const std::exception&) {
+      return "";
+    }
+  };
+  const std::vector<Mount> mounts = MountsIn(read("/proc/self/mountinfo"));
+  const auto is_mounted = [&mounts](std::string_view point) {
+    return std::ranges::count(mounts, point, &Mount::point) > 0;
+  };
+  const std::string profile = read("/proc/self/attr/apparmor/current");
+
+  Machine machine;
+  machine.profile = profile.substr(0, profile.find(' '));
+  for (const Kind& kind : Kinds()) {
+    const std::string name(kind.proc_name);
+    if (!exists("/proc/self/ns/" + name)) continue;
+    const std::string most = read("/proc/sys/user/max_" + name + "_namespaces");
+    machine.most[kind.flag] = most.empty() ? UINT64_MAX : std::stoull(most);
+  }
+  const auto add_if = [&machine](bool so, Trait trait) {
+    if (so) machine.traits |= trait;
+  };
+  add_if(geteuid() == 0, kUidZero);
+  add_if(HasCapabilities({CAP_SYS_ADMIN}), kPrivileged);
+  add_if(geteuid() == 0 && !HasCapabilities({CAP_SETFCAP}), kNoSetfcap);
+  add_if(read("/proc/self/uid_map").empty(), kUnmapped);
+  add_if(Has(read("/proc/self/status"), "\nSeccomp:\t2\n"), kFiltered);
+  add_if(!profile.empty() && profile != "unconfined", kConfined);
+
+  add_if(exists("/run/.containerenv") || exists("/run/systemd/container") ||
+             is_mounted("/etc/hostname"),
+         kInContainer);
+  add_if(!mounts.empty() && !is_mounted("/"), kInChroot);
+  add_if(std::ranges::any_of(mounts, MasksProc), kMaskedProc);
+
+  add_if(read("/proc/sys/kernel/unprivileged_userns_clone") == "0",
+         kNoUserClone);
+  add_if(read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1",
+         kRestricted);
+  add_if(read("/sys/fs/selinux/enforce") == "1", kSelinux);
+  return machine;
+}
 
 std::optional<Advice> Explain(const std::exception& exception,
                               const Machine& machine) {
@@ -225,24 +282,23 @@ std::optional<Advice> Explain(const std::exception& exception,
   }
   const std::optional<CallError> error = AsCallError(exception);
   if (!error) return std::nullopt;
-  const std::string name = ErrnoName(error->error());
   const Call& call = error->call();
   const Lack lack = FindLack(call, machine);
   const unsigned traits = machine.traits | lack.trait;
   const auto* const row = std::ranges::find_if(kTable, [&](const Row& each) {
-    return Has(each.errors, name) && (each.traits & ~traits) == 0 &&
+    return Has(each.errors, ErrnoName(call.error)) &&
+           (each.traits & ~traits) == 0 &&
            std::regex_search(call.text, std::regex(each.calls));
   });
   if (row == std::end(kTable) || row->cause == nullptr) return std::nullopt;
   const bool differs = machine.Is(kInContainer) && row->in_container != nullptr;
   const char* remedy = differs ? row->in_container : row->remedy;
   const auto fill = [&](const char* text) {
-    return fmt::format(
-        fmt::runtime(text), fmt::arg("kind", lack.kind.name),
-        fmt::arg("since", lack.kind.since), fmt::arg("most", lack.most),
-        fmt::arg("limit",
-                 fmt::format("user.max_{}_namespaces", lack.kind.proc_name)),
-        fmt::arg("profile", machine.profile));
+    return fmt::format(fmt::runtime(text), fmt::arg("kind", lack.kind.name),
+                       fmt::arg("since", lack.kind.since),
+                       fmt::arg("most", lack.most),
+                       fmt::arg("proc_name", lack.kind.proc_name),
+                       fmt::arg("profile", machine.profile));
   };
   return Advice{fill(row->cause), WithoutSudo(fill(remedy), machine)};
 }

@@ -109,23 +109,23 @@ void Lesson::Compare(const Evidence& before, const Evidence& inside,
 void Lesson::Draw(const std::map<int, NamespaceId>& home) {
   // With the facts in this column of the last comparison, but for the numbers
   // of namespaces: their boxes have them.
-  const auto side = [this](const char* name, pid_t pid,
+  const auto side = [this](const char* name, const Process& process,
                            std::map<int, NamespaceId> namespaces,
                            std::size_t column) {
-    Drawing::Process process = {
-        name, std::move(namespaces), {fmt::format("PID outside: {}", pid)}};
+    Drawing::Process box = {name,
+                            std::move(namespaces),
+                            {fmt::format("PID outside: {}", process.pid())}};
     for (const std::vector<std::string>& row : comparison_.rows) {
       if (row[column].find(":[") != std::string::npos) continue;
-      process.facts.push_back(fmt::format("{}: {}", row[0], row[column]));
+      box.facts.push_back(fmt::format("{}: {}", row[0], row[column]));
     }
-    return process;
+    return box;
   };
-  const pid_t own = outside_.pid();
-  const pid_t inner = kept_.value().pid();
-  Show(Drawing{"before", {side("outside", own, home, 1)}});
+  const Process& inside = kept_.value();
+  Show(Drawing{"before", {side("outside", outside_, home, 1)}});
   Show(Drawing{"after",
-               {side("outside", own, NamespacesOf(own), 3),
-                side("inside", inner, NamespacesOf(inner), 2)}});
+               {side("outside", outside_, NamespacesOf(outside_.pid()), 3),
+                side("inside", inside, NamespacesOf(inside.pid()), 2)}});
 }
 
 }  // namespace steps
