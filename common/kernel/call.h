@@ -14,10 +14,9 @@
 
 namespace steps {
 
-/// The name of an errno: "ENOENT". 0 is "0".
+/// The name of an errno: "ENOENT", or of a signal: "SIGKILL"; where it has
+/// none, its number. errno(3), signal(7).
 std::string ErrnoName(int error);
-
-/// The name of a signal: "SIGKILL", or "signal 64". signal(7).
 std::string SignalName(int signal);
 
 /// A line of a source file, from 1. The file is as the compiler was given it:

@@ -19,9 +19,6 @@ inline constexpr std::string_view kCgroupPrefix = "steps-";
 /// hierarchy: "cpu,cpuacct"; of version 2, "". cgroups(7).
 using Cgroups = std::map<std::string, std::string>;
 
-/// Those in the text of a /proc/PID/cgroup.
-Cgroups CgroupsIn(const std::string& text);
-
 /// Those of the process `pid`, as this one's cgroup namespace has them. Throws
 /// CallError.
 Cgroups CgroupsOf(pid_t pid);
@@ -34,10 +31,9 @@ struct CgroupPlace {
 };
 
 /// The nearest cgroup, from that of this process upwards, whose children have
-/// the `controller` ("pids"), whether or not this process may make one. In
-/// version 1 it is always its own, in version 2 one above as a rule: where a
-/// process is, children have no controllers. Nothing where there is none. /proc
-/// is the one below `root`. Throws CallError.
+/// the `controller` ("pids"), if any; whether this process may make one or not.
+/// In version 1 that is its own, in version 2 mostly one above: where a process
+/// is, children have no controllers. /proc is below `root`. Throws CallError.
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
                                            const std::string& root = "");
 

@@ -47,10 +47,9 @@ void WriteFile(const std::string& path, std::string_view text);
 /// how a program ends. A signal handler may call this.
 void Complain(std::string_view text) noexcept;
 
-/// Reads to the end of the file. Throws CallError. read(2).
+/// All that is left to read of a file, or of that at `path`. Throws CallError.
+/// read(2).
 std::string ReadAll(int fd);
-
-/// All that the file at `path` holds. Throws CallError.
 std::string ReadFile(const std::string& path);
 
 /// `argv` for execvp(3): valid while the strings are.

@@ -41,13 +41,10 @@ std::string MountedOn(const std::string& point);
 /// a probe. mount_namespaces(7).
 std::string PropagationOf(const std::string& point);
 
-/// Makes every mount of this process private: what is mounted here later stays
-/// here. Throws CallError, and std::runtime_error where one is still shared
-/// although mount(2) answered 0.
+/// Makes every mount of this process private, so that what is mounted here
+/// stays here; mounts a new tmpfs on `point`. Each throws CallError, and
+/// std::runtime_error where mount(2) has answered 0 and done nothing.
 void MakeMountsPrivate();
-
-/// Mounts a new tmpfs on `point`. Throws CallError, and std::runtime_error
-/// where none is there although mount(2) answered 0.
 void MountTmpfs(const char* point);
 
 struct mount_attr {

@@ -52,11 +52,10 @@ int KnownFlags();
 /// NamespacesOf.
 Evidence LinksOf(pid_t pid);
 
-/// The flags of the kinds in which the two differ.
+/// The flags of the kinds in which the two differ, or this process and the
+/// process `pid`.
 int Difference(const std::map<int, NamespaceId>& one,
                const std::map<int, NamespaceId>& other);
-
-/// Those of the kinds in which this process and the process `pid` differ.
 int Difference(pid_t pid);
 
 /// The names of the kinds that have these `flags`: "uts ipc", or "(none)".

@@ -100,16 +100,15 @@ inline auto StatusOf(pid_t pid, const char* field) {
 }
 
 /// The output of a tool, without the last newline and with none of its
-/// complaints; "(ps is not installed)" or "(ps failed)" where there is none. It
-/// sees an English locale and no input, and ends with the caller. execvp(3).
+/// complaints; where there is none, "(ps is not installed)" or "(ps failed)",
+/// which IsMissing knows. The tool sees an English locale and no input, and
+/// ends with the caller. execvp(3).
 std::string RunTool(const std::vector<std::string>& argv);
+bool IsMissing(const std::string& output);
 
 /// What is left of the table that a tool printed: no empty line, and of each
 /// line `columns`.
 std::string TrimTable(const std::string& table, std::size_t columns);
-
-/// Whether `output` is what RunTool() gives where there is none.
-bool IsMissing(const std::string& output);
 
 /// Where execvp(3) finds the program; "" where there is none in PATH.
 std::string FindProgram(const std::string& name);

@@ -83,9 +83,7 @@ void SendMessage(int socket, std::string bytes, int descriptor = -1) {
 std::string ReceiveMessage(int socket) {
   static std::array<char, std::size_t{192} * 1024> buffer;
   iovec part = {buffer.data(), buffer.size()};
-  alignas(cmsghdr)
-      std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))>
-          control;
+  alignas(cmsghdr) std::array<char, 128> control;  // Enough for both.
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;

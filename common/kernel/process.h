@@ -28,12 +28,10 @@ std::string DescribeStatus(int status);
 /// 128 and the number of the signal that killed it.
 int ExitStatus(int status);
 
-/// The processes that the proc mounted on `point` shows, in no order. Throws
-/// std::filesystem::filesystem_error. proc(5).
+/// The processes that the proc mounted on `point` shows, in no order, and those
+/// in /proc whose parent is `pid`. Throws std::filesystem::filesystem_error.
+/// proc(5).
 std::vector<pid_t> ProcessesIn(const std::string& point);
-
-/// The processes whose parent is `pid`, as this process's /proc has them.
-/// Throws std::filesystem::filesystem_error. proc(5).
 std::vector<pid_t> ChildrenOf(pid_t pid);
 
 /// A system call that the process with this name made.

@@ -46,8 +46,7 @@ class Lesson {
   /// What may stand in its way, as it was when the lesson began.
   const Machine& machine() const { return machine_; }
 
-  /// Begins the next step. `what` is a sentence: what is done, and what to
-  /// watch.
+  /// Begins the next step. `what` says what is done, and what to watch.
   void Step(std::string title, std::string what = "",
             Place place = Place::Here());
 

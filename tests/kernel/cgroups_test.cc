@@ -45,16 +45,6 @@ class MadeUp : public TemporaryDirectory {
   const std::string top = path() + "/version_2";
 };
 
-TEST(CgroupsIn, GivesEachByItsControllers) {
-  EXPECT_THAT(
-      CgroupsIn("4:cpu,cpuacct:/a\n1:name=systemd:/x\n"
-                "0::/user.slice/a:b c\n"),
-      ElementsAre(Pair("", "/user.slice/a:b c"), Pair("cpu,cpuacct", "/a"),
-                  Pair("name=systemd", "/x")));
-  EXPECT_EQ(CgroupsOf(getpid()), CgroupsIn(ReadFile("/proc/self/cgroup")));
-  EXPECT_THROW(CgroupsOf(-1), CallError);
-}
-
 // A controller, cgroups, mounts; where a process there may make one, and where
 // it is itself.
 using Where = std::array<std::string, 5>;
@@ -80,8 +70,8 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
            {"pid", kVersion1Cgroups, kVersion1Mounts, "", ""},
            {"pids", "5:pids:/docker/x\n", docker, "/cgroup/pids",
             "/cgroup/pids"},
-           {"pids", "5:pids:/docker/x/y\n", docker, "/cgroup/pids/y",
-            "/cgroup/pids/y"},
+           {"pids", "5:pids:/docker/x/y:z y\n", docker, "/cgroup/pids/y:z y",
+            "/cgroup/pids/y:z y"},
            {"pids", "5:pids:/docker/xy\n", docker, "", ""},
            {"pids", "5:pids:/\n", docker, "", ""},
            // Seen from a cgroup namespace that the process is not in.
