@@ -132,20 +132,13 @@ TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
 
 // That the guardian removes it, host_test shows.
 TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
-  int ends[2];
-  MUST(pipe, &ends[0]);
-  const pid_t maker = MUST(fork);
-  if (maker == 0) {
-    const Cgroup cgroup(place_);
-    fs::create_directories(cgroup.path() + "/a/b");
-    WriteAll(ends[1], cgroup.path());
-    kill(ChildrenOf(getpid()).at(0), SIGKILL);
-    raise(SIGKILL);
-  }
-  close(ends[1]);
-  const std::string path = ReadAll(ends[0]);  // To the end of the maker.
-  close(ends[0]);
-  MUST(waitpid, maker, nullptr, 0);
+  const std::string path = RunCommand({.function = [this] {
+                             const Cgroup cgroup(place_);
+                             fs::create_directories(cgroup.path() + "/a/b");
+                             WriteAll(STDOUT_FILENO, cgroup.path());
+                             kill(ChildrenOf(getpid()).at(0), SIGKILL);
+                             return raise(SIGKILL);
+                           }}).output;
   ASSERT_TRUE(fs::exists(path));
   const std::string other =
       place_.directory + "/steps-1" + path.substr(path.rfind('-'));

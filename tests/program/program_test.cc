@@ -142,6 +142,8 @@ const std::vector<Case> kCases = {
            Not(HasSubstr("\x1b")))},
     {"IsContradicted", IsContradicted, "", 1,
      AllOf(kOpening, HasSubstr("     FAILS    No.\n1 of 2 claims hold.\n"))},
+    {"IsContradictedInJson", IsContradicted, "--json", 1,
+     HasSubstr("\"verdict\": \"contradicted\"")},
     {"Fails", Fails, "", 1, kTellsNothing,
      "example: close(-1): Bad file descriptor (EBADF)\n"},
     {"IsToldInAChild", IsToldInAChild, "", 1, kTellsNothing,
