@@ -7,8 +7,6 @@
 namespace steps {
 namespace {
 
-const Probe kSelf{"self", "getpid(2)", [] { return std::to_string(getpid()); }};
-
 class ProcessTest : public testing::Test {
  protected:
   Process outside_ = Process::Quiet();
@@ -46,7 +44,7 @@ TEST_F(ProcessTest, SaysHowAFunctionEndedWithoutAResult) {
   for (const Case& each : std::vector<Case>{
            {"child: no luck", [] { throw std::runtime_error("no luck"); }},
            {"child: a child may not direct other processes",
-            [] { outside->Ask(kSelf); }},
+            [] { outside->Run([] {}); }},
            {"child has given no answer for 1 s", [] { pause(); }, 1000},
            {"child ended early: exit status 3", [] { _exit(3); }},
            {"child was killed by SIGKILL", [] { raise(SIGKILL); }}}) {
@@ -131,23 +129,9 @@ TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
       CLONE_NEWUSER | CLONE_NEWPID);
 }
 
-TEST(RunTool, GivesWhatItPrints) {
-  EXPECT_EQ(RunTool({"echo", "a", "b"}), "a b");
-  EXPECT_EQ(RunTool({"sh", "-c", "echo x >&2; exit 1"}), "(sh failed)");
-  EXPECT_EQ(RunTool({"no-such-tool"}), "(no-such-tool is not installed)");
-  EXPECT_TRUE(IsMissing(RunTool({"no-such-tool"})));
-  EXPECT_EQ(ToolSource("ls"), "ls(1)");
-  EXPECT_EQ(ToolSource("no-such-tool"), "no no-such-tool(1)");
-}
-
 TEST(Agreed, ShowsWhereSourcesDiffer) {
   EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
   EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
-}
-
-TEST(ReadField, FindsALine) {
-  EXPECT_EQ(ReadField("/proc/self/status", "Pid"), std::to_string(getpid()));
-  EXPECT_THROW(ReadField("/proc/self/status", "Nothing"), std::out_of_range);
 }
 
 }  // namespace
