@@ -19,14 +19,6 @@ void InNetworkNamespace(const std::function<void()>& body) {
   });
 }
 
-// Until this process waits in a call ("S"), has been stopped ("T") or ended.
-void AwaitState(pid_t pid, const std::string& state) {
-  std::string now;
-  while (!now.starts_with(state) && !now.starts_with("Z")) {
-    now = ReadField(fmt::format("/proc/{}/status", pid), "State");
-  }
-}
-
 // The lesson net shows what connects, and what is refused or out of reach.
 TEST(Network, RefusesWhatIsNoAddressAndWaitsFiveSecondsAtMost) {
   InNetworkNamespace([] {
@@ -53,7 +45,11 @@ void ExpectPatience(const std::function<int()>& work,
   for (const auto& [signal, state] :
        {std::pair(0, "S"), {SIGSTOP, "T"}, {SIGCONT, "S"}, {SIGUSR1, "S"}}) {
     MUST(kill, waiting, signal);
-    AwaitState(waiting, state);
+    // Until it waits in a call ("S"), has been stopped ("T") or ended ("Z").
+    std::string now;
+    while (!now.starts_with(state) && !now.starts_with("Z")) {
+      now = ReadField(fmt::format("/proc/{}/status", waiting), "State");
+    }
   }
   release();
   int status = -1;
@@ -98,7 +94,7 @@ TEST(Process, AWaitGoesOnAfterASignal) {
   }
 }
 
-TEST(Network, APairIsMadeOnceAndCanSendOnceItIsSettled) {
+TEST(Network, APairIsMadeOnceAndCanSendWhenItIsSettled) {
   InNetworkNamespace([] {
     const Descriptor netlink(OpenSocket(AF_NETLINK, SOCK_RAW));
     const Descriptor socket(OpenSocket(AF_INET, SOCK_DGRAM));

@@ -1,5 +1,6 @@
 #include "common/kernel/process.h"
 
+#include <iterator>
 #include <new>
 
 #include "tests/support/test.h"
@@ -88,9 +89,9 @@ TEST_F(ProcessTest, EndsWithItsObjectAndKeepsNoDescriptorButItsSocket) {
     pid = younger.pid();
     EXPECT_EQ(kill(pid, 0), 0);
     const auto count = [] {
-      return std::ranges::distance(fs::directory_iterator("/proc/self/fd"));
+      return std::distance(fs::directory_iterator("/proc/self/fd"), {});
     };
-    EXPECT_EQ(younger.Run(count), 5) << "the standard streams, and this one";
+    EXPECT_EQ(younger.Run(count), 5) << "three streams, its socket, and this";
     EXPECT_THROW(younger.Run([] { pause(); }, 1), ProcessError);
   }
   EXPECT_EQ(kill(pid, 0), -1);
@@ -132,6 +133,10 @@ TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
 TEST(Agreed, ShowsWhereSourcesDiffer) {
   EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
   EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
+}
+
+TEST(ReadField, FailsWhereThereIsNoSuchField) {
+  EXPECT_THROW(ReadField("/proc/self/status", "Nothing"), std::out_of_range);
 }
 
 }  // namespace

@@ -154,8 +154,7 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
       setenv("PATH", ("/nonexistent::" + directory.path()).c_str(), 1);
       return Run({word});
     }});
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
-    EXPECT_EQ(result.errors, name + ": " + missing + "\n");
+    ExpectExit(result, 127, "", name + ": " + missing + "\n");
   }
 }
 

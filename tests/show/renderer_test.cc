@@ -24,15 +24,12 @@ Event Saw(const std::string& process, const std::vector<Finding>& findings) {
   return Shown{process, Evidence(findings)};
 }
 
-// With as many claims that held, did not, and were skipped.
+// Five claims held, one did not, two were skipped.
 const Verdict kContradicted = {"contradicted", 1, 5, 1, 2, "", {}};
-const Verdict kRefused = {"cannot run",
-                          77,
-                          0,
-                          0,
-                          0,
-                          "unshare(CLONE_NEWUSER): …",
-                          Advice{"The cause.", "sudo <it>"}};
+const Verdict kRefused = {.outcome = "cannot run",
+                          .exit_status = 77,
+                          .error = "unshare(CLONE_NEWUSER): …",
+                          .advice = Advice{"The cause.", "sudo <it>"}};
 
 // The comparison with these rows.
 Table Compared(std::vector<std::vector<std::string>> rows) {

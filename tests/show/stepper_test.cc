@@ -119,9 +119,8 @@ TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
 }
 
 TEST(Stepper, GoesOnByItselfAfterAPause) {
-  const std::vector<Event> events = {Step{1, "One", ""}, Rows(30),
-                                     Step{2, "Two", ""}};
-  Terminal terminal(Show(events, 1));
+  Terminal terminal(
+      Show({Step{1, "One", ""}, Rows(30), Step{2, "Two", ""}}, 1));
   EXPECT_EQ(terminal.Await(), "exit status 0");
   EXPECT_THAT(terminal.screen(),
               AllOf(HasSubstr("Enter: run this step"), HasSubstr("2  Two")));
