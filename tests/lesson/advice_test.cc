@@ -250,6 +250,7 @@ struct Refusal {
 };
 
 TEST(Machine, SeesWhatTheKernelRefuses) {
+  std::string left_out;  // Where this machine is like that itself.
   for (const Refusal& refusal : std::vector<Refusal>{
            {kInChroot, EnterMountedChroot, UnshareUser, "Inside a chroot"},
            // Before the map is written.
@@ -258,8 +259,10 @@ TEST(Machine, SeesWhatTheKernelRefuses) {
            {kNoSetfcap, LoseCapabilities, EnterUserNamespaceAsRoot,
             "CAP_SETFCAP is missing"}}) {
     SCOPED_TRACE(refusal.cause);
-    // Not where this machine is like that itself.
-    if ((Machine::Look().traits & refusal.trait) != 0) continue;
+    if ((Machine::Look().traits & refusal.trait) != 0) {
+      left_out += refusal.cause;
+      continue;
+    }
     InChild([&refusal] {
       refusal.become();
       const Machine machine = Machine::Look();
@@ -271,6 +274,7 @@ TEST(Machine, SeesWhatTheKernelRefuses) {
               StartsWith(refusal.cause))));
     });
   }
+  if (!left_out.empty()) GTEST_SKIP() << "left out: " << left_out;
 }
 
 TEST(Machine, KnowsItsKindsAndThisProcess) {
