@@ -202,21 +202,5 @@ TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
   });
 }
 
-TEST(MqueueMount, RefusesANewQueueOnceItsNamespaceHasEnded) {
-  InChild([] {
-    EnterPrivateMounts();
-    MountTmpfs("/tmp");
-    Process self = Process::Quiet();
-    auto member = std::make_unique<Process>(self.Clone("", CLONE_NEWIPC));
-    member->Run([] { MUST(mount, "mqueue", "/tmp", "mqueue", 0, nullptr); });
-    Descriptor held = Open(fmt::format("/proc/{}/ns/ipc", member->pid()), 0);
-    member.reset();
-    EXPECT_EQ(TRY(open, "/tmp/held", O_CREAT, 0600), 0);
-    held.Close();
-    EXPECT_EQ(TRY(open, "/tmp/ended", O_CREAT, 0600), EACCES);
-    EXPECT_EQ(TRY(open, "/tmp/held", O_CREAT, 0600), 0) << "is left";
-  });
-}
-
 }  // namespace
 }  // namespace steps
