@@ -1,9 +1,6 @@
 // What every lesson has in common: each form, its page, its shell, its status.
 
 #include <fmt/ranges.h>
-#include <linux/securebits.h>
-#include <sys/capability.h>
-#include <sys/prctl.h>
 
 #include "common/show/words.h"
 #include "tests/support/graph.h"
@@ -222,19 +219,6 @@ TEST_P(EveryLesson, DoesWithoutToolsAndSaysSo) {
   const auto hide = [] { setenv("PATH", "/nonexistent", 1); };
   EXPECT_EQ(std::regex_search(Run({}, hide).output, none),
             std::regex_search(Run().output, tool));
-}
-
-// As `podman run --user USER --cap-add SYS_ADMIN` makes one.
-TEST_P(EveryLesson, HoldsForAUserWithOneCapability) {
-  if (as_nobody()) GTEST_SKIP() << "only root can give one";
-  Run({}, [] {
-    MUST(prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    BecomeNobody();
-    const std::unique_ptr<void, int (*)(void*)> one(
-        cap_from_text("cap_sys_admin=eip"), cap_free);
-    MUST(cap_set_proc, static_cast<cap_t>(one.get()));
-    MUST(cap_set_ambient, CAP_SYS_ADMIN, CAP_SET);
-  });
 }
 
 // Some lessons use what all of a user's processes share.
