@@ -318,11 +318,11 @@ TEST_P(EveryLesson, QuitsAtAnyPauseAndLeavesNothing) {
   EXPECT_TRUE(shells.contains("child") || lesson() != "uts");
 }
 
-// A lesson's shell: its prompt, and what is shown for each line typed.
+// A lesson's shell: what is shown for each line typed, and its prompt.
 struct Shell {
   const char* lesson;
-  const char* prompt = "";
   std::vector<std::pair<const char*, const char*>> lines = {};
+  const char* prompt = "";
 };
 
 // Where PID 1 does not reap, kill(1) and /proc still find the orphan.
@@ -330,47 +330,43 @@ constexpr const char* kReaped =
     "orphan=$(sleep 1000 >/dev/null & echo $!); kill -KILL $orphan; SECONDS=0; "
     "while kill -0 $orphan 2>&- && [ $SECONDS -lt 9 ]; do :; done; "
     "kill -0 $orphan 2>&- || echo reap''ed";
+constexpr const char* kRenamed = "root@container_001:";
 
 const Shell kShells[] = {
     // What is typed here must not turn up in ~/.bash_history.
-    {"uts", "root@container_001:", {{"echo \"<$HISTFILE>\"", "\n<>"}}},
-    {"inspect", "root@container_001:"},
-    {"ipc", "", {{"ipcmk -Q", "\nMessage queue id: 1\r\n"}}},
+    {"uts", {{"echo \"<$HISTFILE>\"", "\n<>"}}, kRenamed},
+    {"inspect", {}, kRenamed},
+    {"ipc", {{"ipcmk -Q", "\nMessage queue id: 1\r\n"}}},
     {"pid",
-     "",
      {{"echo parent $PPID", "\nparent 0\r\n"},
       {"kill -KILL 1; echo shield''ed", "\nshielded"},
       {kReaped, "\nreaped"}}},
     {"mount",
-     "",
      {{"echo listed $(ps -e -o comm=)", "\nlisted mount bash ps\r\n"}}},
     // Asked and not tried: a lesson that is broken must not harm the machine.
     {"chroot",
-     "",
      {{"echo in $(echo /*)", "\nin /bin /dev /etc /jail "},
       {"echo may write $(for f in / /*; do test -w $f && echo $f; done)",
        "\nmay write\r\n"}}},
     {"user",
-     "root@container_001:",
      {{"read in out count </proc/self/uid_map", ""},
-      {"echo $(id -u) is $in, $((out != 0)) $count", "\n0 is 0, 1 1\r\n"}}},
+      {"echo $(id -u) is $in, $((out != 0)) $count", "\n0 is 0, 1 1\r\n"}},
+     kRenamed},
     // Of bash(1): a connection that is opened as a file.
     {"net",
-     "",
      {{"echo hello >/dev/tcp/192.0.2.2/8080 && echo arr''ived", "\narrived"}}},
     {"time",
-     "",
      {{"read up idle </proc/uptime", ""},
       {"echo $((${up%.*} / 86400 >= 100)) ahead", "\n1 ahead\r\n"}}},
     // Root of this user namespace, with the right to rename what it is in.
-    {"clone", "root@", {{"hostname in && echo I am $(id -u)", "\nI am 0\r\n"}}},
+    {"clone", {{"hostname in && echo I am $(id -u)", "\nI am 0\r\n"}}, "root@"},
     {"leaks",
-     "root@container_001:",
-     {{"echo \"<$(ls -A /dev/shm)>\"", "\n<>"}, {kReaped, "\nreaped"}}},
+     {{"echo \"<$(ls -A /dev/shm)>\"", "\n<>"}, {kReaped, "\nreaped"}},
+     kRenamed},
     {"container",
-     "root@container_001:/# ",
      {{"test -e /usr/written_inside && echo in $(echo /*)",
-       "\nin /bin /dev /etc "}}},
+       "\nin /bin /dev /etc "}},
+     "root@container_001:/# "},
 };
 
 TEST_P(EveryLesson, HasAShellThatASecondTerminalCanJoin) {
