@@ -78,8 +78,7 @@ TEST_P(ContainerTest, SaysWhatItCouldNotRemove) {
                                "not removed: rmdir\\(([^)]*)\\)");
     EXPECT_THAT(left, Not(IsEmpty()));
     for (const std::string& path : left) {
-      rmdir(path.c_str());
-      EXPECT_FALSE(fs::exists(path));
+      EXPECT_EQ(rmdir(path.c_str()), 0) << path;
     }
   }
 }
@@ -356,7 +355,8 @@ class Root : public TemporaryDirectory {
     // With their libraries, which ldd(1) lists below the name of each.
     for (const auto& file :
          Matches(RunTool({"ldd", "/bin/sh", "/bin/cat"}), "(/[^ :\n]+)")) {
-      Copy(file);
+      fs::create_directories(path() + fs::path(file).parent_path().string());
+      fs::copy_file(file, path() + file, fs::copy_options::skip_existing);
     }
     fs::create_directory(path() + "/etc");
     fs::create_symlink("/given", path() + "/etc/hosts");
@@ -375,12 +375,6 @@ class Root : public TemporaryDirectory {
       state += entry.path().string() + "\n";
     }
     return state;
-  }
-
- private:
-  void Copy(const std::string& file) const {
-    fs::create_directories(path() + fs::path(file).parent_path().string());
-    fs::copy_file(file, path() + file, fs::copy_options::skip_existing);
   }
 };
 
@@ -418,16 +412,11 @@ TEST_P(ContainerTest, RootWithoutAnOverlayIsReadOnly) {
 
 // A link could lead one mount behind another, and keep the host's root there.
 TEST_P(ContainerTest, RefusesARootWithLinksWhereItMounts) {
-  const Words names = {"dev", "mnt", "proc"};
-  for (const std::string& link : names) {
-    for (const std::string& target : names) {
-      if (link == target) continue;
-      const Root root;
-      fs::create_directory(root.path() + "/" + target);
-      fs::create_symlink(target, root.path() + "/" + link);
-      ExpectExit(Try({"--rootfs", root.path(), "sh", "-c", "echo out"}), 1, "",
-                 HasSubstr("open(\"root/" + link + "\""));
-    }
+  for (const std::string link : {"dev", "mnt", "proc"}) {
+    const Root root;
+    fs::create_symlink("etc", root.path() + "/" + link);
+    ExpectExit(Try({"--rootfs", root.path(), "sh", "-c", "echo out"}), 1, "",
+               HasSubstr("open(\"root/" + link + "\""));
   }
 }
 
