@@ -190,14 +190,13 @@ TEST(CgroupLesson, LimitsAUserInADelegatedCgroup) {
   }
   InChild([&] {
     write_to("a/b/cgroup.procs", "0");
-    const Command lesson = {.program = "lessons/cgroup", .as_nobody = true};
-    EXPECT_THAT(RunCommand(lesson).output,
-                AllOf(HasSubstr("\n6 of 6 claims hold.\n"),
+    Terminal lesson({.program = "lessons/cgroup",
+                     .arguments = {"--shell", "--color=never"},
+                     .as_nobody = true});
+    EXPECT_EQ(lesson.Talk({{"[inside cgroup] ", "exit\n"}}), "exit status 0");
+    EXPECT_THAT(lesson.screen(),
+                AllOf(HasSubstr("\n6 of 6 claims hold."),
                       HasSubstr(" fork() = -1 EAGAIN"), HasSubstr(" …/a/b ")));
-    Command shell = lesson;
-    shell.arguments = {"--shell"};
-    EXPECT_EQ(Terminal(shell).Talk({{"[inside cgroup] ", "exit\n"}}),
-              "exit status 0");
     EXPECT_THAT(Survivors(), IsEmpty());
   });
 }
