@@ -75,7 +75,7 @@ TEST_P(ContainerTest, SaysWhatItCouldNotRemove) {
   const auto forbid = [] { FilterCalls({{kRmdir, EPERM}}); };
   for (const Words& command : std::vector<Words>{{}, {"true"}}) {
     const Words left = Matches(Run(command, forbid, 1).errors,
-                               "not removed: rmdir\\(([^)]*)\\)");
+                               "not removed: rmdir\\(\"([^\"]*)\"\\)");
     EXPECT_THAT(left, Not(IsEmpty()));
     for (const std::string& path : left) {
       EXPECT_EQ(rmdir(path.c_str()), 0) << path;
