@@ -85,7 +85,8 @@ class BesidePodman : public testing::Test {
   Words outputs_;
 };
 
-// A line for each fact. A private namespace is not that of this process.
+// A line for each fact. A private namespace is not that of this process. What
+// ours must not do, container_test tries.
 std::string IsolationProbe() {
   std::string probe;
   for (const auto& [flag, id] : NamespacesOf(getpid())) {
@@ -103,20 +104,13 @@ for set in CapBnd CapEff; do
   mask=0x$(sed -n "s/^$set:\t//p" /proc/self/status)
   for n in $(seq 0 40); do test $(($mask >> $n & 1)) = 0 || echo $set $n; done
 done
-for path in /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/irq; do
-  test -w $path && echo may_write $path
-done
-head -c1 /proc/kcore 2>/dev/null | grep -q . && echo may_read /proc/kcore
 for path in /dev/*; do echo device $path; done
 for path in /usr /proc /dev /dev/pts /dev/shm; do
   grep " $path " /proc/mounts | tail -1 | while read x point type rest; do
     echo mount $point $type
   done
 done
-test -e /mnt/dev && echo left /mnt
-mount -t tmpfs none /mnt 2>/dev/null && echo may_mount
-hostname renamed 2>/dev/null && echo may_rename
-true)";
+)";
 }
 
 // Those of `facts` that the others have not.
@@ -136,7 +130,7 @@ TEST_F(BesidePodman, AContainerIsIsolatedAsMuch) {
   const Facts theirs = FactsIn(outputs_[0]);
   const Result result =
       RunCommand({.program = "lessons/container", .arguments = probe});
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
+  ExpectExit(result, 0);
   const Facts ours = FactsIn(result.output);
   EXPECT_THAT(ours, Contains("hostname container_001"));
   Facts only_ours = Without(ours, theirs);
