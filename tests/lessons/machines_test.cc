@@ -152,9 +152,8 @@ TEST_P(MachineTest, ALessonHoldsOn) {
                      .as_nobody = as_nobody,
                      .before = machine.before};
   const Result result = RunCommand(command);
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
-  EXPECT_THAT(result.output,
-              AllOf(HasSubstr(machine.shown), Not(HasSubstr("\x1b"))));
+  ExpectExit(result, 0,
+             AllOf(HasSubstr(machine.shown), Not(HasSubstr("\x1b"))));
   ExpectFits80Columns(result.output);
 
   command.arguments = {"--json"};
