@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <fstream>
 #include <tuple>
 
 #include "common/kernel/cgroups.h"
@@ -47,17 +48,14 @@ void TakeThePort() {
 
 // Covers /proc/sys/kernel as Ubuntu has it.
 void RestrictUserNamespaces() {
-  const std::string directory = "/proc/sys/kernel/";
-  const std::string last = ReadText(directory + "cap_last_cap");
+  const std::string directory = "/proc/sys/kernel";
+  const std::string last = ReadText(directory + "/cap_last_cap");
   MUST(unshare, CLONE_NEWNS);
-  MUST(mount, "none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  MUST(mount, "tmpfs", directory.c_str(), "tmpfs", 0, nullptr);
-  const auto write = [&](const std::string& name, const std::string& text) {
-    WriteAll(Open(directory + name, O_WRONLY | O_CREAT, 0644).get(), text);
-  };
-  write("apparmor_restrict_unprivileged_userns", "1\n");
-  write("overflowuid", "65534\n");
-  write("cap_last_cap", last + "\n");
+  MakeMountsPrivate();
+  MountTmpfs(directory.c_str());
+  std::ofstream(directory + "/apparmor_restrict_unprivileged_userns") << 1;
+  std::ofstream(directory + "/overflowuid") << 65534;
+  std::ofstream(directory + "/cap_last_cap") << last;
 }
 
 struct Machine {
