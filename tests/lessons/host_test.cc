@@ -47,10 +47,15 @@ class HostTest : public LessonFolderTest {
   Striker striker_;
 };
 
+// Only a lesson has a shell.
+class ShellHostTest : public HostTest {};
+
 INSTANTIATE_TEST_SUITE_P(After, HostTest, ValuesIn(ForBothUsers(LessonNames())),
                          LessonName);
 INSTANTIATE_TEST_SUITE_P(AfterRunning, HostTest,
                          ValuesIn(ForBothUsers(kVisitors)), LessonName);
+INSTANTIATE_TEST_SUITE_P(After, ShellHostTest,
+                         ValuesIn(ForBothUsers(LessonNames())), LessonName);
 
 TEST_P(HostTest, IsUnchangedAfterCtrlC) {
   ExpectUnchangedAfter([this](nanoseconds duration) {
@@ -76,8 +81,7 @@ TEST_P(HostTest, IsUnchangedAfterSigkill) {
   });
 }
 
-TEST_P(HostTest, IsUnchangedAfterSigkillBesideAShell) {
-  if (kVisitors.contains(lesson())) GTEST_SKIP() << "only a lesson has one";
+TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
   ExpectUnchangedAfter([this](nanoseconds duration) {
     Terminal terminal(Lesson({"--shell"}));
     terminal.Type("sleep 1000 & setsid sleep 1000 &\n");
