@@ -29,19 +29,6 @@ bool Lists(const std::string& list, const std::string& word, char comma = ',') {
   return (comma + list + comma).find(comma + word + comma) != std::string::npos;
 }
 
-// Those in a file such as /proc/PID/cgroup.
-Cgroups CgroupsIn(const std::string& path) {
-  Cgroups cgroups;
-  std::istringstream lines(ReadFile(path));
-  // "4:cpu,cpuacct:/a/b": a controller has no colon in its name, a cgroup may.
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find(':') + 1;
-    const std::size_t second = line.find(':', first);
-    cgroups[line.substr(first, second - first)] = line.substr(second + 1);
-  }
-  return cgroups;
-}
-
 // Removes a cgroup and those below it, as far as there is no process in them.
 // Those that there are it moves first, to the cgroup.procs `home`, if any.
 void RemoveEmpty(const fs::path& directory, const std::string& home) {
@@ -99,11 +86,23 @@ void RemoveLeftBehind(const fs::path& directory) {
 
 }  // namespace
 
+Cgroups CgroupsIn(const std::string& text) {
+  Cgroups cgroups;
+  std::istringstream lines(text);
+  // "4:cpu,cpuacct:/a/b": a controller has no colon in its name, a cgroup may.
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':') + 1;
+    const std::size_t second = line.find(':', first);
+    cgroups[line.substr(first, second - first)] = line.substr(second + 1);
+  }
+  return cgroups;
+}
+
 Cgroups CgroupsOf(pid_t pid) { return CgroupsIn(ProcPath(pid, "cgroup")); }
 
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
                                            const std::string& root) {
-  const Cgroups cgroups = CgroupsIn(root + "/proc/self/cgroup");
+  const Cgroups cgroups = CgroupsIn(ReadFile(root + "/proc/self/cgroup"));
   auto own = std::ranges::find_if(
       cgroups, [&](const auto& each) { return Lists(each.first, controller); });
   // Of version 2 where none of version 1 has the controller.

@@ -19,8 +19,9 @@ inline constexpr std::string_view kCgroupPrefix = "steps-";
 /// hierarchy: "cpu,cpuacct"; of version 2, "". cgroups(7).
 using Cgroups = std::map<std::string, std::string>;
 
-/// Those of the process `pid`, as this one's cgroup namespace has them. Throws
-/// CallError.
+/// Those in the text of a /proc/PID/cgroup, and those of the process `pid`, as
+/// this one's cgroup namespace has them. Throws CallError.
+Cgroups CgroupsIn(const std::string& text);
 Cgroups CgroupsOf(pid_t pid);
 
 /// Where a cgroup may be made.

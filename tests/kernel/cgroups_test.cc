@@ -1,7 +1,5 @@
 #include "common/kernel/cgroups.h"
 
-#include <sys/stat.h>
-
 #include <array>
 
 #include "tests/support/test.h"
@@ -18,47 +16,46 @@ constexpr const char* kVersion1Mounts =
 constexpr const char* kVersion1Cgroups =
     "5:pids:/user.slice/x\n4:cpu,cpuacct:/\n1:name=systemd:/user.slice/x\n";
 
-// A machine below a directory: its /proc, and the tree of version 2.
-class MadeUp : public TemporaryDirectory {
- public:
-  MadeUp() {
-    Make("", "cpu memory pids");
-    Make("user.slice", "memory pids");
-    Make("user.slice/user-1.slice", "memory pids");
-    Make("user.slice/user-1.slice/session-2.scope", "");
-  }
-
-  void Make(const std::string& cgroup, const std::string& children_have) const {
-    Put("version_2/" + cgroup + "/cgroup.subtree_control",
-        children_have + "\n");
-  }
-
-  // Where a process in these cgroups, with these mounts, may make one.
-  std::optional<CgroupPlace> Find(const std::string& controller,
-                                  const std::string& cgroups,
-                                  const std::string& mounts) const {
-    Put("proc/self/cgroup", cgroups + "\n");
-    Put("proc/self/mountinfo", mounts + "\n");
-    return FindCgroupPlace(controller, path());
-  }
-
-  const std::string top = path() + "/version_2";
-};
+TEST(CgroupsIn, GivesEachByItsControllers) {
+  EXPECT_THAT(
+      CgroupsIn("4:cpu,cpuacct:/a\n1:name=systemd:/x\n"
+                "0::/user.slice/a:b c\n"),
+      ElementsAre(Pair("", "/user.slice/a:b c"), Pair("cpu,cpuacct", "/a"),
+                  Pair("name=systemd", "/x")));
+}
 
 // A controller, cgroups, mounts; where a process there may make one, and where
 // it is itself.
 using Where = std::array<std::string, 5>;
 
 TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
-  const MadeUp tree;
-  const std::string version_2 = fmt::format(
-      "30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", tree.top);
-  const std::string session = "/user.slice/user-1.slice/session-2.scope";
+  // A machine below a directory: its /proc, and the tree of version 2.
+  const TemporaryDirectory machine;
+  const std::string top = machine.path() + "/version_2";
+  for (const auto& [cgroup, children_have] :
+       std::map<std::string, std::string>{{"", "cpu memory pids"},
+                                          {"/slice", "memory pids"},
+                                          {"/slice/user", "memory pids"},
+                                          {"/slice/user/session", ""},
+                                          {"/slice/delegated", "pids"}}) {
+    machine.Put("version_2" + cgroup + "/cgroup.subtree_control",
+                children_have + "\n");
+  }
+  const auto find = [&](const std::string& controller,
+                        const std::string& cgroups, const std::string& mounts) {
+    machine.Put("proc/self/cgroup", cgroups + "\n");
+    machine.Put("proc/self/mountinfo", mounts + "\n");
+    return FindCgroupPlace(controller, machine.path());
+  };
+  const std::string slice = top + "/slice";
+  const std::string session = "0::/slice/user/session";
+  const std::string version_2 =
+      fmt::format("30 20 0:26 / {} rw shared:4 - cgroup2 cgroup2 rw\n", top);
   const std::string pids = "/sys/fs/cgroup/pids/user.slice/x";
   const std::string cpu = "/sys/fs/cgroup/cpu,cpuacct";
   // What docker does with version 1: the mount begins at its cgroup.
   const std::string docker =
-      "9 8 0:24 /docker/x /cgroup/pids ro - cgroup cgroup rw,pids\n";
+      "9 8 0:24 /docker/x /pids ro - cgroup cgroup rw,pids\n";
   for (const auto& [controller, cgroups, mounts, directory, home] :
        std::vector<Where>{
            {"pids", kVersion1Cgroups, kVersion1Mounts, pids, pids},
@@ -68,29 +65,25 @@ TEST(FindCgroupPlace, IsTheNearestWhoseChildrenHaveTheController) {
            {"pids", "", kVersion1Mounts, "", ""},
            // A part of a name is not the name.
            {"pid", kVersion1Cgroups, kVersion1Mounts, "", ""},
-           {"pids", "5:pids:/docker/x\n", docker, "/cgroup/pids",
-            "/cgroup/pids"},
-           {"pids", "5:pids:/docker/x/y:z y\n", docker, "/cgroup/pids/y:z y",
-            "/cgroup/pids/y:z y"},
+           {"pids", "5:pids:/docker/x\n", docker, "/pids", "/pids"},
+           {"pids", "5:pids:/docker/x/y\n", docker, "/pids/y", "/pids/y"},
            {"pids", "5:pids:/docker/xy\n", docker, "", ""},
            {"pids", "5:pids:/\n", docker, "", ""},
            // Seen from a cgroup namespace that the process is not in.
            {"pids", "5:pids:/../x\n", kVersion1Mounts, "", ""},
-           {"pids", "0::" + session, version_2,
-            tree.top + "/user.slice/user-1.slice", tree.top + session},
-           {"cpu", "0::" + session, version_2, tree.top, tree.top + session}}) {
+           {"pids", session, version_2, slice + "/user",
+            slice + "/user/session"},
+           {"cpu", session, version_2, top, slice + "/user/session"},
+           // A process's own where a manager has delegated it so.
+           {"pids", "0::/slice/delegated", version_2, slice + "/delegated",
+            slice + "/delegated"}}) {
     SCOPED_TRACE(controller + " of " + cgroups);
-    const auto place = tree.Find(controller, cgroups, mounts);
+    const auto place = find(controller, cgroups, mounts);
     EXPECT_EQ(place ? place->directory : "", directory);
     EXPECT_EQ(place ? place->home : "", home);
+    EXPECT_TRUE(!place || CgroupsIn(cgroups).contains(place->controllers));
   }
-  // That is its own where a manager has delegated it so.
-  tree.Make(session, "pids");
-  EXPECT_THAT(
-      tree.Find("pids", "0::" + session, version_2),
-      Optional(AllOf(Field(&CgroupPlace::controllers, ""),
-                     Field(&CgroupPlace::directory, tree.top + session))));
-  EXPECT_THAT(tree.Find("cpu", kVersion1Cgroups, kVersion1Mounts),
+  EXPECT_THAT(find("cpu", kVersion1Cgroups, kVersion1Mounts),
               Optional(Field(&CgroupPlace::controllers, "cpu,cpuacct")));
 }
 
@@ -122,20 +115,14 @@ TEST_F(CgroupTest, IsRemovedWithTheProcessesInItMovedHome) {
 
 // That the guardian removes it, host_test shows.
 TEST_F(CgroupTest, IsRemovedByTheNextWhereItsGuardianIsKilledToo) {
-  int ends[2];
-  MUST(pipe, &ends[0]);
-  const pid_t maker = MUST(fork);
-  if (maker == 0) {
+  const Command killed = {.function = [this] {
     const Cgroup cgroup(place_);
     fs::create_directories(cgroup.path() + "/a/b");
-    WriteAll(ends[1], cgroup.path());
+    WriteAll(STDOUT_FILENO, cgroup.path());
     kill(ChildrenOf(getpid()).at(0), SIGKILL);
-    raise(SIGKILL);
-  }
-  close(ends[1]);
-  const std::string path = ReadAll(ends[0]);  // To the end of the maker.
-  close(ends[0]);
-  MUST(waitpid, maker, nullptr, 0);
+    return raise(SIGKILL);
+  }};
+  const std::string path = RunCommand(killed).output;
   ASSERT_TRUE(fs::exists(path));
   const std::string other =
       place_.directory + "/steps-1" + path.substr(path.rfind('-'));

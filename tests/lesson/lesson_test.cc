@@ -28,16 +28,6 @@ TEST_F(LessonTest, NamesThePlaceOfEachStepAndCall) {
   EXPECT_EQ(Last<Called>().call.place.line, __LINE__ - 1);
 }
 
-TEST_F(LessonTest, CountsClaimsAndEndsWithTheFirstContradiction) {
-  lesson_.Claim("It holds.", true);
-  lesson_.Claim("It could not be tried.", Outcome{std::nullopt, "No."});
-  EXPECT_THAT(lesson_.verdict(), FieldsAre("holds", 0, 1, 0, 1, "", _));
-  EXPECT_THROW(lesson_.Claim("It does not.", false), Contradiction);
-  EXPECT_THAT(Last<Item>(),
-              FieldsAre("FAILS", Optional(false), "It does not.", ""));
-  EXPECT_THAT(lesson_.verdict(), FieldsAre("contradicted", 1, 1, 1, 1, "", _));
-}
-
 TEST_F(LessonTest, SkipsWhatTheMachineDoesNotAllowAndNotItsOwnFault) {
   EXPECT_THAT(
       lesson_.Attempt([]() -> bool { throw CallError(ENODEV, "mount()"); }),

@@ -28,11 +28,17 @@ class HostTest : public LessonFolderTest {
         << "seed " << striker_.seed();
   }
 
-  // How long the lesson takes here and now.
-  nanoseconds Duration() {
+  // After a normal end; and after strikes, each at another moment of a run, as
+  // long as it takes here and now.
+  void ExpectUnchangedAfter(const std::function<void(nanoseconds)>& strike) {
     const auto start = std::chrono::steady_clock::now();
     Run();
-    return std::chrono::steady_clock::now() - start;
+    const nanoseconds duration = std::chrono::steady_clock::now() - start;
+    ExpectUnchanged();
+    for (int i = 0; i < times_ && !HasFailure(); ++i) {
+      strike(duration);
+      ExpectUnchanged();
+    }
   }
 
   const int times_ =
@@ -51,22 +57,15 @@ INSTANTIATE_TEST_SUITE_P(AfterRunning, HostTest,
 INSTANTIATE_TEST_SUITE_P(After, ShellHostTest,
                          ValuesIn(ForBothUsers(LessonNames())), LessonName);
 
-TEST_P(HostTest, IsUnchangedAfterANormalEnd) {
-  Run();
-  ExpectUnchanged();
-}
-
 TEST_P(HostTest, IsUnchangedAfterCtrlC) {
-  const nanoseconds duration = Duration();
-  for (int i = 0; i < times_ && !HasFailure(); ++i) {
+  ExpectUnchangedAfter([this](nanoseconds duration) {
     Terminal terminal(Lesson());
     striker_.Wait(duration);
     terminal.Type("\x03");
     // The first: it came before main(). The last: it came too late.
     EXPECT_THAT(terminal.Await(),
                 AnyOf("killed by SIGINT", "exit status 130", "exit status 0"));
-    ExpectUnchanged();
-  }
+  });
 }
 
 // The second status: it was a child. The last: it was late.
@@ -74,19 +73,16 @@ const auto kStruck =
     AnyOf("killed by SIGKILL", "exit status 1", "exit status 0");
 
 TEST_P(HostTest, IsUnchangedAfterSigkill) {
-  const nanoseconds duration = Duration();
-  for (int i = 0; i < times_ && !HasFailure(); ++i) {
+  ExpectUnchangedAfter([this](nanoseconds duration) {
     Program program(Lesson());
     striker_.Wait(duration);
     striker_.Strike();
     EXPECT_THAT(DescribeStatus(program.Await().status), kStruck);
-    ExpectUnchanged();
-  }
+  });
 }
 
 TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
-  const nanoseconds duration = Duration();
-  for (int i = 0; i < times_ && !HasFailure(); ++i) {
+  ExpectUnchangedAfter([this](nanoseconds duration) {
     Terminal terminal(Lesson({"--shell"}));
     terminal.Type("sleep 1000 & setsid sleep 1000 &\n");
     striker_.Wait(2 * duration);
@@ -94,8 +90,7 @@ TEST_P(ShellHostTest, IsUnchangedAfterSigkill) {
     // Where that was one of the jobs, the shell lives on.
     terminal.Type("exit\n");
     EXPECT_THAT(terminal.Await(), kStruck);
-    ExpectUnchanged();
-  }
+  });
 }
 
 }  // namespace

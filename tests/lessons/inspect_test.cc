@@ -1,5 +1,3 @@
-
-
 #include "tests/support/graph.h"
 #include "tests/support/lessons.h"
 
@@ -8,32 +6,23 @@ namespace {
 
 class InspectTest : public LessonTest {
  protected:
-  json RunJsonWith(const Words& words, int status = 0) const {
-    return RunJson({}, status, words);
-  }
+  // The document about these processes.
+  json Inspect(const Words& pids) const { return RunJson({}, 0, pids); }
 
-  // That these words are refused with `exit_status`, and what stderr says.
-  std::string ErrorsOf(const Words& words, int exit_status) const {
-    return Run(words, {}, exit_status).errors;
+  // A process of the user as whom the lesson runs, in the new namespaces
+  // `flags`.
+  static Process Member(int flags = 0) {
+    Process member = Process::Quiet().Clone("member", flags);
+    if (as_nobody() && IsRoot()) member.Run(BecomeNobody);
+    return member;
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Is, InspectTest, ValuesIn(ForBothUsers({"inspect"})),
                          LessonName);
 
-// A process of the user as whom the lesson runs, in the new namespaces `flags`.
-Process Member(bool as_nobody, int flags = 0) {
-  Process member = Process::Quiet().Clone("member", flags);
-  if (as_nobody && IsRoot()) member.Run(BecomeNobody);
-  return member;
-}
-
 std::string Word(const Process& process) {
   return std::to_string(process.pid());
-}
-
-std::string Inode(const Process& process, const Kind& kind) {
-  return std::to_string(NamespacesOf(process.pid()).at(kind.flag).inode);
 }
 
 // The cells of this kind's row, but for its name.
@@ -48,29 +37,30 @@ Words Row(const json& table, const std::string& kind) {
 TEST_P(InspectTest, ComparesTheProcessesThatTheReaderNames) {
   // Only root may make it.
   const int flags = IsRoot() ? CLONE_NEWUTS | CLONE_NEWPID : 0;
-  const Process plain = Member(as_nobody());
-  const Process other = Member(as_nobody(), flags);
-  const json run = RunJsonWith({Word(plain), Word(other)});
+  const Process plain = Member();
+  const Process other = Member(flags);
+  const json run = Inspect({Word(plain), Word(other)});
   ASSERT_THAT(run["tables"], SizeIs(1));
   const json& table = run["tables"][0];
   EXPECT_EQ(table["header"], json({"", "PID " + Word(plain),
                                    "PID " + Word(other), "shared by"}));
-  EXPECT_THAT(table["rows"], SizeIs(NamespacesOf(getpid()).size()));
+  const auto others = NamespacesOf(other.pid());
+  EXPECT_THAT(table["rows"], SizeIs(others.size()));
   const std::map<std::string, Drawn> drawn =
       ReadGraph(Run({"--dot", Word(plain), Word(other)}).output);
   ASSERT_THAT(drawn, SizeIs(2));
   const Drawn& box = drawn.at("now PID " + Word(plain));
   EXPECT_EQ(box.facts.at("command") + "\n",
             ReadFile(fmt::format("/proc/{}/comm", plain.pid())));
-  for (const auto& [flag, id] : NamespacesOf(getpid())) {
-    const Kind& kind = KindOf(flag);
-    const std::string name(kind.name);
+  for (const auto& [flag, id] : NamespacesOf(plain.pid())) {
+    const std::string kind(KindOf(flag).name);
+    const std::string inode = std::to_string(id.inode);
     const bool shared = (flags & flag) == 0;
-    EXPECT_THAT(Row(table, name),
-                ElementsAre(Inode(plain, kind), Inode(other, kind),
+    EXPECT_THAT(Row(table, kind),
+                ElementsAre(inode, std::to_string(others.at(flag).inode),
                             shared ? "all" : "none"));
-    EXPECT_EQ(box.namespaces.at(name), Inode(plain, kind));
-    EXPECT_EQ(box.boxes.at(name),
+    EXPECT_EQ(box.namespaces.at(kind), inode);
+    EXPECT_EQ(box.boxes.at(kind),
               shared ? "shared by both" : "PID " + Word(plain) + " alone");
   }
   EXPECT_EQ(run["claims"], json::array());
@@ -79,11 +69,10 @@ TEST_P(InspectTest, ComparesTheProcessesThatTheReaderNames) {
 
 TEST_P(InspectTest, SaysWhichTwoOfThreeShare) {
   if (as_nobody()) GTEST_SKIP() << "only root may make new namespaces";
-  const Process plain = Member(false);
-  const Process uts = Member(false, CLONE_NEWUTS);
-  const Process ipc = Member(false, CLONE_NEWIPC);
-  const json run = RunJsonWith({Word(uts), Word(plain), Word(ipc)});
-  const json& table = run["tables"][0];
+  const Process plain = Member();
+  const Process uts = Member(CLONE_NEWUTS);
+  const Process ipc = Member(CLONE_NEWIPC);
+  const json table = Inspect({Word(uts), Word(plain), Word(ipc)})["tables"][0];
   EXPECT_EQ(Row(table, "uts").back(), Word(plain) + " and " + Word(ipc));
   EXPECT_EQ(Row(table, "ipc").back(), Word(uts) + " and " + Word(plain));
   EXPECT_EQ(Row(table, "net").back(), "all");
@@ -93,9 +82,9 @@ TEST_P(InspectTest, ComparesAnyNumberIn80Columns) {
   std::vector<Process> members;
   Words words;
   for (const std::size_t tables : {1, 1, 1, 2, 2, 3, 3, 4}) {
-    members.push_back(Member(as_nobody()));
+    members.push_back(Member());
     words.push_back(Word(members.back()));
-    const json run = RunJsonWith(words);
+    const json run = Inspect(words);
     ASSERT_THAT(run["tables"], SizeIs(tables));
     // Each begins with the first.
     for (const json& table : run["tables"]) {
@@ -108,65 +97,46 @@ TEST_P(InspectTest, ComparesAnyNumberIn80Columns) {
 }
 
 TEST_P(InspectTest, SaysWhatAZombieHasLeft) {
-  Process member = Member(as_nobody());
+  Process member = Member();
   const Process zombie = member.Clone("zombie", 0);
   // Its parent waits for it, and leaves it what it is.
   member.Run([pid = zombie.pid()] {
     MUST(kill, pid, SIGKILL);
     MUST(waitid, P_PID, static_cast<id_t>(pid), nullptr, WEXITED | WNOWAIT);
   });
-  const json table = RunJsonWith({Word(member), Word(zombie)})["tables"][0];
+  const json table = Inspect({Word(member), Word(zombie)})["tables"][0];
   EXPECT_THAT(Row(table, "uts"), ElementsAre(_, "(left)", "none"));
   EXPECT_EQ(Row(table, "pid").back(), "all");
   EXPECT_EQ(Row(table, "user").back(), "all");
 }
 
-TEST_P(InspectTest, ComparesAKernelThread) {
-  if (!std::filesystem::exists("/proc/2/comm") ||
-      ReadText("/proc/2/comm") != "kthreadd") {
-    GTEST_SKIP() << "no kernel thread is seen here";
-  }
-  if (as_nobody()) {
-    EXPECT_THAT(ErrorsOf({"2"}, 77), HasSubstr("EACCES"));
-    return;
-  }
-  const json run = RunJsonWith({"2"});
-  for (const json& row : run["tables"][0]["rows"]) {
-    EXPECT_THAT(row[1].get<std::string>(), MatchesRegex("[0-9]+"));
-  }
-}
-
 TEST_P(InspectTest, SaysThatAProcessIsGone) {
-  const std::string gone = Word(Member(as_nobody()));
-  const std::string words = "there is no process " + gone;
-  EXPECT_EQ(ErrorsOf({"--dot", gone}, 1), "inspect: " + words + "\n");
-  EXPECT_EQ(RunJsonWith({gone}, 1)["error"], words);
+  const std::string gone = Word(Member());
+  ExpectExit(Try({"--dot", gone}), 1, "",
+             fmt::format("inspect: there is no process {}\n", gone));
 }
 
 TEST_P(InspectTest, RefusesAWordThatIsNoPid) {
   for (const char* word : {"abc", "12x", " 1", "+1", "1.0", "0", "",
                            "2147483648", "99999999999999999999"}) {
-    EXPECT_EQ(ErrorsOf({"1", word}, 2),
-              fmt::format("inspect: not a PID, a number from 1 to 2147483647: "
-                          "{}\nTry: bazel run //lessons:inspect -- --help\n",
-                          word));
+    ExpectExit(Try({"1", word}), 2, _,
+               fmt::format("inspect: not a PID, a number from 1 to 2147483647: "
+                           "{}\nTry: bazel run //lessons:inspect -- --help\n",
+                           word));
   }
-  EXPECT_THAT(ErrorsOf({"-1"}, 2), HasSubstr("there is no option -1\n"));
-  EXPECT_THAT(ErrorsOf({"1", "--json"}, 2),
-              HasSubstr("options go before the PIDs: --json\n"));
+  ExpectExit(Try({"-1"}), 2, "", HasSubstr("there is no option -1\n"));
+  ExpectExit(Try({"1", "--json"}), 2, _,
+             HasSubstr("options go before the PIDs: --json\n"));
 }
 
 TEST_P(InspectTest, SaysWhoMayInspectTheProcessOfAnotherUser) {
   if (!as_nobody()) GTEST_SKIP() << "root may inspect most processes";
-  const std::string call = "stat(\"/proc/1/ns/mnt\", &status)";
-  EXPECT_EQ(
-      ErrorsOf({"1"}, 77),
-      "inspect: " + call +
-          ": Permission denied (EACCES)\n"
-          "  cause   The process belongs to somebody else, or may do more "
-          "(ptrace(2)).\n"
-          "  remedy  sudo, or CAP_SYS_PTRACE in its user namespace\n");
-  EXPECT_EQ(RunJsonWith({"1"}, 77)["verdict"], "cannot run");
+  ExpectExit(Try({"1"}), 77, _,
+             "inspect: stat(\"/proc/1/ns/mnt\", &status): Permission denied "
+             "(EACCES)\n"
+             "  cause   The process belongs to somebody else, or may do more "
+             "(ptrace(2)).\n"
+             "  remedy  sudo, or CAP_SYS_PTRACE in its user namespace\n");
 }
 
 }  // namespace

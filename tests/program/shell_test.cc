@@ -1,10 +1,6 @@
 #include "common/program/shell.h"
 
-#include <sys/stat.h>
 #include <termios.h>
-
-#include <cstdio>
-#include <thread>
 
 #include "common/program/command_line.h"
 #include "tests/support/test.h"
@@ -12,12 +8,16 @@
 namespace steps {
 namespace {
 
-// Root in a user namespace, which ends as `use` does with a process inside.
-Command Inside(int flags, const std::function<int(const Process&)>& use) {
-  return {.function = [=] {
-    EnterUserNamespaceAsRoot();
-    return use(Process::Quiet().Clone("inside", flags));
-  }};
+// Makes this process root in a user namespace, beside one inside.
+Process CloneInside(int flags) {
+  EnterUserNamespaceAsRoot();
+  return Process::Quiet().Clone("inside", flags);
+}
+
+int RunShellInside(int flags) {
+  const Process inside = CloneInside(flags);
+  RunShell(inside.pid(), flags, "prompt ");
+  return EXIT_SUCCESS;
 }
 
 TEST(RunShell, EndsWhatTheShellLeavesRunning) {
@@ -28,11 +28,10 @@ TEST(RunShell, EndsWhatTheShellLeavesRunning) {
            {"trap '' HUP; kill -KILL $LESSON; sleep 1000\n",
             "killed by SIGKILL"},
            {"kill -KILL $PPID\n", "exit status 1"}}) {
-    Terminal terminal(Inside(CLONE_NEWUTS, [](const Process& inside) {
+    Terminal terminal({.function = [] {
       setenv("LESSON", fmt::to_string(getpid()).c_str(), 1);
-      RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
-      return EXIT_SUCCESS;
-    }));
+      return RunShellInside(CLONE_NEWUTS);
+    }});
     terminal.Type(
         "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)\n"
         "echo number $((1 + 1))\n");
@@ -44,50 +43,29 @@ TEST(RunShell, EndsWhatTheShellLeavesRunning) {
   }
 }
 
-TEST(RunShell, SaysWhenThereIsNoShell) {
-  const Result result =
-      RunCommand(Inside(CLONE_NEWUTS, [](const Process& inside) {
-        setenv("PATH", "/nonexistent", 1);
-        RunShell(inside.pid(), CLONE_NEWUTS, "");
-        return EXIT_SUCCESS;
-      }));
-  EXPECT_THAT(result.errors, "bash: there is no such command\n");
-}
-
-// A shell in a PID namespace, in which the terminal's process group has no
-// number. Its exit status is 7 where the terminal is not given back.
-class ShellInPidNamespace
-    : public testing::TestWithParam<std::function<int(pid_t)>> {};
-
-INSTANTIATE_TEST_SUITE_P(RunOrAwaited, ShellInPidNamespace,
-                         testing::Values(
-                             [](pid_t inside) {
-                               RunShell(inside, CLONE_NEWPID, "prompt ");
-                               return EXIT_SUCCESS;
-                             },
-                             [](pid_t inside) {
-                               const std::string link =
-                                   fmt::format("/proc/{}/ns/pid", inside);
-                               MUST(setns, Open(link, O_RDONLY).get(), 0);
-                               return AwaitCommand({}, "prompt ") == 6
-                                          ? EXIT_SUCCESS
-                                          : EXIT_FAILURE;
-                             }));
-
-TEST_P(ShellInPidNamespace, HasJobControlAndGivesTheTerminalBack) {
-  Terminal terminal(
-      Inside(CLONE_NEWPID, [run = GetParam()](const Process& inside) {
-        const int status = run(inside.pid());
-        return tcgetpgrp(STDIN_FILENO) == getpgrp() ? status : 7;
-      }));
-  // Ctrl-Z stops the job, not the shell. At first, bash only warns of the job.
-  EXPECT_EQ(terminal.Talk({{"prompt ", "echo number $$\n"},
-                           {"\nnumber 2\r\n", "(echo begun; sleep 1000)\n"},
-                           {"\nbegun", "\x1a"},
-                           {"Stopped", "exit\nexit 6\n"}}),
-            "exit status 0");
-  EXPECT_THAT(terminal.screen(), Not(HasSubstr("job control")));
-  EXPECT_THAT(Survivors(), IsEmpty());
+// In a PID namespace the terminal's process group has no number.
+TEST(Shell, HasJobControlInAPidNamespaceAndGivesTheTerminalBack) {
+  for (const bool awaited : {false, true}) {
+    Terminal terminal({.function = [awaited] {
+      if (awaited) {
+        const Process inside = CloneInside(CLONE_NEWPID);
+        const std::string link = fmt::format("/proc/{}/ns/pid", inside.pid());
+        MUST(setns, Open(link, O_RDONLY).get(), 0);
+        if (AwaitCommand({}, "prompt ") != 6) return EXIT_FAILURE;
+      } else {
+        RunShellInside(CLONE_NEWPID);
+      }
+      return tcgetpgrp(STDIN_FILENO) == getpgrp() ? EXIT_SUCCESS : 7;
+    }});
+    // Ctrl-Z stops the job, not the shell. At first bash only warns of the job.
+    EXPECT_EQ(terminal.Talk({{"prompt ", "echo number $$\n"},
+                             {"\nnumber 2\r\n", "(echo begun; sleep 1000)\n"},
+                             {"\nbegun", "\x1a"},
+                             {"Stopped", "exit\nexit 6\n"}}),
+              "exit status 0");
+    EXPECT_THAT(terminal.screen(), Not(HasSubstr("job control")));
+    EXPECT_THAT(Survivors(), IsEmpty());
+  }
 }
 
 // What a shell like dash finds, which never sets the modes of its terminal:
@@ -102,12 +80,7 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
     if (lesson == 0) {
       MUST(setpgid, 0, 0);
       MUST(tcsetpgrp, STDIN_FILENO, getpid());
-      _exit(RunProgram("example", [] {
-        EnterUserNamespaceAsRoot();
-        const Process inside = Process::Quiet().Clone("inside", CLONE_NEWUTS);
-        RunShell(inside.pid(), CLONE_NEWUTS, "prompt ");
-        return EXIT_SUCCESS;
-      }));
+      _exit(RunProgram("example", [] { return RunShellInside(CLONE_NEWUTS); }));
     }
     do {  // Until bash reads a line in its own way.
       MUST(tcgetattr, STDIN_FILENO, &now);
@@ -118,10 +91,11 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
     MUST(tcgetattr, STDIN_FILENO, &now);
     const bool sane = now.c_lflag == before.c_lflag;
     MUST(tcsetpgrp, STDIN_FILENO, getpgrp());
-    while (kill(-lesson, 0) == 0) std::this_thread::yield();  // Its keeper.
+    while (kill(-lesson, 0) == 0) sched_yield();  // Its keeper.
     const bool kept = tcgetpgrp(STDIN_FILENO) == getpgrp();
-    fmt::print("{}, sane {}, kept {}\n", DescribeStatus(status), sane, kept);
-    return std::fflush(stdout);
+    WriteAll(STDOUT_FILENO, fmt::format("{}, sane {}, kept {}\n",
+                                        DescribeStatus(status), sane, kept));
+    return EXIT_SUCCESS;
   }});
   EXPECT_EQ(reader.Await(), "exit status 0");
   EXPECT_THAT(reader.screen(),
@@ -131,7 +105,7 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
 // A command that the program becomes, or awaits as its child.
 class CommandTest : public testing::TestWithParam<bool> {
  protected:
-  static int Run(const std::vector<std::string>& command) {
+  static int Run(const Words& command) {
     return GetParam() ? AwaitCommand(command, "[there] ")
                       : BecomeCommand(command, "[there] ");
   }
@@ -141,22 +115,16 @@ INSTANTIATE_TEST_SUITE_P(Awaited, CommandTest, testing::Bool());
 
 TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   struct Case {
-    std::vector<std::string> command;
+    Words command;
     int status;
-    std::string output;
     std::string errors;
+    std::string output = "";
   };
-  for (const auto& [command, status, output, errors] : std::vector<Case>{
-           {{"sh", "-c", "echo \"$0\"; exit 5", "a b"}, 5, "a b\n", ""},
-           {{"sh", "-c", "kill -TERM $$"}, 128 + SIGTERM, "", ""},
-           {{"no-such-command"},
-            127,
-            "",
-            "no-such-command: there is no such command\n"},
-           {{"/"},
-            126,
-            "",
-            "/: cannot be run: Permission denied (EACCES)\n"}}) {
+  for (const auto& [command, status, errors, output] : std::vector<Case>{
+           {{"sh", "-c", "echo \"$0\"; exit 5", "a b"}, 5, "", "a b\n"},
+           {{"sh", "-c", "kill -TERM $$"}, 128 + SIGTERM, ""},
+           {{"nonesuch"}, 127, "nonesuch: there is no such command\n"},
+           {{"/"}, 126, "/: cannot be run: Permission denied (EACCES)\n"}}) {
     for (const bool full : {false, true}) {
       const Result result = RunCommand({.function = [&, &words = command] {
         if (full) MUST(dup2, Open("/dev/full", O_WRONLY).get(), STDERR_FILENO);
@@ -186,8 +154,7 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
       setenv("PATH", ("/nonexistent::" + directory.path()).c_str(), 1);
       return Run({word});
     }});
-    EXPECT_EQ(DescribeStatus(result.status), "exit status 127");
-    EXPECT_EQ(result.errors, name + ": " + missing + "\n");
+    ExpectExit(result, 127, "", name + ": " + missing + "\n");
   }
 }
 

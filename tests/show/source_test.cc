@@ -68,13 +68,9 @@ class Listing {
   // Before a call, or before evidence.
   Code LeadTo(const Place& place, bool call = true) {
     shown_.clear();
-    if (call) {
-      show_(Called{"outside", Call{.text = "f()", .place = place}});
-    } else {
-      show_(Shown{"outside", Evidence{}, place});
-    }
-    const auto* code = std::get_if<Code>(&shown_.front());
-    return code != nullptr ? *code : Code();
+    show_(call ? Event(Called{"outside", Call{.text = "f()", .place = place}})
+               : Event(Shown{"outside", Evidence{}, place}));
+    return shown_.size() > 1 ? std::get<Code>(shown_.front()) : Code();
   }
 
  private:

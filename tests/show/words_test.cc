@@ -43,11 +43,5 @@ TEST(Printable, CutsBetweenCharacters) {
   EXPECT_EQ(Shorten("漢字漢字漢字", 8), "漢字…字");
 }
 
-TEST(Lines, StandWithoutTheirNewlines) {
-  EXPECT_THAT(Lines("a\n\nb"), ElementsAre("a", "", "b"));
-  EXPECT_THAT(Lines("a\n"), ElementsAre("a"));
-  EXPECT_THAT(Lines(""), IsEmpty());
-}
-
 }  // namespace
 }  // namespace steps

@@ -84,13 +84,6 @@ void ForbidUserNamespaces() { Forbid(CLONE_NEWUSER)(); }
 
 void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 
-void DropCapabilities() {
-  for (const unsigned long capability :
-       {CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_TIME}) {
-    MUST(prctl, PR_CAPBSET_DROP, capability);
-  }
-}
-
 void EnterPrivateMounts() {
   EnterUserNamespaceAsRoot();
   MUST(unshare, CLONE_NEWNS);

@@ -29,10 +29,6 @@ void ForbidUserNamespaces();
 /// The next exec gives no capabilities, as to an ordinary user.
 void GiveUpCapabilities();
 
-/// CAP_NET_ADMIN, CAP_SYS_CHROOT and CAP_SYS_TIME, as of an ordinary user in a
-/// container of Podman's with CAP_SYS_ADMIN and no more.
-void DropCapabilities();
-
 /// A throwaway user namespace and a mount namespace, whose mounts are private.
 void EnterPrivateMounts();
 
