@@ -249,8 +249,8 @@ TEST_P(DoctorTest, NamesAFilterThatRefusesOneCall) {
            {SYS_umount2, EPERM, "pivot_root(2)"},
            {SYS_mount, EPERM, "mounts made private"},
            {SYS_pidfd_open, ENOSYS, "setns(2) with a pidfd"}}) {
-    const std::map<int, int> errors = {{call, error}};
-    const json doctor = RunJson([&] { FilterCalls(errors); }, 77);
+    const Refusal refusal = {call, error};
+    const json doctor = RunJson([&] { FilterCalls({refusal}); }, 77);
     EXPECT_THAT(With(doctor, "refused"), ElementsAre(operation));
     EXPECT_THAT(Find(doctor["operations"], operation).value("cause", ""),
                 HasSubstr("seccomp"));

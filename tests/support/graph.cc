@@ -3,26 +3,17 @@
 #include "tests/support/test.h"
 
 namespace steps {
-namespace {
-
-struct Box {
-  std::string name;
-  std::vector<std::string> lines;
-};
-
-}  // namespace
 
 std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   static const std::regex kBox(
       "    \"(.*)\" \\[.* label=\"([^|]*)\\|(.*)\"\\]");
   static const std::regex kEdge("    \"(.*)\" -- \"(.*)\"");
-  static const std::regex kFact("(.*?): (.*)");
   static const std::regex kNamespace("(\\d+) (\\w+)( new)?");
   if (!graph.starts_with("strict graph lesson {\n") ||
       !graph.ends_with("\n}\n")) {
     throw std::runtime_error("not a graph: " + graph);
   }
-  std::map<std::string, Box> boxes;
+  std::map<std::string, std::pair<std::string, Words>> boxes;
   std::map<std::string, Drawn> drawn;
   std::smatch found;
   for (const std::string& line : LinesOf(graph)) {
@@ -30,26 +21,24 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
       boxes[found[1]] = {found[2], Matches(found[3], "(.*?)\\\\l")};
     } else if (std::regex_match(line, found, kEdge)) {
       Drawn& one = drawn[found[1]];
-      for (const std::string& fact : boxes.at(found[1]).lines) {
-        std::smatch parts;
-        if (std::regex_match(fact, parts, kFact))
-          one.facts[parts[1]] = parts[2];
+      for (const std::string& fact : boxes.at(found[1]).second) {
+        const std::size_t end = fact.find(": ");
+        if (end != fact.npos)
+          one.facts[fact.substr(0, end)] = fact.substr(end + 2);
       }
-      const Box& shared = boxes.at(found[2]);
-      for (const std::string& each : shared.lines) {
+      const auto& [name, namespaces] = boxes.at(found[2]);
+      for (const std::string& each : namespaces) {
         std::smatch parts;
         if (!std::regex_match(each, parts, kNamespace)) {
           throw std::runtime_error("not a namespace: " + each);
         }
         one.namespaces[parts[2]] = parts[1];
-        one.boxes[parts[2]] = shared.name;
+        one.boxes[parts[2]] = name;
         one.is_new[parts[2]] = parts[3].matched;
       }
     }
   }
   return drawn;
 }
-
-bool HasGraphviz() { return ToolSource("dot") == "dot(1)"; }
 
 }  // namespace steps

@@ -1,17 +1,26 @@
 #ifndef TESTS_SUPPORT_REFUSALS_H_
 #define TESTS_SUPPORT_REFUSALS_H_
 
+#include <seccomp.h>
+
 #include <functional>
-#include <map>
 #include <string>
+#include <vector>
 
 namespace steps {
 
 // What a machine may refuse, for this process and for what it becomes. Each
 // throws CallError.
 
-/// Has the system calls of these numbers fail, each with its errno. seccomp(2).
-void FilterCalls(const std::map<int, int>& errors);
+/// That a system call fails with an errno, where its arguments compare so.
+struct Refusal {
+  int call;
+  int error;
+  std::vector<scmp_arg_cmp> when = {};
+};
+
+/// seccomp(2).
+void FilterCalls(const std::vector<Refusal>& refusals);
 
 /// There is no clone3(2); there are no veth pairs.
 void ForbidClone3();
