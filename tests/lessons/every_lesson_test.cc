@@ -142,7 +142,7 @@ Words MainTexts(const std::string& svg) {
 }
 
 TEST_P(EveryLesson, DrawsWhatItsPageShows) {
-  if (FindProgram("dot").empty()) GTEST_SKIP() << "Graphviz is not installed";
+  if (!HasGraphviz()) GTEST_SKIP() << "Graphviz is not installed";
   if (as_nobody()) GTEST_SKIP() << "the pages show runs as root";
   const std::string svg = Run({"--svg"}).output;
   EXPECT_THAT(svg, AllOf(StartsWith("<?xml "), EndsWith("</svg>\n")));

@@ -41,4 +41,6 @@ std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
   return drawn;
 }
 
+bool HasGraphviz() { return !FindProgram("dot").empty(); }
+
 }  // namespace steps

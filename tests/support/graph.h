@@ -21,6 +21,9 @@ struct Drawn {
 /// for a graph of another form.
 std::map<std::string, Drawn> ReadGraph(const std::string& graph);
 
+/// Whether Graphviz is installed.
+bool HasGraphviz();
+
 }  // namespace steps
 
 #endif  // TESTS_SUPPORT_GRAPH_H_

@@ -263,11 +263,14 @@ void BecomeNobody() {
   MUST(prctl, PR_SET_DUMPABLE, 1);
 }
 
-void InChild(const std::function<void()>& body, int flags) {
-  // As fork(2), in new namespaces.
-  const auto pid = static_cast<pid_t>(Check(
+pid_t Fork(int flags) {
+  return static_cast<pid_t>(Check(
       syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr),
       "clone", {CloneFlags(flags | SIGCHLD)}));
+}
+
+void InChild(const std::function<void()>& body, int flags) {
+  const pid_t pid = Fork(flags);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     Become({.function = [&body] {

@@ -138,6 +138,9 @@ class TemporaryDirectory {
 /// Makes this process nobody's, with no capability, as after an exec.
 void BecomeNobody();
 
+/// As fork(2), into new namespaces. Throws CallError.
+pid_t Fork(int flags);
+
 /// Runs `body` in a child that is cloned with `flags`, and fails the test when
 /// one of its expectations fails there.
 void InChild(const std::function<void()>& body, int flags = 0);

@@ -223,10 +223,7 @@ int Tracer::Run(pid_t test, std::chrono::milliseconds deadline) {
   MUST(pipe2, ends.data(), O_CLOEXEC);
   Descriptor traced(ends[0]);
   Descriptor release(ends[1]);
-  // As fork(2), into new namespaces.
-  init_ = static_cast<pid_t>(Check(syscall(SYS_clone, kStandIn | SIGCHLD,
-                                           nullptr, nullptr, nullptr, nullptr),
-                                   "clone", {CloneFlags(kStandIn | SIGCHLD)}));
+  init_ = Fork(kStandIn);
   if (init_ == 0) {
     release.Close();
     if (ReadAll(traced.get()).empty()) _exit(EXIT_FAILURE);
