@@ -36,8 +36,8 @@ constexpr const char* kReason =
     R"(\(E[A-Z0-9]+\)|filesystem error|ended early|has ended|was killed)"
     R"(|no answer|answered 0|in no )";
 // Where one of these fails at its start, the loader ends it in its own way.
-constexpr std::array kStartup = {SYS_arch_prctl, SYS_futex, SYS_mmap,
-                                 SYS_mprotect};
+constexpr std::array<std::string_view, 4> kStartup = {"arch_prctl", "futex",
+                                                      "mmap", "mprotect"};
 
 // The cgroups in which the lessons make theirs.
 std::list<Cgroup> cgroups;
@@ -143,14 +143,14 @@ class Soak {
       none = result.told ? 0 : none + 1;
       if (!result.told) continue;
       ++row_[kCalls];
-      char* name =
-          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number);
-      const std::string what =
-          fmt::format("call {} ({}, {})", call, name, ErrnoName(error));
-      free(name);
+      const std::unique_ptr<char, void (*)(void*)> name(
+          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number),
+          std::free);
       const bool startup =
-          std::ranges::find(kStartup, result.number) != kStartup.end() &&
+          std::ranges::find(kStartup, name.get()) != kStartup.end() &&
           result.output.empty();
+      const std::string what =
+          fmt::format("call {} ({}, {})", call, name.get(), ErrnoName(error));
       Judge(what, result, result.hung, result.before, result.after, startup);
     }
   }

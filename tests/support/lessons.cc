@@ -17,12 +17,13 @@ class ThrowawayHost : public testing::Environment {
     if (!IsRoot()) return;
     MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET);
     MakeMountsPrivate();
-    const auto is_in_tmp = [](const char* path) {
-      return fs::weakly_canonical(path).string().starts_with("/tmp/");
-    };
     // Unless that would hide the programs or the pages.
+    const auto is_in_tmp = [](const char* path) {
+      const fs::path file = fs::weakly_canonical(fs::absolute(path));
+      return file.string().starts_with("/tmp/");
+    };
     if (!is_in_tmp("lessons") && !is_in_tmp("docs/lesson.schema.json")) {
-      MUST(mount, "tmpfs", "/tmp", "tmpfs", 0, nullptr);
+      MountTmpfs("/tmp");
     }
     MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
   }

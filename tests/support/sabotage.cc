@@ -17,7 +17,9 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <new>
 #include <system_error>
@@ -109,25 +111,25 @@ uint64_t AddressOf(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data);
 }
 
-// Changes registers of a process, in a system call that it enters or leaves.
-template <typename Function>
-void ChangeRegisters(pid_t pid, Function change) {
+// Sets a register of a process, in a system call that it enters or leaves.
+void SetRegister(pid_t pid, std::size_t offset, uint64_t value) {
   user_regs_struct registers = {};
   iovec all = {.iov_base = &registers, .iov_len = sizeof registers};
   if (!Trace(PTRACE_GETREGSET, pid, NT_PRSTATUS, AddressOf(&all))) return;
-  change(registers);
+  std::memcpy(reinterpret_cast<char*>(&registers) + offset, &value,
+              sizeof value);
   Trace(PTRACE_SETREGSET, pid, NT_PRSTATUS, AddressOf(&all));
 }
 
 #if defined(__x86_64__)
-auto& FirstArgument(user_regs_struct& of) { return of.rdi; }
-auto& Answer(user_regs_struct& of) { return of.rax; }
+constexpr std::size_t kFirstArgument = offsetof(user_regs_struct, rdi);
+constexpr std::size_t kAnswer = offsetof(user_regs_struct, rax);
 void SkipCall(pid_t pid) {
-  ChangeRegisters(pid, [](user_regs_struct& of) { of.orig_rax = -1; });
+  SetRegister(pid, offsetof(user_regs_struct, orig_rax), ~uint64_t{0});
 }
 #elif defined(__aarch64__)
-auto& FirstArgument(user_regs_struct& of) { return of.regs[0]; }
-auto& Answer(user_regs_struct& of) { return of.regs[0]; }
+constexpr std::size_t kFirstArgument = offsetof(user_regs_struct, regs);
+constexpr std::size_t kAnswer = kFirstArgument;
 void SkipCall(pid_t pid) {
   int none = -1;
   const iovec number = {.iov_base = &none, .iov_len = sizeof none};
@@ -366,9 +368,7 @@ void Tracer::Enter(pid_t pid, long number, const Arguments& arguments) {
     Trace(PTRACE_POKEDATA, pid, arguments[0],
           FlagsOf(pid, number, arguments) & ~drop);
   } else {
-    ChangeRegisters(pid, [&](user_regs_struct& of) {
-      FirstArgument(of) = arguments[0] & ~drop;
-    });
+    SetRegister(pid, kFirstArgument, arguments[0] & ~drop);
   }
 }
 
@@ -383,10 +383,9 @@ void Tracer::Leave(pid_t pid, long answer) {
   }
   if (!node.mapped().told) return;
   over_ = report_.told;
-  if (lie_.drop != 0) return;
-  ChangeRegisters(pid, [&](user_regs_struct& of) {
-    Answer(of) = static_cast<uint64_t>(node.mapped().answer);
-  });
+  if (lie_.drop == 0) {
+    SetRegister(pid, kAnswer, static_cast<uint64_t>(node.mapped().answer));
+  }
 }
 
 }  // namespace
