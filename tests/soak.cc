@@ -151,7 +151,7 @@ class Soak {
           result.output.empty();
       const std::string what =
           fmt::format("call {} ({}, {})", call, name.get(), ErrnoName(error));
-      Judge(what, result, result.hung, result.before, result.after, startup);
+      Judge(what, result, startup);
     }
   }
 
@@ -163,11 +163,10 @@ class Soak {
       const pid_t victim = striker_.Strike();
       if (victim > 0) ++row_[kKills];
       const std::string left = fmt::format("{}", fmt::join(Survivors(), ""));
-      const Result result = lesson.Await();
-      const std::string after = Look();
-      Judge("SIGKILL", result, left, before, after,
+      const LieResult result = {lesson.Await(), false, 0, left, before, Look()};
+      Judge("SIGKILL", result,
             victim == lesson.pid() && result.status == SIGKILL);
-      before = after;
+      before = result.after;
     }
   }
 
@@ -181,21 +180,19 @@ class Soak {
                DescribeStatus(result.status), result.errors);
   }
 
-  void Judge(const std::string& what, const Result& result,
-             const std::string& left, const std::string& before,
-             const std::string& after, bool ended) {
-    if (!left.empty()) {
+  // `ended`: not in its own way.
+  void Judge(const std::string& what, const LieResult& result, bool ended) {
+    const std::string wrong = ended ? "" : WrongEnd(result, undisturbed_);
+    if (!result.hung.empty()) {
       ++row_[kHangs];
-      Tell(what, result, "hangs: " + left);
-    } else if (const std::string wrong =
-                   ended ? "" : WrongEnd(result, undisturbed_);
-               !wrong.empty()) {
+      Tell(what, result, "hangs: " + result.hung);
+    } else if (!wrong.empty()) {
       ++row_[kWrongEnds];
       Tell(what, result, wrong);
     }
-    if (before == after) return;
+    if (result.before == result.after) return;
     ++row_[kResidues];
-    Tell(what, result, "residue:\n" + Difference(before, after));
+    Tell(what, result, "residue:\n" + Difference(result.before, result.after));
     // Or the next run would: it is not to be blamed for what is gone.
     for (const Cgroup& cgroup : cgroups) {
       for (const auto& entry : fs::directory_iterator(cgroup.path())) {

@@ -215,13 +215,14 @@ TEST_P(CheckTest, IsLookedAtWhenItIsAtRestAndNotBefore) {
 
 // A block of text in the page, behind the arguments with which it is printed.
 TEST_P(CheckTest, PrintsWhatItsPageShows) {
-  if (as_nobody()) GTEST_SKIP() << "the page shows runs as root";
   const std::string page = ReadFile("docs/check.md");
   const std::regex block(
       "<!-- check( [0-9])?: ([^\n]+) -->\n```text\n([^`]*(`[^`]+)*?)```\n");
   int blocks = 0;
   for (std::sregex_iterator each(page.begin(), page.end(), block), end;
        each != end; ++each, ++blocks) {
+    const std::string shown = each->str(3);
+    if (as_nobody() && shown.find(", as root.") != shown.npos) continue;
     const Words arguments = Matches((*each)[2], "(\\S+)");
     const Result result =
         RunCommand(Lesson(arguments, [home = fs::current_path()] {
@@ -230,7 +231,7 @@ TEST_P(CheckTest, PrintsWhatItsPageShows) {
     const auto timeless = [](const std::string& text) {
       return std::regex_replace(text, std::regex("Linux [^,]+|[0-9]{3,}"), "N");
     };
-    EXPECT_THAT(timeless(result.output), HasSubstr(timeless((*each)[3])));
+    EXPECT_THAT(timeless(result.output), HasSubstr(timeless(shown)));
   }
   EXPECT_EQ(blocks, 3);
 }
