@@ -1,9 +1,5 @@
 #include "tests/support/refusals.h"
 
-#include <linux/capability.h>
-#include <linux/securebits.h>
-#include <sys/prctl.h>
-
 #include "tests/support/test.h"
 
 namespace steps {
@@ -22,16 +18,6 @@ void FilterCalls(const std::vector<Refusal>& refusals) {
         "seccomp_rule_add()");
   }
   expect(seccomp_load(filter.get()), "seccomp_load()");
-}
-
-void ForbidClone3() { FilterCalls({{SYS_clone3, ENOSYS}}); }
-
-void ForbidVeth() {
-  // Only that message is this long and goes to nobody in particular.
-  FilterCalls({{SYS_sendto,
-                EOPNOTSUPP,
-                {scmp_arg_cmp{2, SCMP_CMP_GE, 64, 0},
-                 scmp_arg_cmp{4, SCMP_CMP_EQ, 0, 0}}}});
 }
 
 void FilterAsDocker() {
@@ -64,8 +50,6 @@ Before Forbid(int flags) {
 }
 
 void ForbidUserNamespaces() { Forbid(CLONE_NEWUSER)(); }
-
-void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 
 void EnterPrivateMounts() {
   EnterUserNamespaceAsRoot();
@@ -109,26 +93,6 @@ void HideShm() {
 
 void FillStdout() {
   MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-}
-
-void EnterChroot(bool with_proc) {
-  EnterPrivateMounts();
-  MountTmpfs("/mnt");
-  const std::string root = "/mnt/root";
-  for (const auto& entry : fs::directory_iterator("/")) {
-    const std::string from = entry.path();
-    const std::string to = root + from;
-    if (from == "/mnt" || (from == "/proc" && !with_proc)) continue;
-    if (entry.is_symlink()) {
-      fs::copy_symlink(from, to);
-    } else if (entry.is_directory()) {
-      fs::create_directories(to);
-      MUST(mount, from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
-    }
-  }
-  fs::create_directories(root + "/mnt");
-  MUST(chroot, root.c_str());
-  MUST(chdir, "/");
 }
 
 }  // namespace steps

@@ -22,10 +22,6 @@ struct Refusal {
 /// seccomp(2).
 void FilterCalls(const std::vector<Refusal>& refusals);
 
-/// There is no clone3(2); there are no veth pairs.
-void ForbidClone3();
-void ForbidVeth();
-
 /// What Docker's default does to a container without CAP_SYS_ADMIN, as far as
 /// namespaces go: EPERM, but for clone3(2), into which a filter cannot look.
 void FilterAsDocker();
@@ -34,9 +30,6 @@ void FilterAsDocker();
 /// kinds that have these `flags`; and one in which that is a further user one.
 std::function<void()> Forbid(int flags);
 void ForbidUserNamespaces();
-
-/// The next exec gives no capabilities, as to an ordinary user.
-void GiveUpCapabilities();
 
 /// A throwaway user namespace and a mount namespace, whose mounts are private.
 void EnterPrivateMounts();
@@ -59,9 +52,6 @@ void HideShm();
 
 /// A disk that is full, where it writes on stdout.
 void FillStdout();
-
-/// A root directory that is no mount point, with all that programs need in it.
-void EnterChroot(bool with_proc);
 
 }  // namespace steps
 
