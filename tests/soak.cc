@@ -210,7 +210,7 @@ class Soak {
 };
 
 // Whether all went well.
-bool SoakAll(int kills, int every, const Words& lessons) {
+bool SoakAll(int kills, int every, const std::set<std::string>& lessons) {
   Print("lesson", kColumns);
   Row all = {};
   const int runs = static_cast<int>(2 * lessons.size());
@@ -238,11 +238,8 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", why);
     return 77;
   }
-  Words lessons(argv + 3, argv + argc);
-  if (lessons.empty()) {
-    const auto names = LessonNames();
-    lessons.assign(names.begin(), names.end());
-  }
+  std::set<std::string> lessons(argv + 3, argv + argc);
+  if (lessons.empty()) lessons = LessonNames();
   EnterCgroups();
   Become({.function = [&] {
     EnterStandIn();
