@@ -15,44 +15,39 @@ import urllib.parse
 import xml.etree.ElementTree
 
 
-def cases(path):
-    """Yields (name, outcome, reason) for each case of a GoogleTest report."""
-    for case in xml.etree.ElementTree.parse(path).iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
-        skipped = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
-            yield name, "failed", ""
-        elif skipped is not None or case.get("status") == "notrun":
-            # The message is a place in the source, and on the next line the reason.
-            message = "disabled" if skipped is None else skipped.get("message", "")
-            yield name, "skipped", message.strip().rpartition("\n")[2]
-        else:
-            yield name, "passed", ""
+def outcome(case):
+    """What became of a case in a GoogleTest report, and why if it was skipped."""
+    skipped = case.find("skipped")
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed", ""
+    if skipped is not None:
+        # The message is a place in the source, and on the next line the reason.
+        return "skipped", skipped.get("message", "").strip().rpartition("\n")[2]
+    return ("skipped", "disabled") if case.get("status") == "notrun" else ("passed", "")
 
 
 def main():
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    reasons = collections.Counter()
     with tempfile.NamedTemporaryFile("r") as log:
-        bazel = subprocess.run(
-            [os.environ.get("BAZEL", "bazel"), "test", f"--build_event_json_file={log.name}", *sys.argv[1:]], check=False
-        )
+        bazel = [os.environ.get("BAZEL", "bazel"), "test", f"--build_event_json_file={log.name}"]
+        status = subprocess.run(bazel + sys.argv[1:], check=False).returncode
         events = [json.loads(line) for line in log]
 
+    counts = collections.Counter()
+    reasons = collections.Counter()
     for event in events:
-        result = event.get("testResult")
-        if result is None:
-            continue
+        result = event.get("testResult", {"status": "PASSED"})
         failed = counts["failed"]
         for output in result.get("testActionOutput", []):
             if output["name"] != "test.xml":
                 continue
-            for name, outcome, reason in cases(urllib.parse.urlparse(output["uri"]).path):
-                counts[outcome] += 1
-                if outcome == "failed":
-                    print(f"failed: {name}")
-                elif outcome == "skipped":
-                    reasons[reason] += 1
+            report = xml.etree.ElementTree.parse(urllib.parse.urlparse(output["uri"]).path)
+            for case in report.iter("testcase"):
+                what, why = outcome(case)
+                counts[what] += 1
+                if what == "failed":
+                    print(f"failed: {case.get('classname')}.{case.get('name')}")
+                elif what == "skipped":
+                    reasons[why] += 1
         # A test that crashed or ran out of time has no case to show for it.
         if result["status"] != "PASSED" and counts["failed"] == failed:
             counts["failed"] += 1
@@ -60,13 +55,11 @@ def main():
 
     for reason, count in reasons.items():
         print(f"{count} skipped: {reason}")
-
     # What does not even build is not a pass.
-    if bazel.returncode != 0 and counts["failed"] == 0:
+    if status != 0 and counts["failed"] == 0:
         counts["failed"] = 1
-    sys.stdout.flush()
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
-    return bazel.returncode or (1 if counts["failed"] else 0)
+    print(", ".join(f"{counts[what]} {what}" for what in ("passed", "failed", "skipped")), flush=True)
+    return status or min(counts["failed"], 1)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@
 // children and its tools fails with EPERM, ENOMEM or EIO, for each N that
 // EVERY divides. Of each run is asked
 //
-//   hang     whether all of its processes ended within 30 s;
+//   hang     whether all of its processes ended within a minute;
 //   residue  whether anything was left: what LookAtHost() looks at;
 //   end      whether its status is 0, 1 or 77; 0 only where it has shown every
 //            step and no claim fails, else with a reason; and whether the steps
 //            it has shown are the first of an undisturbed run.
 
+#include <fmt/ranges.h>
 #include <seccomp.h>
 
 #include <array>
@@ -29,25 +30,28 @@ namespace steps {
 namespace {
 
 constexpr uid_t kNobody = 65534;
-constexpr unsigned kPatience = 30;  // Seconds.
 constexpr std::array kErrors = {EPERM, ENOMEM, EIO};
 // A lesson that fails names the errno of a call, or a process.
 constexpr const char* kReason =
     R"(\(E[A-Z0-9]+\)|filesystem error|ended early|has ended|was killed)"
     R"(|no answer|answered 0|in no )";
 // Where one of these fails at its start, the loader ends it in its own way.
-constexpr std::array kStartup = {SYS_arch_prctl, SYS_futex, SYS_mmap,
-                                 SYS_mprotect};
+constexpr std::array<std::string_view, 4> kStartup = {"arch_prctl", "futex",
+                                                      "mmap", "mprotect"};
 
 // The cgroups in which the lessons make theirs.
 std::list<Cgroup> cgroups;
 
-pid_t lesson_pid = -1;  // For the handler of SIGALRM,
-bool hung = false;      // and what it has found.
-
-// Calls that failed, kills, hangs, residues, wrong ends.
 enum Column { kCalls, kKills, kHangs, kResidues, kWrongEnds };
-using Row = std::array<int, 5>;
+constexpr std::array kColumns = {"calls", "kills", "hangs", "residues",
+                                 "wrong ends"};
+using Row = std::array<int, kColumns.size()>;
+
+template <typename Columns>
+void Print(const std::string& name, const Columns& columns) {
+  fmt::print("{:<18}{:>12}\n", name, fmt::join(columns, ""));
+  std::fflush(stdout);
+}
 
 void EnterCgroups() {
   for (const char* controller : {"pids", "memory"}) {
@@ -61,11 +65,12 @@ void EnterCgroups() {
   }
 }
 
-void BecomeStandIn() {
-  MakeMountsPrivate();
-  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
+// Other IPC objects, mounts and interfaces, and no file of anybody else's.
+void EnterStandIn() {
+  MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET);
+  EnterContainer();
   for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
-    MUST(mount, "tmpfs", directory, "tmpfs", 0, nullptr);
+    MountTmpfs(directory);
   }
 }
 
@@ -90,8 +95,7 @@ std::string WrongEnd(const Result& result, const Result& undisturbed) {
   const Words all = Steps(undisturbed.output);
   const Words shown = Steps(result.output);
   const bool fails = result.output.find("\n     FAILS ") != std::string::npos;
-  if (shown.size() > all.size() ||
-      !std::equal(shown.begin(), shown.end(), all.begin())) {
+  if (std::ranges::mismatch(shown, all).in1 != shown.end()) {
     return "shows other steps";
   }
   if (!WIFEXITED(result.status)) return DescribeStatus(result.status);
@@ -125,29 +129,29 @@ class Soak {
     RunCommand(command_);
     Survivors();
     duration_ = std::chrono::steady_clock::now() - begin;
-    if (undisturbed_.status != 0) Tell("undisturbed", undisturbed_, "fails");
+    if (undisturbed_.status == 0) return;
+    ++row_[kWrongEnds];
+    Tell("undisturbed", undisturbed_, "fails");
   }
 
   // Calls fail, one in each run. After the last, there are none.
   void FailCalls(int every) {
     for (int call = every, none = 0; none < 3; call += every) {
       const int error = kErrors[static_cast<std::size_t>(call / every) % 3];
-      const Lie lie = {.call = "any", .occurrence = call, .answer = -error};
-      const LieResult result = RunWithLie(
-          command_, lie,
-          {.deadline = std::chrono::seconds(kPatience), .look = Look});
+      const LieResult result =
+          RunWithLie(command_, fmt::format("any:{}=-{}", call, error), Look);
       none = result.told ? 0 : none + 1;
       if (!result.told) continue;
       ++row_[kCalls];
-      char* name =
-          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number);
-      const std::string what =
-          fmt::format("call {} ({}, {})", call, name, ErrnoName(error));
-      free(name);
+      const std::unique_ptr<char, void (*)(void*)> name(
+          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, result.number),
+          std::free);
       const bool startup =
-          std::ranges::find(kStartup, result.number) != kStartup.end() &&
+          std::ranges::find(kStartup, name.get()) != kStartup.end() &&
           result.output.empty();
-      Judge(what, result, result.hung, result.before, result.after, startup);
+      const std::string what =
+          fmt::format("call {} ({}, {})", call, name.get(), ErrnoName(error));
+      Judge(what, result, startup);
     }
   }
 
@@ -158,17 +162,11 @@ class Soak {
       striker_.Wait(duration_);
       const pid_t victim = striker_.Strike();
       if (victim > 0) ++row_[kKills];
-      hung = false;
-      lesson_pid = lesson.pid();
-      alarm(kPatience);
-      const Result result = lesson.Await();
-      alarm(0);
-      std::string left = hung ? "the lesson\n" : "";
-      for (const std::string& survivor : Survivors()) left += survivor;
-      const std::string after = Look();
-      Judge("SIGKILL", result, left, before, after,
+      const std::string left = fmt::format("{}", fmt::join(Survivors(), ""));
+      const LieResult result = {lesson.Await(), false, 0, left, before, Look()};
+      Judge("SIGKILL", result,
             victim == lesson.pid() && result.status == SIGKILL);
-      before = after;
+      before = result.after;
     }
   }
 
@@ -182,25 +180,22 @@ class Soak {
                DescribeStatus(result.status), result.errors);
   }
 
-  void Judge(const std::string& what, const Result& result,
-             const std::string& left, const std::string& before,
-             const std::string& after, bool ended) {
-    if (!left.empty()) {
+  // `ended`: not in its own way.
+  void Judge(const std::string& what, const LieResult& result, bool ended) {
+    const std::string wrong = ended ? "" : WrongEnd(result, undisturbed_);
+    if (!result.hung.empty()) {
       ++row_[kHangs];
-      Tell(what, result, "hangs: " + left);
-    } else if (const std::string wrong =
-                   ended ? "" : WrongEnd(result, undisturbed_);
-               !wrong.empty()) {
+      Tell(what, result, "hangs: " + result.hung);
+    } else if (!wrong.empty()) {
       ++row_[kWrongEnds];
       Tell(what, result, wrong);
     }
-    if (before == after) return;
+    if (result.before == result.after) return;
     ++row_[kResidues];
-    Tell(what, result, "residue:\n" + Difference(before, after));
+    Tell(what, result, "residue:\n" + Difference(result.before, result.after));
     // Or the next run would: it is not to be blamed for what is gone.
     for (const Cgroup& cgroup : cgroups) {
-      for (const auto& entry :
-           std::filesystem::directory_iterator(cgroup.path())) {
+      for (const auto& entry : fs::directory_iterator(cgroup.path())) {
         if (entry.is_directory()) rmdir(entry.path().c_str());
       }
     }
@@ -215,18 +210,8 @@ class Soak {
 };
 
 // Whether all went well.
-bool SoakAll(int kills, int every, const Words& lessons) {
-  std::signal(SIGALRM, [](int) {
-    hung = true;
-    kill(lesson_pid, SIGKILL);
-  });
-  static constexpr const char* kColumns = "{:<18}{:>8}{:>8}{:>8}{:>10}{:>12}\n";
-  const auto print = [](const std::string& name, const Row& row) {
-    fmt::print(kColumns, name, row[0], row[1], row[2], row[3], row[4]);
-    std::fflush(stdout);
-  };
-  fmt::print(kColumns, "lesson", "calls", "kills", "hangs", "residues",
-             "wrong ends");
+bool SoakAll(int kills, int every, const std::set<std::string>& lessons) {
+  Print("lesson", kColumns);
   Row all = {};
   const int runs = static_cast<int>(2 * lessons.size());
   for (const std::string& lesson : lessons) {
@@ -234,11 +219,11 @@ bool SoakAll(int kills, int every, const Words& lessons) {
       Soak soak(lesson, as_nobody);
       soak.Kill((kills + runs - 1) / runs);
       soak.FailCalls(every);
-      print(soak.name(), soak.row());
+      Print(soak.name(), soak.row());
       for (std::size_t i = 0; i < all.size(); ++i) all[i] += soak.row()[i];
     }
   }
-  print("all", all);
+  Print("all", all);
   return all[kHangs] + all[kResidues] + all[kWrongEnds] == 0;
 }
 
@@ -253,24 +238,13 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", why);
     return 77;
   }
-  Words lessons(argv + 3, argv + argc);
-  if (lessons.empty()) {
-    const auto names = LessonNames();
-    lessons.assign(names.begin(), names.end());
-  }
+  std::set<std::string> lessons(argv + 3, argv + argc);
+  if (lessons.empty()) lessons = LessonNames();
   EnterCgroups();
-  MUST(unshare,
-       CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET);
-  const pid_t pid = MUST(fork);
-  if (pid == 0) {
-    Become({.function = [&] {
-      BecomeStandIn();
-      return SoakAll(kills, every, lessons) ? 0 : 1;
-    }});
-  }
-  int status = 0;
-  MUST(waitpid, pid, &status, 0);
-  return ExitStatus(status);
+  Become({.function = [&] {
+    EnterStandIn();
+    return SoakAll(kills, every, lessons) ? 0 : 1;
+  }});
 }
 
 }  // namespace

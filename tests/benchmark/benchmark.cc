@@ -32,7 +32,7 @@ BENCHMARK(Bare)->Arg(0)->Arg(CLONE_NEWUSER)->UseRealTime();
 BENCHMARK(Whole)->Arg(0)->Arg(CLONE_NEWUSER)->UseRealTime();
 
 // A whole program, from its start to its end.
-void Run(benchmark::State& state, const std::vector<std::string>& argv) {
+void Run(benchmark::State& state, const Words& argv) {
   const Descriptor nowhere = Open("/dev/null", O_RDWR);
   for (auto _ : state) {
     const pid_t pid = vfork();
@@ -48,9 +48,8 @@ void Run(benchmark::State& state, const std::vector<std::string>& argv) {
   }
 }
 
-void Register(const std::string& name, const std::vector<std::string>& argv) {
-  benchmark::RegisterBenchmark(
-      name.c_str(), [argv](benchmark::State& state) { Run(state, argv); })
+void Register(const std::string& name, const Words& argv) {
+  benchmark::RegisterBenchmark(name.c_str(), Run, argv)
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime();
 }

@@ -10,21 +10,27 @@ namespace {
 
 struct Hostile {
   std::string name;
-  std::vector<std::string> program;
+  Words program;
   std::string says;
+  bool slow = false;  // It takes ten seconds: as nobody only.
 };
 
-std::vector<std::string> Shell(const std::string& script) {
-  return {"sh", "-c", script};
-}
+Words Shell(const std::string& script) { return {"sh", "-c", script}; }
 
-std::vector<std::string> Perl(const std::string& script) {
+Words Perl(const std::string& script) {
   return {"perl", "-MPOSIX", "-MSocket", "-e", script};
 }
 
+// What none of them may make.
+const char* const kTargets =
+    "/usr/hostile /etc/hostile /bin/hostile /opt/hostile /hostile";
+
 const char* const kNothingNew = "None of its processes is in a new namespace.";
+const char* const kRestless = "not at rest after 10 seconds";
 
 const std::vector<Hostile> kHostile = {
+    {"WritesToTheReadersFiles", Shell(fmt::format("touch {}; cat", kTargets)),
+     kNothingNew},
     {"ForkBomb", Perl("fork while 1"), "had more than 50 processes"},
     {"ForkBombThatIgnoresErrors", Shell("f() { f | f & }; f; cat"), ""},
     {"ClosesEverything", Perl("POSIX::close($_) for 0 .. 1023; sleep"),
@@ -69,114 +75,67 @@ const std::vector<Hostile> kHostile = {
     {"HidesProc",
      Shell("mount -t tmpfs tmpfs /proc; mkdir /proc/self; exec unshare -p "
            "--fork cat"),
-     "on the host, too: tmpfs on /proc"}};
+     "on the host, too: tmpfs on /proc"},
+    {"ThreadsOfAChild",
+     Perl("for (1 .. 40) { fork or do { 1 while 1 } } 1 while 1"), kRestless,
+     true},
+    {"EndlessLoop", Perl("1 while 1"), kRestless, true},
+    {"SleepsForLong", Shell("sleep 1000"), kRestless, true}};
 
-// What none of them may have made or changed.
-const std::vector<std::string> kTargets = {
-    "/usr/hostile", "/etc/hostile", "/bin/hostile", "/opt/hostile", "/hostile"};
-
-using Param = std::tuple<Hostile, bool>;
-
-std::string NameOf(const testing::TestParamInfo<Param>& test) {
-  const auto& [hostile, as_nobody] = test.param;
-  return hostile.name + (as_nobody ? "AsNobody" : "AsRoot");
-}
-
-class HostileTest : public testing::TestWithParam<Param> {
+class HostileTest : public LessonFolderTest {
  protected:
-  void SetUp() override {
-    if (!as_nobody() && !IsRoot()) GTEST_SKIP() << "only root can be root";
-  }
-
-  static bool as_nobody() { return std::get<1>(GetParam()); }
-
-  static Command Check(const std::vector<std::string>& words) {
-    static const LessonFolder folder;
-    return {.program = folder.Program("check"),
-            .arguments = words,
-            .as_nobody = as_nobody()};
-  }
-
-  void ExpectUnchanged() const {
+  void ExpectUnchanged() {
     EXPECT_THAT(Survivors(), IsEmpty());
-    EXPECT_EQ(Difference(before_, LookAtHost()), "")
-        << "seed " << striker_.seed();
-    for (const std::string& target : kTargets) {
+    const std::string now = LookAtHost();
+    EXPECT_EQ(Difference(before_, now), "") << "seed " << striker_.seed();
+    for (const std::string& target : Matches(kTargets, "(\\S+)")) {
       EXPECT_FALSE(fs::exists(target)) << target;
     }
+    before_ = now;
   }
 
-  const Command any_ = Check({});  // Its folder belongs to what is before.
-  const std::string before_ = LookAtHost();
+  std::string before_ = LookAtHost();
   Striker striker_;
 };
 
-INSTANTIATE_TEST_SUITE_P(After, HostileTest,
-                         testing::Combine(testing::ValuesIn(kHostile),
-                                          testing::Bool()),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(Is, HostileTest, ValuesIn(ForBothUsers({"check"})),
+                         LessonName);
 
-// These take ten seconds each: as nobody only.
-INSTANTIATE_TEST_SUITE_P(
-    InTenSeconds, HostileTest,
-    testing::Combine(
-        testing::Values(
-            Hostile{
-                "ThreadsOfAChild",
-                Perl("for (1 .. 40) { fork or do { 1 while 1 } } 1 while 1"),
-                "not at rest after 10 seconds"},
-            Hostile{"EndlessLoop", Perl("1 while 1"),
-                    "not at rest after 10 seconds"},
-            Hostile{"SleepsForLong", Shell("sleep 1000"),
-                    "not at rest after 10 seconds"}),
-        testing::Values(true)),
-    NameOf);
-
-TEST_P(HostileTest, TheMachineIsAsItWas) {
-  const Hostile& hostile = std::get<0>(GetParam());
-  const auto start = std::chrono::steady_clock::now();
-  const Result result = RunCommand(Check(hostile.program));
-  const auto time = std::chrono::steady_clock::now() - start;
-  EXPECT_EQ(DescribeStatus(result.status), "exit status 1")
-      << result.output << result.errors;
-  EXPECT_THAT(std::regex_replace(result.output, std::regex("\n {14}"), " "),
-              HasSubstr(hostile.says));
-  EXPECT_LT(time, std::chrono::seconds(60));
-  ExpectUnchanged();
-}
-
-class KilledTest : public HostileTest {};
-
-INSTANTIATE_TEST_SUITE_P(
-    After, KilledTest,
-    testing::Combine(
-        testing::Values(
-            Hostile{"Daemons",
-                    Perl("fork and sleep; setsid(); fork; fork; 1 while 1"),
-                    ""},
-            Hostile{"Namespaces",
-                    Shell("unshare -muinpf --mount-proc sh -c 'ipcmk -Q; "
-                          "sleep 1000 & sleep 1000'"),
-                    ""}),
-        testing::Bool()),
-    NameOf);
-
-TEST_P(KilledTest, TheMachineIsAsItWas) {
-  for (int i = 0; i < 20 && !HasFailure(); ++i) {
-    Program check(Check(std::get<0>(GetParam()).program));
-    striker_.Wait(std::chrono::milliseconds(300));
-    kill(check.pid(), i % 2 == 0 ? SIGKILL : SIGINT);
-    EXPECT_THAT(
-        DescribeStatus(check.Await().status),
-        AnyOf("killed by SIGKILL", "killed by SIGINT", "exit status 130"));
+TEST_P(HostileTest, LeavesTheMachineAsItWas) {
+  for (const auto& [name, program, says, slow] : kHostile) {
+    if (slow && !as_nobody()) continue;
+    SCOPED_TRACE(name);
+    const auto start = std::chrono::steady_clock::now();
+    const Result result = Run(program, {}, 1);
+    const auto time = std::chrono::steady_clock::now() - start;
+    EXPECT_THAT(std::regex_replace(result.output, std::regex("\n {14}"), " "),
+                HasSubstr(says));
+    EXPECT_LT(time, std::chrono::seconds(60));
     ExpectUnchanged();
   }
 }
 
+TEST_P(HostileTest, LeavesTheMachineAsItWasWhenCheckIsKilled) {
+  for (const Words& program :
+       {Perl("fork and sleep; setsid(); fork; fork; 1 while 1"),
+        Shell("unshare -muinpf --mount-proc sh -c 'ipcmk -Q; sleep 1000 & "
+              "sleep 1000'")}) {
+    for (int i = 0; i < 20 && !HasFailure(); ++i) {
+      Program check(Lesson(program));
+      striker_.Wait(std::chrono::milliseconds(300));
+      kill(check.pid(), i % 2 == 0 ? SIGKILL : SIGINT);
+      EXPECT_THAT(
+          DescribeStatus(check.Await().status),
+          AnyOf("killed by SIGKILL", "killed by SIGINT", "exit status 130"));
+      ExpectUnchanged();
+    }
+  }
+}
+
 // The jail and the host are processes as well. The signal may come too late.
-TEST_P(KilledTest, ItEndsWithAnyOfItsProcesses) {
-  for (int i = 0; i < 10 && !HasFailure(); ++i) {
-    Program check(Check(Shell("unshare -muinpf --mount-proc cat")));
+TEST_P(HostileTest, EndsWithAnyProcessOfCheck) {
+  for (int i = 0; i < 20 && !HasFailure(); ++i) {
+    Program check(Lesson(Shell("unshare -muinpf --mount-proc cat")));
     striker_.Wait(std::chrono::milliseconds(100));
     striker_.Strike();
     EXPECT_THAT(DescribeStatus(check.Await().status),

@@ -1,5 +1,6 @@
 // What the doctor says of a machine is true, and is what a lesson says there.
 
+#include <linux/securebits.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -59,9 +60,33 @@ class DoctorTest : public LessonFolderTest {
 INSTANTIATE_TEST_SUITE_P(Is, DoctorTest, ValuesIn(ForBothUsers({"doctor"})),
                          LessonName);
 
+// The next exec gives no capabilities, as to an ordinary user.
+void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
+
 void ForbidAndGiveUp() {
   ForbidUserNamespaces();
   GiveUpCapabilities();
+}
+
+// A root directory that is no mount point, with all that programs need in it.
+void EnterChroot(bool with_proc) {
+  EnterPrivateMounts();
+  MountTmpfs("/mnt");
+  const std::string root = "/mnt/root";
+  for (const auto& entry : fs::directory_iterator("/")) {
+    const std::string from = entry.path();
+    const std::string to = root + from;
+    if (from == "/mnt" || (from == "/proc" && !with_proc)) continue;
+    if (entry.is_symlink()) {
+      fs::copy_symlink(from, to);
+    } else if (entry.is_directory()) {
+      fs::create_directories(to);
+      MUST(mount, from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
+    }
+  }
+  fs::create_directories(root + "/mnt");
+  MUST(chroot, root.c_str());
+  MUST(chdir, "/");
 }
 
 std::string NewNamespace(int flag) {
@@ -249,8 +274,8 @@ TEST_P(DoctorTest, NamesAFilterThatRefusesOneCall) {
            {SYS_umount2, EPERM, "pivot_root(2)"},
            {SYS_mount, EPERM, "mounts made private"},
            {SYS_pidfd_open, ENOSYS, "setns(2) with a pidfd"}}) {
-    const std::map<int, int> errors = {{call, error}};
-    const json doctor = RunJson([&] { FilterCalls(errors); }, 77);
+    const Refusal refusal = {call, error};
+    const json doctor = RunJson([&] { FilterCalls({refusal}); }, 77);
     EXPECT_THAT(With(doctor, "refused"), ElementsAre(operation));
     EXPECT_THAT(Find(doctor["operations"], operation).value("cause", ""),
                 HasSubstr("seccomp"));

@@ -5,7 +5,6 @@
 #include <list>
 
 #include "common/show/words.h"
-#include "tests/support/graph.h"
 #include "tests/support/lessons.h"
 
 namespace steps {

@@ -1,4 +1,3 @@
-#include "tests/support/graph.h"
 #include "tests/support/lessons.h"
 
 namespace steps {

@@ -14,7 +14,7 @@ namespace {
 struct Case {
   const char* lesson;
   const char* claim;  // How the one begins that FAILS,
-  const char* lies;   // and by which of these, as ParseLie() takes them.
+  const char* lies;   // and by which of these, as RunWithLie() takes them.
 };
 
 constexpr Case kCases[] = {
@@ -171,7 +171,7 @@ class Lies : public testing::TestWithParam<Case> {
                         const Before& before = {}) {
     LieResult result = RunWithLie(
         {.program = "lessons/" + lesson, .arguments = words, .before = before},
-        ParseLie(lie), {.look = Look});
+        lie, Look);
     EXPECT_TRUE(result.told);
     EXPECT_EQ(result.hung, "");
     EXPECT_EQ(ExitStatus(result.status), status) << result.errors;
@@ -240,8 +240,8 @@ TEST_F(Lies, LeaveNoCgroup) {
   }
   for (const std::string& lie : lies) {
     SCOPED_TRACE(lie);
-    const LieResult result = RunWithLie({.program = "lessons/cgroup"},
-                                        ParseLie(lie), {.look = cgroups});
+    const LieResult result =
+        RunWithLie({.program = "lessons/cgroup"}, lie, cgroups);
     EXPECT_TRUE(result.told);
     EXPECT_EQ(result.hung, "");
     EXPECT_EQ(result.after, "");

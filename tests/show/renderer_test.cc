@@ -3,8 +3,7 @@
 
 #include "common/show/show.h"
 #include "common/show/words.h"
-#include "tests/support/graph.h"
-#include "tests/support/test.h"
+#include "tests/support/lessons.h"
 
 namespace steps {
 namespace {

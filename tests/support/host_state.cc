@@ -102,8 +102,7 @@ void Striker::Wait(std::chrono::nanoseconds longest) {
 pid_t Striker::Strike() {
   const std::vector<pid_t> all = Descendants();
   if (all.empty()) return -1;
-  const pid_t victim = all[std::uniform_int_distribution<std::size_t>(
-      0, all.size() - 1)(random_)];
+  const pid_t victim = all[random_() % all.size()];
   kill(victim, SIGKILL);
   return victim;
 }

@@ -17,12 +17,13 @@ class ThrowawayHost : public testing::Environment {
     if (!IsRoot()) return;
     MUST(unshare, CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWNET);
     MakeMountsPrivate();
-    const auto is_in_tmp = [](const char* path) {
-      return fs::weakly_canonical(path).string().starts_with("/tmp/");
-    };
     // Unless that would hide the programs or the pages.
+    const auto is_in_tmp = [](const char* path) {
+      const fs::path file = fs::weakly_canonical(fs::absolute(path));
+      return file.string().starts_with("/tmp/");
+    };
     if (!is_in_tmp("lessons") && !is_in_tmp("docs/lesson.schema.json")) {
-      MUST(mount, "tmpfs", "/tmp", "tmpfs", 0, nullptr);
+      MountTmpfs("/tmp");
     }
     MUST(mount, "none", "/", nullptr, MS_REC | MS_SHARED, nullptr);
   }
@@ -143,6 +144,45 @@ Words Skipped(const json& run) {
   }
   return skipped;
 }
+
+std::map<std::string, Drawn> ReadGraph(const std::string& graph) {
+  static const std::regex kBox(
+      "    \"(.*)\" \\[.* label=\"([^|]*)\\|(.*)\"\\]");
+  static const std::regex kEdge("    \"(.*)\" -- \"(.*)\"");
+  static const std::regex kNamespace("(\\d+) (\\w+)( new)?");
+  if (!graph.starts_with("strict graph lesson {\n") ||
+      !graph.ends_with("\n}\n")) {
+    throw std::runtime_error("not a graph: " + graph);
+  }
+  std::map<std::string, std::pair<std::string, Words>> boxes;
+  std::map<std::string, Drawn> drawn;
+  std::smatch found;
+  for (const std::string& line : LinesOf(graph)) {
+    if (std::regex_match(line, found, kBox)) {
+      boxes[found[1]] = {found[2], Matches(found[3], "(.*?)\\\\l")};
+    } else if (std::regex_match(line, found, kEdge)) {
+      Drawn& one = drawn[found[1]];
+      for (const std::string& fact : boxes.at(found[1]).second) {
+        const std::size_t end = fact.find(": ");
+        if (end != fact.npos)
+          one.facts[fact.substr(0, end)] = fact.substr(end + 2);
+      }
+      const auto& [name, namespaces] = boxes.at(found[2]);
+      for (const std::string& each : namespaces) {
+        std::smatch parts;
+        if (!std::regex_match(each, parts, kNamespace)) {
+          throw std::runtime_error("not a namespace: " + each);
+        }
+        one.namespaces[parts[2]] = parts[1];
+        one.boxes[parts[2]] = name;
+        one.is_new[parts[2]] = parts[3].matched;
+      }
+    }
+  }
+  return drawn;
+}
+
+bool HasGraphviz() { return !FindProgram("dot").empty(); }
 
 void ExpectFits80Columns(const std::string& text) {
   for (const std::string_view line : Lines(text)) {

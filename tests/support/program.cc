@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <poll.h>
 #include <pty.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -17,25 +16,59 @@ namespace steps {
 namespace {
 
 constexpr uid_t kNobody = 65534;
-constexpr int kPatience = 60;  // Seconds.
+constexpr timespec kPatience = {.tv_sec = 60, .tv_nsec = 0};
 
-// The wait statuses that somebody will ask for, once they are there.
-std::map<pid_t, std::optional<int>>& Statuses() {
-  static std::map<pid_t, std::optional<int>> statuses;
-  return statuses;
+// The wait statuses of what has ended, until they are asked for.
+std::map<pid_t, int> statuses;
+
+// Reaps a child, or an orphan that has become one. waitpid(2).
+pid_t Reap(int options) {
+  int status = 0;
+  const pid_t pid = waitpid(-1, &status, options);
+  if (pid > 0) statuses[pid] = status;
+  return pid;
 }
 
-void Keep(pid_t ended, int status) {
-  const auto found = Statuses().find(ended);
-  if (found != Statuses().end()) found->second = status;
+// Reaps all that ends meanwhile: with an orphan that nobody reaps, its PID 1
+// could not end.
+int AwaitStatus(pid_t pid) {
+  while (!statuses.contains(pid)) Check(Reap(0), "waitpid");
+  return statuses.extract(pid).mapped();
 }
 
-int child_ended = -1;  // For a signal handler: an eventfd(2).
+// Reaps until there is something to read or, where `fd` is -1, no child any
+// more. False where nothing has happened for too long.
+bool ReapUntil(int fd) {
+  pollfd file = {.fd = fd, .events = POLLIN, .revents = 0};
+  sigset_t ended;
+  sigset_t before;
+  sigemptyset(&ended);
+  sigaddset(&ended, SIGCHLD);
+  MUST(sigprocmask, SIG_BLOCK, &ended, &before);
+  std::signal(SIGCHLD, [](int) {});  // It interrupts ppoll(2), nothing else.
+  int ready = 0;
+  do {
+    pid_t reaped = 0;
+    while ((reaped = Reap(WNOHANG)) > 0) {
+    }
+    const bool none = reaped == -1 && fd == -1;
+    ready = none ? 1 : ppoll(&file, 1, &kPatience, &before);
+  } while (ready == -1 && errno == EINTR);
+  std::signal(SIGCHLD, SIG_DFL);
+  MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
+  return Check(ready, "ppoll") > 0;
+}
 
 // What is before any fork: what GoogleTest has yet to write is no child's.
 void BeforeFork() {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   fflush(nullptr);
+}
+
+// In the parent, what fork(2) gave: a PID may come again.
+pid_t Started(pid_t pid) {
+  statuses.erase(pid);
+  return pid;
 }
 
 // Opens the program first: nobody may not walk the path to it.
@@ -62,46 +95,14 @@ std::string Contents(const Descriptor& file) {
 }
 
 void Become(const Command& command) {
-  std::signal(SIGCHLD, SIG_DFL);  // As before FdOfEnded().
   try {
-    if (command.program.empty()) _exit(command.function());
-    Exec(command);
+    if (!command.program.empty()) Exec(command);
+    if (command.before) command.before();
+    _exit(command.function());
   } catch (const std::exception& error) {
     fprintf(stderr, "%s\n", error.what());
   }
   _exit(EXIT_FAILURE);
-}
-
-pid_t Started(pid_t pid) {
-  Statuses()[pid].reset();
-  return pid;
-}
-
-int AwaitStatus(pid_t pid) {
-  while (!Statuses().at(pid)) {
-    int status = 0;
-    const pid_t ended = MUST(waitpid, -1, &status, 0);
-    Keep(ended, status);
-  }
-  return Statuses().extract(pid).mapped().value();
-}
-
-int FdOfEnded() {
-  static const int fd = [] {
-    child_ended = MUST(eventfd, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-    std::signal(SIGCHLD, [](int) { eventfd_write(child_ended, 1); });
-    return child_ended;
-  }();
-  return fd;
-}
-
-void ReapEnded() {
-  eventfd_t count = 0;
-  eventfd_read(FdOfEnded(), &count);
-  int status = 0;
-  for (pid_t ended = 0; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
-    Keep(ended, status);
-  }
 }
 
 Program::Program(const Command& command)
@@ -184,18 +185,10 @@ std::string Terminal::Talk(
 }
 
 bool Terminal::Read() {
-  std::array<pollfd, 2> either = {
-      {{.fd = keyboard_.get(), .events = POLLIN, .revents = 0},
-       {.fd = FdOfEnded(), .events = POLLIN, .revents = 0}}};
-  while (either[0].revents == 0) {
-    const int ready = poll(either.data(), either.size(), kPatience * 1000);
-    if (ready == -1 && errno == EINTR) continue;
-    if (Check(ready, "poll") == 0) {
-      ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
-      kill(pid_, SIGKILL);
-      return false;
-    }
-    if (either[1].revents != 0) ReapEnded();
+  if (!ReapUntil(keyboard_.get())) {
+    ADD_FAILURE() << "nothing more was shown after:\n" << screen_;
+    kill(pid_, SIGKILL);
+    return false;
   }
   std::array<char, 4096> buffer = {};
   const ssize_t count = read(keyboard_.get(), buffer.data(), buffer.size());
@@ -215,24 +208,14 @@ std::vector<pid_t> Descendants() {
 }
 
 std::vector<std::string> Survivors() {
-  sigset_t ended;
-  sigemptyset(&ended);
-  sigaddset(&ended, SIGCHLD);
-  MUST(sigprocmask, SIG_BLOCK, &ended, nullptr);
   std::vector<std::string> survivors;
-  while (true) {
-    const pid_t reaped = waitpid(-1, nullptr, WNOHANG);
-    if (reaped == -1 && errno == ECHILD) break;
-    if (reaped != 0) continue;
-    const timespec patience = {.tv_sec = kPatience, .tv_nsec = 0};
-    if (sigtimedwait(&ended, nullptr, &patience) != -1) continue;
+  while (!ReapUntil(-1)) {
     for (const pid_t pid : Descendants()) {
-      survivors.push_back(std::to_string(pid) + " " +
-                          ReadFile("/proc/" + std::to_string(pid) + "/comm"));
+      survivors.push_back(fmt::format(
+          "{} {}", pid, ReadFile(fmt::format("/proc/{}/comm", pid))));
       kill(pid, SIGKILL);
     }
   }
-  MUST(sigprocmask, SIG_UNBLOCK, &ended, nullptr);
   return survivors;
 }
 
@@ -280,20 +263,20 @@ void BecomeNobody() {
   MUST(prctl, PR_SET_DUMPABLE, 1);
 }
 
-void InChild(const std::function<void()>& body, int flags) {
-  // As fork(2), in new namespaces.
-  const auto pid = static_cast<pid_t>(Check(
+pid_t Fork(int flags) {
+  return static_cast<pid_t>(Check(
       syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr),
       "clone", {CloneFlags(flags | SIGCHLD)}));
+}
+
+void InChild(const std::function<void()>& body, int flags) {
+  const pid_t pid = Fork(flags);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    try {
+    Become({.function = [&body] {
       body();
-    } catch (const std::exception& error) {
-      ADD_FAILURE() << error.what();
-    }
-    fflush(stdout);  // Where GoogleTest says what failed.
-    _exit(testing::Test::HasFailure() ? EXIT_FAILURE : EXIT_SUCCESS);
+      return testing::Test::HasFailure() ? EXIT_FAILURE : EXIT_SUCCESS;
+    }});
   }
   int status = 0;
   MUST(waitpid, pid, &status, __WALL);

@@ -22,7 +22,7 @@ struct Command {
   std::function<int()> function = {};
   std::string input = {};  // What it reads on stdin.
   bool as_nobody = false;  // With the uid and gid 65534 and no capability.
-  // What the process does before it becomes the program: it may throw.
+  // What the process does before that: it may throw.
   std::function<void()> before = {};
 };
 
@@ -35,18 +35,6 @@ struct Result {
   std::string output;
   std::string errors;
 };
-
-/// Takes note of a child whose wait status will be asked for.
-pid_t Started(pid_t pid);
-
-/// Waits for such a child, and gives its wait status. Reaps all that ends
-/// meanwhile: with an orphan that nobody reaps, its PID 1 could not end.
-int AwaitStatus(pid_t pid);
-
-/// The same for whoever waits for something else: a descriptor that can be read
-/// when a child has ended, and what is to be called then.
-int FdOfEnded();
-void ReapEnded();
 
 /// A program that runs. What it leaves behind becomes this process's child.
 class Program {
@@ -149,6 +137,9 @@ class TemporaryDirectory {
 
 /// Makes this process nobody's, with no capability, as after an exec.
 void BecomeNobody();
+
+/// As fork(2), into new namespaces. Throws CallError.
+pid_t Fork(int flags);
 
 /// Runs `body` in a child that is cloned with `flags`, and fails the test when
 /// one of its expectations fails there.

@@ -1,29 +1,16 @@
 #include "tests/support/refusals.h"
 
-#include <linux/capability.h>
-#include <linux/securebits.h>
-#include <seccomp.h>
-#include <sys/prctl.h>
-
 #include "tests/support/test.h"
 
 namespace steps {
-namespace {
 
-// That a call fails with an errno, where its arguments compare so.
-struct Rule {
-  int call;
-  int error;
-  std::vector<scmp_arg_cmp> when = {};
-};
-
-void Install(const std::vector<Rule>& rules) {
+void FilterCalls(const std::vector<Refusal>& refusals) {
   const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(
       seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
   const auto expect = [](int result, const char* call) {
     if (result < 0) throw CallError(-result, call);
   };
-  for (const auto& [call, error, when] : rules) {
+  for (const auto& [call, error, when] : refusals) {
     const auto action = SCMP_ACT_ERRNO(static_cast<unsigned>(error));
     expect(
         seccomp_rule_add_array(filter.get(), action, call,
@@ -33,39 +20,21 @@ void Install(const std::vector<Rule>& rules) {
   expect(seccomp_load(filter.get()), "seccomp_load()");
 }
 
-}  // namespace
-
-void FilterCalls(const std::map<int, int>& errors) {
-  std::vector<Rule> rules;
-  for (const auto& [call, error] : errors) rules.push_back({call, error});
-  Install(rules);
-}
-
-void ForbidClone3() { FilterCalls({{SYS_clone3, ENOSYS}}); }
-
-void ForbidVeth() {
-  // Only that message is this long and goes to nobody in particular.
-  Install({{SYS_sendto,
-            EOPNOTSUPP,
-            {scmp_arg_cmp{2, SCMP_CMP_GE, 64, 0},
-             scmp_arg_cmp{4, SCMP_CMP_EQ, 0, 0}}}});
-}
-
 void FilterAsDocker() {
-  std::vector<Rule> rules = {{SYS_clone3, ENOSYS}};
+  std::vector<Refusal> refusals = {{SYS_clone3, ENOSYS}};
   for (const int call :
        {SYS_mount, SYS_pivot_root, SYS_setdomainname, SYS_sethostname,
         SYS_setns, SYS_umount2, SYS_unshare}) {
-    rules.push_back({call, EPERM});
+    refusals.push_back({call, EPERM});
   }
   for (const Kind& kind : Kinds()) {
     const auto flag = static_cast<scmp_datum_t>(kind.flag);
     // To clone(2) that one is a part of the signal.
     if (kind.flag == CLONE_NEWTIME) continue;
-    rules.push_back(
+    refusals.push_back(
         {SYS_clone, EPERM, {scmp_arg_cmp{0, SCMP_CMP_MASKED_EQ, flag, flag}}});
   }
-  Install(rules);
+  FilterCalls(refusals);
 }
 
 Before Forbid(int flags) {
@@ -81,8 +50,6 @@ Before Forbid(int flags) {
 }
 
 void ForbidUserNamespaces() { Forbid(CLONE_NEWUSER)(); }
-
-void GiveUpCapabilities() { MUST(prctl, PR_SET_SECUREBITS, SECBIT_NOROOT); }
 
 void EnterPrivateMounts() {
   EnterUserNamespaceAsRoot();
@@ -126,26 +93,6 @@ void HideShm() {
 
 void FillStdout() {
   MUST(dup2, MUST(open, "/dev/full", O_WRONLY), STDOUT_FILENO);
-}
-
-void EnterChroot(bool with_proc) {
-  EnterPrivateMounts();
-  MountTmpfs("/mnt");
-  const std::string root = "/mnt/root";
-  for (const auto& entry : fs::directory_iterator("/")) {
-    const std::string from = entry.path();
-    const std::string to = root + from;
-    if (from == "/mnt" || (from == "/proc" && !with_proc)) continue;
-    if (entry.is_symlink()) {
-      fs::copy_symlink(from, to);
-    } else if (entry.is_directory()) {
-      fs::create_directories(to);
-      MUST(mount, from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr);
-    }
-  }
-  fs::create_directories(root + "/mnt");
-  MUST(chroot, root.c_str());
-  MUST(chdir, "/");
 }
 
 }  // namespace steps

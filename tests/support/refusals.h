@@ -1,21 +1,26 @@
 #ifndef TESTS_SUPPORT_REFUSALS_H_
 #define TESTS_SUPPORT_REFUSALS_H_
 
+#include <seccomp.h>
+
 #include <functional>
-#include <map>
 #include <string>
+#include <vector>
 
 namespace steps {
 
 // What a machine may refuse, for this process and for what it becomes. Each
 // throws CallError.
 
-/// Has the system calls of these numbers fail, each with its errno. seccomp(2).
-void FilterCalls(const std::map<int, int>& errors);
+/// That a system call fails with an errno, where its arguments compare so.
+struct Refusal {
+  int call;
+  int error;
+  std::vector<scmp_arg_cmp> when = {};
+};
 
-/// There is no clone3(2); there are no veth pairs.
-void ForbidClone3();
-void ForbidVeth();
+/// seccomp(2).
+void FilterCalls(const std::vector<Refusal>& refusals);
 
 /// What Docker's default does to a container without CAP_SYS_ADMIN, as far as
 /// namespaces go: EPERM, but for clone3(2), into which a filter cannot look.
@@ -25,9 +30,6 @@ void FilterAsDocker();
 /// kinds that have these `flags`; and one in which that is a further user one.
 std::function<void()> Forbid(int flags);
 void ForbidUserNamespaces();
-
-/// The next exec gives no capabilities, as to an ordinary user.
-void GiveUpCapabilities();
 
 /// A throwaway user namespace and a mount namespace, whose mounts are private.
 void EnterPrivateMounts();
@@ -50,9 +52,6 @@ void HideShm();
 
 /// A disk that is full, where it writes on stdout.
 void FillStdout();
-
-/// A root directory that is no mount point, with all that programs need in it.
-void EnterChroot(bool with_proc);
 
 }  // namespace steps
 

@@ -17,7 +17,9 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <new>
 #include <system_error>
@@ -29,6 +31,36 @@ namespace {
 
 using std::uint64_t;
 using std::chrono::steady_clock;
+
+// See RunWithLie().
+struct Lie {
+  std::string call;
+  int occurrence = 1;
+  int drop = 0;  // The CLONE_NEW* flags to take out.
+  std::optional<long> answer = {};
+  std::string path = {};
+};
+
+Lie ParseLie(const std::string& text) {
+  static const std::regex kLie(
+      "([a-z0-9_]+)(?::([1-9][0-9]{0,8}))?((?:-CLONE_NEW[A-Z]+)*)"
+      "(?:=(-?[0-9]{1,18}))?(?:@(.+))?");
+  std::smatch part;
+  if (!std::regex_match(text, part, kLie)) {
+    throw std::invalid_argument("not a lie: " + text);
+  }
+  Lie lie = {.call = part[1], .path = part[5]};
+  if (part[2].matched) lie.occurrence = std::stoi(part[2]);
+  if (part[4].matched) lie.answer = std::stol(part[4]);
+  for (const std::string& name : Matches(part[3], "-([A-Z_]+)")) {
+    const auto kind = std::ranges::find(Kinds(), name, &Kind::flag_name);
+    if (kind == Kinds().end()) {
+      throw std::invalid_argument("not a flag: " + name);
+    }
+    lie.drop |= kind->flag;
+  }
+  return lie;
+}
 
 // The numbers of the system calls that a name stands for; none for "any".
 std::set<long> NumbersOf(const std::string& name) {
@@ -61,6 +93,9 @@ struct Report {
   int status = SIGKILL;             // The command's wait status.
   bool told = false;
   int number = 0;  // Of the call that it was told about.
+  Descriptor hung = MemoryFile("hung");
+  Descriptor before = MemoryFile("before");
+  Descriptor after = MemoryFile("after");
 };
 
 // ptrace(2). False if the process is gone: it may be killed at any moment.
@@ -76,36 +111,25 @@ uint64_t AddressOf(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data);
 }
 
-// Changes registers of a process, in a system call that it enters or leaves.
-template <typename Function>
-void ChangeRegisters(pid_t pid, Function change) {
+// Sets a register of a process, in a system call that it enters or leaves.
+void SetRegister(pid_t pid, std::size_t offset, uint64_t value) {
   user_regs_struct registers = {};
   iovec all = {.iov_base = &registers, .iov_len = sizeof registers};
   if (!Trace(PTRACE_GETREGSET, pid, NT_PRSTATUS, AddressOf(&all))) return;
-  change(registers);
+  std::memcpy(reinterpret_cast<char*>(&registers) + offset, &value,
+              sizeof value);
   Trace(PTRACE_SETREGSET, pid, NT_PRSTATUS, AddressOf(&all));
 }
 
 #if defined(__x86_64__)
-void SetFirstArgument(pid_t pid, uint64_t value) {
-  ChangeRegisters(pid, [&](user_regs_struct& to) { to.rdi = value; });
-}
-void SetAnswer(pid_t pid, long value) {
-  ChangeRegisters(pid, [&](user_regs_struct& to) {
-    to.rax = static_cast<uint64_t>(value);
-  });
-}
+constexpr std::size_t kFirstArgument = offsetof(user_regs_struct, rdi);
+constexpr std::size_t kAnswer = offsetof(user_regs_struct, rax);
 void SkipCall(pid_t pid) {
-  ChangeRegisters(pid,
-                  [](user_regs_struct& to) { to.orig_rax = ~uint64_t{0}; });
+  SetRegister(pid, offsetof(user_regs_struct, orig_rax), ~uint64_t{0});
 }
 #elif defined(__aarch64__)
-void SetFirstArgument(pid_t pid, uint64_t value) {
-  ChangeRegisters(pid, [&](user_regs_struct& to) { to.regs[0] = value; });
-}
-void SetAnswer(pid_t pid, long value) {
-  SetFirstArgument(pid, static_cast<uint64_t>(value));
-}
+constexpr std::size_t kFirstArgument = offsetof(user_regs_struct, regs);
+constexpr std::size_t kAnswer = kFirstArgument;
 void SkipCall(pid_t pid) {
   int none = -1;
   const iovec number = {.iov_base = &none, .iov_len = sizeof none};
@@ -144,22 +168,27 @@ uint64_t FlagsOf(pid_t pid, long number, const Arguments& arguments) {
   return number == SYS_unshare ? arguments[0] : 0;
 }
 
+constexpr int kStandIn =
+    CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
+
 class Tracer {
  public:
-  Tracer(const Command& command, const Lie& lie, Report& report)
-      : begun_(command.program.empty()),
-        numbers_(NumbersOf(lie.call)),
+  Tracer(const Command& command, const Lie& lie,
+         const std::function<std::string()>& look, Report& report)
+      : command_(command),
         lie_(lie),
-        report_(report) {
+        look_(look),
+        report_(report),
+        begun_(command.program.empty()),
+        numbers_(NumbersOf(lie.call)) {
     if (lie.drop != 0 && !numbers_.contains(SYS_clone) &&
         !numbers_.contains(SYS_unshare)) {
       throw std::invalid_argument(lie.call + " has no CLONE_NEW* flags");
     }
   }
 
-  // Traces PID 1 of a stand-in and all that it starts to their end; what is
-  // there at the deadline is killed, and named. The wait status of PID 1.
-  int Run(pid_t init, steady_clock::time_point deadline, std::string& hung);
+  // What the tracer's process does: its exit status.
+  int Run(pid_t test, std::chrono::milliseconds deadline);
 
  private:
   // A call that matches, while it is in the kernel.
@@ -168,36 +197,61 @@ class Tracer {
     long answer;
   };
 
+  int BeInit() const;
+  int TraceAll(steady_clock::time_point deadline);
   std::string KillAll() const;
   void Resume(pid_t pid, int status);
   bool Matches(pid_t pid, long number, const Arguments& arguments) const;
   void Enter(pid_t pid, long number, const Arguments& arguments);
   void Leave(pid_t pid, long answer);
 
-  bool begun_;
-  pid_t init_ = -1;
-  const std::set<long> numbers_;
-  const Lie& lie_;
+  const Command& command_;
+  const Lie lie_;
+  const std::function<std::string()>& look_;
   Report& report_;
+  bool begun_;
+  const std::set<long> numbers_;
+  pid_t init_ = -1;
   int count_ = 0;
   bool over_ = false;  // The lie is told: no call is of interest any more.
   std::set<pid_t> processes_;
   std::map<pid_t, Entered> entered_;
 };
 
-int Tracer::Run(pid_t init, steady_clock::time_point deadline,
-                std::string& hung) {
-  init_ = init;
-  processes_ = {init};
+int Tracer::Run(pid_t test, std::chrono::milliseconds deadline) {
+  MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != test) return EXIT_FAILURE;
+  std::array<int, 2> ends = {};
+  MUST(pipe2, ends.data(), O_CLOEXEC);
+  Descriptor traced(ends[0]);
+  Descriptor release(ends[1]);
+  init_ = Fork(kStandIn);
+  if (init_ == 0) {
+    release.Close();
+    if (ReadAll(traced.get()).empty()) _exit(EXIT_FAILURE);
+    Become({.function = [this] { return BeInit(); }});
+  }
+  Trace(PTRACE_SEIZE, init_, 0,
+        PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+            PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC);
+  WriteAll(release.get(), "x");
+  release.Close();
+  return TraceAll(steady_clock::now() + deadline);
+}
+
+// Traces PID 1 and all that it starts to their end; what is there at the
+// deadline is killed, and named.
+int Tracer::TraceAll(steady_clock::time_point deadline) {
+  std::string hung;
+  processes_ = {init_};
   int init_status = 0;
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   MUST(sigprocmask, SIG_BLOCK, &child, nullptr);
-  while (true) {
-    int status = 0;
-    const pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
-    if (pid == -1) return init_status;
+  int status = 0;
+  const auto next = [&] { return waitpid(-1, &status, __WALL | WNOHANG); };
+  for (pid_t pid = next(); pid != -1; pid = next()) {
     if (steady_clock::now() > deadline && hung.empty()) hung = KillAll();
     if (pid == 0) {
       constexpr timespec kTick = {.tv_sec = 0, .tv_nsec = 100'000'000};
@@ -212,6 +266,31 @@ int Tracer::Run(pid_t init, steady_clock::time_point deadline,
       entered_.erase(pid);
     }
   }
+  WriteAll(report_.hung.get(), hung);
+  return init_status == 0 || !hung.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+// PID 1 of the stand-in.
+int Tracer::BeInit() const {
+  MakeMountsPrivate();
+  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
+  if (look_) WriteAll(report_.before.get(), look_());
+  const pid_t pid = MUST(fork);
+  if (pid == 0) {
+    Command ready = command_;
+    ready.before = [this] {
+      if (command_.before) command_.before();
+      report_.ready = true;
+    };
+    Become(ready);
+  }
+  int status = 0;
+  for (pid_t ended = 0; (ended = wait(&status)) != -1;) {
+    if (ended == pid) report_.status = status;
+  }
+  report_.ready = false;
+  if (look_) WriteAll(report_.after.get(), look_());
+  return EXIT_SUCCESS;
 }
 
 std::string Tracer::KillAll() const {
@@ -289,7 +368,7 @@ void Tracer::Enter(pid_t pid, long number, const Arguments& arguments) {
     Trace(PTRACE_POKEDATA, pid, arguments[0],
           FlagsOf(pid, number, arguments) & ~drop);
   } else {
-    SetFirstArgument(pid, arguments[0] & ~drop);
+    SetRegister(pid, kFirstArgument, arguments[0] & ~drop);
   }
 }
 
@@ -304,128 +383,28 @@ void Tracer::Leave(pid_t pid, long answer) {
   }
   if (!node.mapped().told) return;
   over_ = report_.told;
-  if (lie_.drop == 0) SetAnswer(pid, node.mapped().answer);
-}
-
-constexpr int kStandIn =
-    CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
-
-// One run, from the tracer's process on.
-struct Run {
-  const Command& command;
-  const LieOptions& options;
-  Report& report;
-  Tracer& tracer;
-  Descriptor hung = MemoryFile("hung");
-  Descriptor before = MemoryFile("before");
-  Descriptor after = MemoryFile("after");
-
-  int Trace(pid_t test);
-  int BeInit();
-  [[noreturn]] void BecomeCommand();
-};
-
-// The tracer's process.
-int Run::Trace(pid_t test) {
-  MUST(prctl, PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != test) return EXIT_FAILURE;
-  std::array<int, 2> ends = {};
-  MUST(pipe2, ends.data(), O_CLOEXEC);
-  Descriptor traced(ends[0]);
-  Descriptor release(ends[1]);
-  // As fork(2), into new namespaces.
-  const auto init =
-      static_cast<pid_t>(Check(syscall(SYS_clone, kStandIn | SIGCHLD, nullptr,
-                                       nullptr, nullptr, nullptr),
-                               "clone", {CloneFlags(kStandIn | SIGCHLD)}));
-  if (init == 0) {
-    release.Close();
-    char byte = 0;
-    if (read(traced.get(), &byte, 1) != 1) _exit(EXIT_FAILURE);
-    Become({.function = [this] { return BeInit(); }});
+  if (lie_.drop == 0) {
+    SetRegister(pid, kAnswer, static_cast<uint64_t>(node.mapped().answer));
   }
-  steps::Trace(PTRACE_SEIZE, init, 0,
-               PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-                   PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                   PTRACE_O_TRACEEXEC);
-  WriteAll(release.get(), "x");
-  std::string names;
-  const int status =
-      tracer.Run(init, steady_clock::now() + options.deadline, names);
-  WriteAll(hung.get(), names);
-  return status == 0 || !names.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-// PID 1 of the stand-in.
-int Run::BeInit() {
-  MakeMountsPrivate();
-  MUST(mount, "proc", "/proc", "proc", 0, nullptr);
-  if (options.look) WriteAll(before.get(), options.look());
-  const pid_t pid = MUST(fork);
-  if (pid == 0) BecomeCommand();
-  int status = 0;
-  for (pid_t ended = 0; (ended = wait(&status)) != -1;) {
-    if (ended == pid) report.status = status;
-  }
-  report.ready = false;
-  if (options.look) WriteAll(after.get(), options.look());
-  return EXIT_SUCCESS;
-}
-
-void Run::BecomeCommand() {
-  Command ready = command;
-  ready.before = [this] {
-    if (command.before) command.before();
-    report.ready = true;
-  };
-  if (command.program.empty()) {
-    ready.function = [&] {
-      ready.before();
-      return command.function();
-    };
-  }
-  Become(ready);
 }
 
 }  // namespace
 
-Lie ParseLie(const std::string& text) {
-  static const std::regex kLie(
-      "([a-z0-9_]+)(:[1-9][0-9]{0,8})?((?:-CLONE_NEW[A-Z]+)*)"
-      "(=-?[0-9]{1,18})?(@.+)?");
-  std::smatch part;
-  if (!std::regex_match(text, part, kLie)) {
-    throw std::invalid_argument("not a lie: " + text);
-  }
-  Lie lie = {.call = part[1]};
-  if (part[2].matched) lie.occurrence = std::stoi(part.str(2).substr(1));
-  std::istringstream names(part[3]);
-  std::string name;
-  std::getline(names, name, '-');  // Before the first "-" there is nothing.
-  while (std::getline(names, name, '-')) {
-    const auto kind = std::ranges::find(Kinds(), name, &Kind::flag_name);
-    if (kind == Kinds().end()) {
-      throw std::invalid_argument("not a flag: " + name);
-    }
-    lie.drop |= kind->flag;
-  }
-  if (part[4].matched) lie.answer = std::stol(part.str(4).substr(1));
-  if (part[5].matched) lie.path = part.str(5).substr(1);
-  return lie;
-}
-
-LieResult RunWithLie(const Command& command, const Lie& lie,
-                     const LieOptions& options) {
+LieResult RunWithLie(const Command& command, const std::string& lie,
+                     const std::function<std::string()>& look,
+                     std::chrono::milliseconds deadline) {
   void* shared = mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) throw CallError(errno, "mmap(MAP_SHARED)");
-  const auto unmap = [](Report* report) { munmap(report, sizeof *report); };
+  const auto unmap = [](Report* report) {
+    std::destroy_at(report);
+    munmap(report, sizeof *report);
+  };
   const std::unique_ptr<Report, decltype(unmap)> report(new (shared) Report);
 
-  Tracer tracer(command, lie, *report);
-  Run run = {command, options, *report, tracer};
+  Tracer tracer(command, ParseLie(lie), look, *report);
   const Result result = RunCommand(
-      {.function = [&run, test = getpid()] { return run.Trace(test); },
+      {.function = [&, test = getpid()] { return tracer.Run(test, deadline); },
        .input = command.input});
   if (result.status != 0) {
     throw std::runtime_error("the tracer failed: " + result.errors);
@@ -433,15 +412,15 @@ LieResult RunWithLie(const Command& command, const Lie& lie,
   return {{report->status, result.output, result.errors},
           report->told,
           report->number,
-          Contents(run.hung),
-          Contents(run.before),
-          Contents(run.after)};
+          Contents(report->hung),
+          Contents(report->before),
+          Contents(report->after)};
 }
 
 std::string WhyNoLies() {
   if (!IsRoot()) return "only root can make a stand-in for the host";
   try {
-    RunWithLie({.function = [] { return 0; }}, {.call = "setns"});
+    RunWithLie({.function = [] { return 0; }}, "setns");
   } catch (const std::exception& error) {
     return error.what();
   }

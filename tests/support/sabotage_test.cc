@@ -60,7 +60,7 @@ TEST_F(SabotageTest, NothingElseIsALie) {
       {"waitpid", "exec true", ""},
   };
   for (const auto& [lie, script, output, told] : cases) {
-    const LieResult result = RunWithLie(Shell(script), ParseLie(lie));
+    const LieResult result = RunWithLie(Shell(script), lie);
     EXPECT_EQ(result.output, output) << lie << "\n" << result.errors;
     EXPECT_EQ(result.told, told) << lie;
     EXPECT_EQ(result.hung, "") << lie;
@@ -89,8 +89,7 @@ TEST_F(SabotageTest, ACallThatIsInterruptedCountsOnce) {
     return waitpid(second, nullptr, 0) == -1 && errno == ECHILD ? 0 : 2;
   };
   const LieResult result =
-      RunWithLie({.function = function},
-                 {.call = "waitpid", .occurrence = 2, .answer = -ECHILD});
+      RunWithLie({.function = function}, "waitpid:2=-10");  // ECHILD
   EXPECT_TRUE(result.told);
   EXPECT_EQ(DescribeStatus(result.status), "exit status 0") << result.errors;
 }
@@ -99,8 +98,8 @@ TEST_F(SabotageTest, WhatHangsOrIsLeftBehindIsKilledAndNamed) {
   for (const auto& [script, status] :
        {std::pair{"exec sleep 1000", "killed by SIGKILL"},
         {"sleep 1000 & exit 3", "exit status 3"}}) {
-    const LieResult result = RunWithLie(Shell(script), {.call = "setns"},
-                                        {.deadline = std::chrono::seconds(2)});
+    const LieResult result =
+        RunWithLie(Shell(script), "setns", {}, std::chrono::seconds(2));
     EXPECT_THAT(result.hung, MatchesRegex("[0-9]+ sleep\n"));
     EXPECT_EQ(DescribeStatus(result.status), status);
     EXPECT_THAT(Survivors(), IsEmpty());
@@ -108,18 +107,16 @@ TEST_F(SabotageTest, WhatHangsOrIsLeftBehindIsKilledAndNamed) {
 }
 
 TEST_F(SabotageTest, TheStandInIsLookedAtBeforeAndAfter) {
-  const LieOptions look = {
-      .look = [] { return std::string(Uname().nodename); }};
-  const LieResult result =
-      RunWithLie(Shell("hostname after"), {.call = "setns"}, look);
+  const LieResult result = RunWithLie(Shell("hostname after"), "setns", [] {
+    return std::string(Uname().nodename);
+  });
   EXPECT_EQ(result.before, hostname_);
   EXPECT_EQ(result.after, "after");
 }
 
 TEST_F(SabotageTest, NothingSurvivesItsTest) {
   Program test({.function = [] {
-    return RunWithLie(Shell("sleep 1001 & sleep 1002"), {.call = "setns"})
-        .status;
+    return RunWithLie(Shell("sleep 1001 & sleep 1002"), "setns").status;
   }});
   for (int sleeping = 0; sleeping < 2;) {
     sleeping = 0;
@@ -133,10 +130,9 @@ TEST_F(SabotageTest, NothingSurvivesItsTest) {
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
-TEST(ParseLie, RefusesWhatIsNoLie) {
+TEST(RunWithLie, RefusesWhatIsNoLie) {
   for (const char* text : {"sethostnam", "kill-CLONE_NEWNS", "clone:0"}) {
-    EXPECT_THROW(RunWithLie(Shell("true"), ParseLie(text)),
-                 std::invalid_argument);
+    EXPECT_THROW(RunWithLie(Shell("true"), text), std::invalid_argument);
   }
 }
 

@@ -1,4 +1,3 @@
-# The evidence of the lesson cgroup, by hand.
 look='cat /proc/self/cgroup; readlink /proc/self/ns/cgroup'
 top=$(findmnt --noheadings --first-only --output TARGET --types cgroup --options pids ||
   findmnt --noheadings --first-only --output TARGET --types cgroup2) || exit

@@ -1,4 +1,3 @@
-# The evidence of the lesson container, by hand.
 look='hostname; stat --format "%d %i" /; ip -brief link; grep -E "CapBnd|NoNewPrivs" /proc/self/status'
 
 sh -c "$look"

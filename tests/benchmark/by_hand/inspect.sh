@@ -1,4 +1,3 @@
-# The evidence of the lesson inspect, by hand.
 look='cd /proc/self/ns && stat -L -c "%n %d %i" *'
 rename='echo container_001 >/proc/sys/kernel/hostname; hostname'
 # With $kind: a caller's own link and that of its next child.

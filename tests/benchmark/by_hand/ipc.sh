@@ -1,4 +1,3 @@
-# The evidence of the lesson ipc, by hand.
 unshare --ipc --mount sh -c '
   sh -c "ipcmk -Q; ipcmk -M 4096; ipcmk -S 1"
   ipcs -q; cat /proc/sysvipc/msg /proc/sysvipc/shm /proc/sysvipc/sem

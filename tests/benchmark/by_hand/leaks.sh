@@ -1,4 +1,3 @@
-# The evidence of the lesson leaks, by hand.
 look='uname -n -r; echo $$; nproc; grep MemTotal /proc/meminfo
   cat /proc/sys/kernel/threads-max /proc/loadavg; date --utc "+%F %T"
   readlink /proc/self/ns/*'

@@ -1,4 +1,3 @@
-# The evidence of the lesson net, by hand.
 look='readlink /proc/self/ns/net; ip -brief link'
 reach='bash -c ": >/dev/tcp/127.0.0.1/8080" 2>/dev/null'
 

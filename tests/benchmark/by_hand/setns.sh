@@ -1,4 +1,3 @@
-# The evidence of the lesson setns, by hand.
 look='uname -n; readlink /proc/self/ns/uts /proc/self/ns/pid'
 
 sh -c "$look"

@@ -1,4 +1,3 @@
-# The evidence of the lesson user, by hand.
 user='setpriv --reuid=1000 --regid=1000 --clear-groups'
 [ "$(id -u)" = 0 ] || user=
 look='id -u; id -g; grep CapEff /proc/self/status; readlink /proc/self/ns/user'

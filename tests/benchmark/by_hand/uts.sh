@@ -1,4 +1,3 @@
-# The evidence of the lesson uts, by hand.
 look='uname -n; hostname; cat /proc/sys/kernel/hostname
   cat /proc/sys/kernel/domainname; readlink /proc/self/ns/uts'
 rename='hostname container_001; domainname domain_001'
