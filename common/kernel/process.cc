@@ -214,7 +214,8 @@ Process::~Process() {
   socket_.Close();        // Serve() reads the end of the stream, and ends.
   if (pid_ <= 0) return;  // There is none. To kill(2), -1 is everybody.
   // Not where it is the child of another process, or has been waited for.
-  if (waitpid(pid_, nullptr, WNOHANG | __WALL) != 0) return;
+  const int how = WEXITED | WNOHANG | WNOWAIT | __WALL;
+  if (waitid(P_PID, pid_, nullptr, how) == -1) return;
   kill(pid_, SIGKILL);  // It may be in a call that takes long.
   try {
     if (!Ends()) Complain(fmt::format("{} does not end\n", name_));
@@ -235,9 +236,7 @@ bool Process::Ends() const {
   if (process.get() != -1) return steps::Await(process.get(), kPatience);
   if (errno == ESRCH) return true;
   // A filter may refuse it, and before Linux 5.3 there is none.
-  siginfo_t info = {};
-  return waitid(P_PID, static_cast<id_t>(pid_), &info,
-                WEXITED | WNOWAIT | __WALL) == 0;
+  return waitid(P_PID, pid_, nullptr, WEXITED | WNOWAIT | __WALL) == 0;
 }
 
 Process Process::Clone(const std::string& name, int flags) {

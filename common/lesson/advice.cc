@@ -254,9 +254,10 @@ Machine Machine::Look(const std::string& root) {
   const auto add_if = [&machine](bool so, Trait trait) {
     if (so) machine.traits |= trait;
   };
-  add_if(geteuid() == 0, kUidZero);
+  const bool is_root = geteuid() == 0;
+  add_if(is_root, kUidZero);
   add_if(HasCapabilities({CAP_SYS_ADMIN}), kPrivileged);
-  add_if(geteuid() == 0 && !HasCapabilities({CAP_SETFCAP}), kNoSetfcap);
+  add_if(is_root && !HasCapabilities({CAP_SETFCAP}), kNoSetfcap);
   add_if(read("/proc/self/uid_map").empty(), kUnmapped);
   add_if(Has(read("/proc/self/status"), "\nSeccomp:\t2\n"), kFiltered);
   add_if(!profile.empty() && profile != "unconfined", kConfined);

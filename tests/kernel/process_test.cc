@@ -110,7 +110,7 @@ TEST_F(ProcessTest, MayOutliveItsParent) {
 }
 
 // In a PID namespace, where kill(-1, SIGKILL) would reach only the bystander.
-TEST(Process, EndsNobodyWhereCloneFailed) {
+TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
   InChild(
       [] {
         ASSERT_EQ(getpid(), 1);
@@ -119,7 +119,7 @@ TEST(Process, EndsNobodyWhereCloneFailed) {
           pause();
           _exit(EXIT_SUCCESS);
         }
-        FilterCalls({{SYS_clone, EPERM}});
+        FilterCalls({{SYS_clone, EPERM}, {SYS_waitid, 0}});
         EXPECT_THROW(Process::Quiet().Clone("none", 0), CallError);
         kill(bystander, SIGTERM);
         int status = 0;

@@ -18,7 +18,7 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {"inspect", "In /proc/PID/ns", "readlink:2=1 stat:4@/ns/uts"},
+    {"inspect", "In /proc/PID/ns", "readlink:2=1 stat:3@/ns/uts"},
     {"inspect", "A forked child", "stat:5@/ns/uts"},
     {"inspect", "With CLONE_NEWUTS", "clone-CLONE_NEWUTS"},
     {"inspect", "The same device", "sethostname"},
@@ -26,7 +26,7 @@ constexpr Case kCases[] = {
     {"inspect", "time_for_children leads", "unshare-CLONE_NEWTIME"},
     {"clone", "Without a flag", "stat:4@/ns/uts"},
     {"clone", "With one flag", "clone:1-CLONE_NEWIPC clone:1-CLONE_NEWTIME"},
-    {"clone", "To clone(2), CLONE_NEWTIME", "waitpid:18"},
+    {"clone", "To clone(2), CLONE_NEWTIME", "waitpid:10"},
     {"clone", "With all flags", "clone:2-CLONE_NEWUTS clone:2-CLONE_NEWNS"},
     {"clone", "CLONE_FS excludes", "clone:3-CLONE_NEWNS clone:3-CLONE_NEWUSER"},
     {"uts", "Without CLONE_NEWUTS", "sethostname"},
@@ -58,12 +58,12 @@ constexpr Case kCases[] = {
     {"leaks", "Another mount", "open:3@/file"},
     {"user", "Without CLONE_NEWUSER", "write@uid_map"},
     {"user", "In a new user", "clone-CLONE_NEWUSER"},
-    {"user", "Without a map", "geteuid:4=5"},
+    {"user", "Without a map", "geteuid:5=5"},
     {"user", "A user must deny", "write@gid_map"},
     {"user", "A map is written", "write:3@uid_map"},
     {"user", "With both maps", "write:2@gid_map"},
     {"user", "Root inside may", "sethostname sethostname:2"},
-    {"user", "Outside, nothing", "geteuid:6=5"},
+    {"user", "Outside, nothing", "geteuid:7=5"},
     {"user", "The new namespace's", "ioctl=0@user: ioctl:2@user:"},
     {"user", "The new user", "ioctl=0@uts:"},
     {"time", "Without CLONE_NEWTIME", "readlink:2=1"},

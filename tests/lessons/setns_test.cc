@@ -251,7 +251,7 @@ TEST_P(SetnsTest, CannotJoinWhatIsNotTheReadersAndSaysWhy) {
                                     "O_CLOEXEC): Permission denied (EACCES)\n"
                                     "  cause   The process ",
                                     mine)));
-  EXPECT_EQ(look.errors.find("\n  remedy  sudo\n") != std::string::npos,
+  EXPECT_EQ(look.errors.find("\n  remedy  sudo, ") != std::string::npos,
             as_nobody());
 }
 
