@@ -75,7 +75,8 @@ void RemoveLeftBehind(const fs::path& directory) {
     if (!name.starts_with(kCgroupPrefix)) continue;
     const pid_t pid = std::atoi(&name[kCgroupPrefix.size()]);
     if (pid <= 0 || name != NameOfCgroup(pid)) continue;
-    if (kill(pid, 0) == 0 && pid != getpid()) continue;
+    const bool gone = kill(pid, 0) == -1 && errno == ESRCH;
+    if (!gone && pid != getpid()) continue;
     try {
       RemoveEmpty(entry.path(), "");
     } catch (const std::exception&) {

@@ -46,7 +46,7 @@ struct Head {
 // What came with the last message: a descriptor, if any, and its sender's PID
 // as this process has it.
 int received_descriptor = -1;
-pid_t sender = -1;
+pid_t sender = 0;
 
 // In a child: its end of the socket, whether it is killed when its parent ends,
 // and what it does when the lesson has ended.
@@ -261,7 +261,8 @@ Process Process::Clone(const std::string& name, int flags) {
     Send(CallWith<decltype(clone)>, BytesOf(clone), kPatience, other.get());
   }
   other.Close();  // Or the end of a child that is killed now were not seen.
-  if (child.Await(kPatience).empty()) {
+  sender = 0;
+  if (child.Await(kPatience).empty() || sender <= 0) {
     throw std::runtime_error(child.DescribeEnd());
   }
   child.pid_ = sender;

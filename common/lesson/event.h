@@ -15,8 +15,7 @@
 
 namespace steps {
 
-// What a lesson tells, in the order in which it happens. Plain data: the
-// renderers turn it into text or JSON.
+// What a lesson tells, as it happens: plain data, which renderers make text of.
 
 /// Which lesson this is, and where it runs.
 struct Opening {
