@@ -89,7 +89,8 @@ std::string ShowText(std::string_view text) {
 std::string ShowNumber(std::string_view source, long number) {
   // A number, or flags by their names, read by themselves: "MS_REC | 0x10".
   constexpr const char* kSmall = "abcdefghijklmnopqrstuvwyz";  // But for x.
-  if (source.find_first_of(kSmall) == source.npos) return std::string(source);
+  const bool is_itself = source.find_first_of(kSmall) == std::string::npos;
+  if (is_itself) return std::string(source);
   const bool is_flags = source.find("CLONE_") != std::string::npos ||
                         source.find("flag") != std::string::npos;
   return is_flags ? CloneFlags(static_cast<int>(number))

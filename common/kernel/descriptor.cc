@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -57,11 +58,10 @@ std::string ReadFile(const std::string& path) {
 }
 
 std::vector<char*> ExecArguments(const std::vector<std::string>& argv) {
-  std::vector<char*> pointers;
-  for (const std::string& argument : argv) {
-    pointers.push_back(const_cast<char*>(argument.c_str()));
-  }
-  pointers.push_back(nullptr);
+  std::vector<char*> pointers(argv.size() + 1);  // The last stays nullptr.
+  std::ranges::transform(argv, pointers.begin(), [](const auto& argument) {
+    return const_cast<char*>(argument.c_str());
+  });
   return pointers;
 }
 

@@ -31,7 +31,7 @@ std::string MountedOn(const std::string& point) {
   std::string types;
   for (const Mount& mount : MountsIn(ReadFile("/proc/self/mountinfo"))) {
     if (mount.point != point) continue;
-    types = mount.type + (types.empty() ? "" : " over ") + types;
+    types.insert(0, mount.type + (types.empty() ? "" : " over "));
   }
   return types.empty() ? "nothing" : types;
 }

@@ -40,7 +40,6 @@ struct Row {
 };
 
 constexpr const char* kRefused = "EPERM EACCES";
-
 constexpr const char* kAnything = "";
 constexpr const char* kNamespace = R"(\b(clone3?|unshare)\(.*CLONE_NEW)";
 constexpr const char* kUserNamespace =
