@@ -99,7 +99,9 @@ Cgroups CgroupsIn(const std::string& text) {
   return cgroups;
 }
 
-Cgroups CgroupsOf(pid_t pid) { return CgroupsIn(ProcPath(pid, "cgroup")); }
+Cgroups CgroupsOf(pid_t pid) {
+  return CgroupsIn(ReadFile(ProcPath(pid, "cgroup")));
+}
 
 std::optional<CgroupPlace> FindCgroupPlace(const std::string& controller,
                                            const std::string& root) {

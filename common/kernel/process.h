@@ -94,7 +94,6 @@ class Process {
   static bool IsChild();
 
   Process(Process&&) = default;
-  Process& operator=(Process&&) = delete;
   ~Process();
 
   /// A new child of this process, in a new namespace for each CLONE_NEW* in
