@@ -68,18 +68,13 @@ struct Table {
 };
 
 /// A sentence, and the word that judges it, of at most 8 columns. A lesson's
-/// claim "holds", "FAILS" or is "skipped"; a sentence without a word says what
-/// it says.
+/// claim "holds", "FAILS" or is "skipped"; what to "remember" comes at its end;
+/// a sentence without a word says what it says.
 struct Item {
   std::string word;
   std::optional<bool> good;  // Nothing when it is neither good nor bad.
   std::string text;
   std::string reason = {};  // Why it was skipped.
-};
-
-/// What to remember of the lesson: two lines at most.
-struct Lore {
-  std::string text;
 };
 
 /// The end of the lesson.
@@ -111,7 +106,7 @@ struct Drawing {
 };
 
 using Event = std::variant<Opening, Step, Code, Question, Answer, Called, Shown,
-                           Table, Item, Lore, Verdict, Hint, Drawing>;
+                           Table, Item, Verdict, Hint, Drawing>;
 
 }  // namespace steps
 

@@ -79,7 +79,9 @@ class Lesson {
   void Note(std::string text) { Show(Item{"", {}, std::move(text)}); }
 
   /// What to remember: two lines at most.
-  void Remember(std::string text) { Show(Lore{std::move(text)}); }
+  void Remember(std::string text) {
+    Show(Item{"remember", {}, std::move(text)});
+  }
 
   /// Shows in one table, a row for each probe, what differs inside and that
   /// outside nothing changed. `who` was asked there, and here `other`.

@@ -107,8 +107,8 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
     return kUsage;
   } catch (const std::exception& error) {
     // The reader of a closed pipe has seen enough.
-    const auto* output = dynamic_cast<const OutputError*>(&error);
-    if (output == nullptr || output->error() != EPIPE) {
+    const auto* call = dynamic_cast<const CallError*>(&error);
+    if (call == nullptr || call->error() != EPIPE) {
       Complain(fmt::format("{}: {}\n", name, error.what()));
     }
     return kFailed;
@@ -148,10 +148,10 @@ std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    WriteOutput(STDOUT_FILENO, Help(app));
+    WriteAll(STDOUT_FILENO, Help(app));
     return std::nullopt;
   } catch (const CLI::CallForVersion& version) {
-    WriteOutput(STDOUT_FILENO, fmt::format("{}\n", version.what()));
+    WriteAll(STDOUT_FILENO, fmt::format("{}\n", version.what()));
     return std::nullopt;
   }
   std::vector<std::string> words = app.remaining();

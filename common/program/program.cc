@@ -40,17 +40,8 @@ std::string Header(const About& about, const std::optional<Task>& task) {
   return header;
 }
 
-std::string Footer(const std::optional<Task>& task) {
-  return fmt::format(
-      "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
-      "2 wrong usage, 77 this machine does not allow it, 130 interrupted{}.",
-      task && task->runs_command
-          ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
-          : "");
-}
-
 // Throws UsageError for an option that does not go with the task.
-void CheckOptions(const CLI::App& app, const Task& task, bool has_words) {
+void CheckOptions(const CLI::App& app, const Task& task) {
   std::vector<const char*> unfit = {"--step", "--auto", "--code", "--shell"};
   if (task.runs_command) {
     // stdout is the command's alone, and so is how it ends.
@@ -59,13 +50,12 @@ void CheckOptions(const CLI::App& app, const Task& task, bool has_words) {
   }
   for (const char* option : unfit) {
     if (app.count(option) == 0) continue;
-    throw UsageError(fmt::format("{} takes no {}", option,
-                                 has_words ? task.words : task.option->name));
+    throw UsageError(fmt::format("{} takes no {}", option, task.words));
   }
 }
 
-// One run of the lesson, which shows itself on `fd`. Throws OutputError, and
-// UsageError where the options cannot be followed.
+// One run of the lesson, which shows itself on `fd`. Throws UsageError where
+// the options cannot be followed, CallError where nothing can be written.
 class Run {
  public:
   Run(const About& about, const CLI::App& app, int fd)
@@ -111,8 +101,6 @@ class Run {
   int Guard(const std::function<int()>& work) {
     try {
       return work();
-    } catch (const OutputError&) {
-      throw;
     } catch (const UsageError&) {
       throw;
     } catch (const Quit&) {
@@ -127,7 +115,7 @@ class Run {
                                .error = error.what(),
                                .advice = advice};
       ShowAll(verdict);
-      Complain(Report(about_.name, verdict));
+      Complain(fmt::format("{}: {}", about_.name, Report(verdict)));
       return verdict.exit_status;
     }
   }
@@ -155,20 +143,15 @@ class Run {
     }
     StepperOptions options;
     options.color = color;
-    options.where = [] {
-      const auto process = Inside();
-      return process ? Where(process->first) : "";
-    };
+    options.where = [] { return Where(Inside().first); };
     options.run_shell = [this] {
-      const auto [name, pid] = Inside().value();
+      const auto [name, pid] = Inside();
       ShellIn(name, pid);
     };
     if (Has("--auto")) {
       options.pause = static_cast<int>(app_["--auto"]->as<double>() * 1000);
     } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
-      throw UsageError(
-          "--step is for a terminal: keys, and a screen. Without: --auto "
-          "SECONDS");
+      throw UsageError("--step is for a terminal. Without: --auto SECONDS");
     }
     return MakeStepper(fd, std::move(options));
   }
@@ -207,9 +190,10 @@ class Run {
   }
 
   // The process in which the reader may look around now: the one of the name
-  // "inside", or the last in other namespaces that stands in for no host.
-  static std::optional<std::pair<std::string, pid_t>> Inside() {
-    std::optional<std::pair<std::string, pid_t>> inside;
+  // "inside", or the last in other namespaces that stands in for no host. It
+  // has no name where there is none.
+  static std::pair<std::string, pid_t> Inside() {
+    std::pair<std::string, pid_t> inside;
     for (const auto& process : Process::All()) {
       const auto& [name, pid] = process;
       if (name == "inside") return process;
@@ -223,18 +207,17 @@ class Run {
 
   // Where a shell in the process with this name is: "inside", "in child".
   static std::string Where(const std::string& name) {
-    return name == "inside" ? name : "in " + name;
+    return name.empty() || name == "inside" ? name : "in " + name;
   }
 
   void ShellIn(const std::string& name, pid_t pid) {
-    const std::map<int, NamespaceId> there = NamespacesOf(pid);
-    ShowAll(
-        Hint{fmt::format("A shell {}: `exit` ends it, and all that it started.",
-                         Where(name)),
-             {}});
-    ShowAll(Hint{fmt::format("In a second terminal, as {}:",
-                             uid_ == 0 ? "root" : fmt::format("uid {}", uid_)),
-                 SecondTerminal(about_.name, pid, Difference(home_, there))});
+    const int flags = Difference(home_, NamespacesOf(pid));
+    const std::string user = uid_ == 0 ? "root" : fmt::format("uid {}", uid_);
+    ShowAll(Hint{
+        "A shell " + Where(name) + ": `exit` ends it, and all that it started.",
+        {}});
+    ShowAll(Hint{fmt::format("In a second terminal, as {}:", user),
+                 SecondTerminal(about_.name, pid, flags)});
     RunShell(pid, Difference(pid),
              fmt::format("[{} {}] \\u@\\h:\\w\\$ ", name, about_.name));
   }
@@ -258,12 +241,16 @@ int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
         Header(about, task),
         fmt::format("bazel run //lessons:{} -- [OPTIONS]{}", about.name,
                     task ? fmt::format(" [{}]", task->words) : ""));
-    app.footer(Footer(task));
+    app.footer(fmt::format(
+        "Exit status: 0 every claim holds, 1 one does not or the lesson failed,"
+        "\n2 wrong usage, 77 this machine does not allow it, 130 "
+        "interrupted{}.",
+        task && task->runs_command
+            ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
+            : ""));
     AddOptions(app);
-    if (task) {
-      // The first word ends the options: what follows may be another program's.
-      app.prefix_command();
-    }
+    // The first word ends the options: what follows may be another program's.
+    if (task) app.prefix_command();
     if (task && task->option) {
       const auto& [name, value_name, help, value] = *task->option;
       app.add_option(name, *value, help)->option_text(value_name);
@@ -273,7 +260,7 @@ int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
     if (words->empty() && !(task && task->option && *task->option->value)) {
       return Run(about, app, STDOUT_FILENO).Teach(teach);
     }
-    CheckOptions(app, *task, !words->empty());
+    CheckOptions(app, *task);
     const int fd = task->runs_command ? STDERR_FILENO : STDOUT_FILENO;
     return Run(about, app, fd).Serve(*task, *words);
   });

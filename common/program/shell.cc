@@ -10,12 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
+#include <functional>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -51,8 +50,7 @@ void KillDescendants(const std::vector<pid_t>& spared) {
 
 // Starts a child for `body`, which becomes another program, or gives the exit
 // status.
-template <typename Body>
-pid_t Fork(const Body& body) {
+pid_t Fork(const std::function<int()>& body) {
   const pid_t pid = MUST(fork);
   if (pid != 0) return pid;
   try {
@@ -74,24 +72,6 @@ void GiveTerminalTo(pid_t foreground) {
   std::signal(SIGTTOU, SIG_IGN);
   // It fails where the terminal is gone, too, and then nobody reads.
   tcsetpgrp(STDIN_FILENO, foreground);
-}
-
-// Why execvp(3) gave ENOENT.
-std::string WhatIsMissing(const std::string& command) {
-  std::string program = FindProgram(command);
-  if (access(program.c_str(), F_OK) == -1) return "there is no such command";
-  // The interpreter of a script may be one in turn. execve(2).
-  while (access(program.c_str(), F_OK) == 0) {
-    std::string marker;
-    std::string interpreter;
-    std::ifstream script(program);
-    if (!std::getline(script, marker, '!') || marker != "#" ||
-        !(script >> interpreter)) {
-      return "the loader that it was linked for is not there";
-    }
-    program = interpreter;
-  }
-  return fmt::format("its interpreter {} is not there", program);
 }
 
 // The command that AwaitCommand awaits.
@@ -125,10 +105,8 @@ void KeepShell(pid_t pid, int flags, const std::string& prompt) {
   });
   const Descriptor shell(MUST(pidfd_open, child, 0));
 
-  std::array<pollfd, 2> ends = {
-      {{.fd = shell.get(), .events = POLLIN, .revents = 0},
-       {.fd = lesson.get(), .events = POLLIN, .revents = 0}}};
-  MUST(poll, ends.data(), ends.size(), -1);
+  pollfd ends[] = {{shell.get(), POLLIN, 0}, {lesson.get(), POLLIN, 0}};
+  MUST(poll, ends, std::size(ends), -1);
   KillDescendants({});
   // Not where the reader's shell has it by now.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -155,13 +133,15 @@ int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
   }
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
+  std::string why =
+      fmt::format("cannot be run: {} ({})", strerror(error), ErrnoName(error));
   if (error == ENOENT) {
-    Complain(fmt::format("{}: {}\n", command[0], WhatIsMissing(command[0])));
-    return 127;
+    const bool is_there = access(FindProgram(command[0]).c_str(), F_OK) == 0;
+    why = is_there ? "its interpreter or loader is not there"
+                   : "there is no such command";
   }
-  Complain(fmt::format("{}: cannot be run: {} ({})\n", command[0],
-                       strerror(error), ErrnoName(error)));
-  return 126;
+  Complain(fmt::format("{}: {}\n", command[0], why));
+  return error == ENOENT ? 127 : 126;
 }
 
 int AwaitCommand(const std::vector<std::string>& command,
@@ -211,8 +191,7 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
   std::string names;
   std::string links;
   std::string joined;
-  const bool all = flags == KnownFlags();
-  std::string options = all ? " --all" : "";
+  std::string options;
   bool is_kind = false;  // Whether the lesson is about one that is joined.
   for (const Kind& kind : Kinds()) {
     if ((flags & kind.flag) == 0) continue;
@@ -220,19 +199,20 @@ std::vector<std::string> SecondTerminal(const std::string& lesson, pid_t pid,
         fmt::format(" /proc/{}/ns/{}", pid, kind.proc_name);
     names += fmt::format(" {}", kind.proc_name);
     links += link;
-    if (!all) options += fmt::format(" --{}", kind.name);
+    options += fmt::format(" --{}", kind.name);
     // Without the PID namespace that a /proc is of, it is of little use.
     if (kind.name == lesson || kind.flag == CLONE_NEWPID) joined += link;
     is_kind = is_kind || kind.name == lesson;
   }
+  if (flags == KnownFlags()) options = " --all";
   // nsenter may not change to uid 0 where only one's own uid is mapped.
   if ((flags & CLONE_NEWUSER) != 0) options += " --preserve-credentials";
-  constexpr std::size_t kWidth = 67;  // After "readlink", indented by five.
+  std::string look = "readlink" + links;
+  if (look.size() > 75) {  // With the indent of a command, it would not fit.
+    look = fmt::format("(cd /proc/{}/ns && readlink{})", pid, names);
+  }
   std::vector<std::string> commands = {
-      links.size() <= kWidth
-          ? "readlink" + links
-          : fmt::format("(cd /proc/{}/ns && readlink{})", pid, names),
-      fmt::format("cat /proc/{}/uid_map", pid)};
+      look, fmt::format("cat /proc/{}/uid_map", pid)};
   if (is_kind) commands.push_back("bazel run //lessons:setns --" + joined);
   commands.push_back(fmt::format("nsenter --target {}{}", pid, options));
   return commands;

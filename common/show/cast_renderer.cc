@@ -11,7 +11,7 @@
 namespace steps {
 
 Renderer MakeCastRenderer() {
-  return [text_of = MakeTextRenderer(true), lesson = std::string(),
+  return [text_of = MakeTextRenderer(true),
           time = 0.0](const Event& event) mutable {
     using Json = nlohmann::ordered_json;
     const auto entry = [&time](const char* kind, const std::string& data) {
@@ -21,7 +21,6 @@ Renderer MakeCastRenderer() {
     std::string cast;
     std::string text = text_of(event);
     if (const auto* opening = std::get_if<Opening>(&event)) {
-      lesson = opening->lesson;
       const Json header = {{"version", 2},
                            {"width", 80},
                            {"height", 24},
@@ -33,7 +32,7 @@ Renderer MakeCastRenderer() {
       cast = entry("m", fmt::format("{}. {}", step->number, step->title));
     } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
       // A terminal shows what goes to stderr, too.
-      if (!verdict->error.empty()) text += Report(lesson, *verdict);
+      if (!verdict->error.empty()) text += Report(*verdict);
     }
     // Each line at its time, and ended as by a terminal's driver.
     for (const std::string_view line : Lines(text)) {

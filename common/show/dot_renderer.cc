@@ -24,7 +24,7 @@ namespace steps {
 namespace {
 
 // The first is on every Debian; the second is as wide, and on other systems.
-constexpr std::string_view kFont = "DejaVu Sans,Verdana,sans-serif";
+constexpr const char* kFont = "DejaVu Sans,Verdana,sans-serif";
 
 constexpr const char* kProcess = R"(shape=Mrecord fillcolor="#dce8f5")";
 constexpr const char* kShared = "fillcolor=white";
@@ -33,10 +33,9 @@ constexpr const char* kNotShared = R"(fillcolor="#fff2cc" penwidth=3)";
 // Any bytes, for Graphviz to show as they are.
 std::string Escape(std::string_view bytes) {
   static const std::regex markup(R"([\\{}|<>"])");
-  static const std::regex entity("&");
-  const std::string text = Shorten(Printable(bytes), 80);
-  return std::regex_replace(std::regex_replace(text, entity, "&amp;"), markup,
-                            R"(\$&)");
+  const std::string text =
+      std::regex_replace(Shorten(Printable(bytes), 80), markup, R"(\$&)");
+  return std::regex_replace(text, std::regex("&"), "&amp;");
 }
 
 // The names of processes that are in the same namespaces.
@@ -60,10 +59,10 @@ std::map<Members, std::string> LinesByMembers(const Drawing& drawing,
   std::map<Members, std::string> lines;
   for (const Kind& kind : Kinds()) {
     std::map<NamespaceId, Members> members_of;
-    for (const Drawing::Process& process : drawing.processes) {
-      const auto found = process.namespaces.find(kind.flag);
-      if (found == process.namespaces.end()) continue;
-      members_of[found->second].push_back(Escape(process.name));
+    for (const auto& [name, namespaces, facts] : drawing.processes) {
+      const auto found = namespaces.find(kind.flag);
+      if (found == namespaces.end()) continue;
+      members_of[found->second].push_back(Escape(name));
     }
     for (const auto& [id, members] : members_of) {
       const bool is_new = known.insert(id).second && !is_first;
@@ -82,23 +81,23 @@ std::string Draw(const Drawing& drawing, std::set<NamespaceId>& known) {
     boxes += fmt::format("    \"{0} {1}\" [{2} label=\"{1}|{3}\"]\n", title,
                          name, look, lines);
   };
-  for (const Drawing::Process& process : drawing.processes) {
+  for (const auto& [name, namespaces, facts] : drawing.processes) {
     std::string lines;
-    for (const std::string& fact : process.facts) lines += Escape(fact) + "\\l";
-    add(Escape(process.name), kProcess, lines);
+    for (const std::string& fact : facts) lines += Escape(fact) + "\\l";
+    add(Escape(name), kProcess, lines);
   }
   const std::size_t all = drawing.processes.size();
   for (const auto& [members, lines] : LinesByMembers(drawing, known)) {
     const std::string name = Name(members, all);
     add(name, members.size() < all ? kNotShared : kShared, lines);
-    for (const std::string& member : members) {
+    for (const std::string& one : members) {
       boxes +=
-          fmt::format("    \"{0} {1}\" -- \"{0} {2}\"\n", title, member, name);
+          fmt::format("    \"{0} {1}\" -- \"{0} {2}\"\n", title, one, name);
     }
   }
-  return fmt::format(
-      "  subgraph \"cluster {0}\" {{\n    label=\"{0}\"\n{1}  }}\n", title,
-      boxes);
+  constexpr const char* kCluster =
+      "  subgraph \"cluster {0}\" {{\n    label=\"{0}\"\n{1}  }}\n";
+  return fmt::format(kCluster, title, boxes);
 }
 
 std::string ToSvg(std::string_view graph) {

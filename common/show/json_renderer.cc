@@ -47,9 +47,8 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
   }
 
   void Add(const Answer& answer) {
-    ordered_json& question = document_["questions"].back();
-    question["found"] = answer.found;
-    question["reason"] = answer.reason;
+    document_["questions"].back().update(
+        {{"found", answer.found}, {"reason", answer.reason}});
   }
 
   void Add(const Called& called) {
@@ -90,19 +89,19 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
     }
   }
 
-  void Add(const Item& claim) {
-    if (claim.word.empty()) return;
-    ordered_json entry = {
-        {"step", step_}, {"text", claim.text}, {"holds", nullptr}};
-    if (claim.good) {
-      entry["holds"] = *claim.good;
-    } else {
-      entry["reason"] = claim.reason;
+  void Add(const Item& item) {
+    if (item.word == "remember") {
+      document_["remember"] = item.text;
+    } else if (item.good) {
+      document_["claims"].push_back(
+          {{"step", step_}, {"text", item.text}, {"holds", *item.good}});
+    } else if (!item.word.empty()) {
+      document_["claims"].push_back({{"step", step_},
+                                     {"text", item.text},
+                                     {"holds", nullptr},
+                                     {"reason", item.reason}});
     }
-    document_["claims"].push_back(std::move(entry));
   }
-
-  void Add(const Lore& lore) { document_["remember"] = lore.text; }
 
   void Add(const Verdict& verdict) {
     document_["verdict"] = verdict.outcome;

@@ -22,13 +22,15 @@ std::string Escape(const std::string& bytes) {
 // A lesson's sentence: what it has in backquotes is code.
 std::string Prose(const std::string& sentence) {
   static const std::regex code("`[^`]*`");
+  const std::string text = Printable(sentence);
   std::string prose;
-  std::string rest = Printable(sentence);
-  for (std::smatch found; std::regex_search(rest, found, code);) {
-    prose += Escape(found.prefix()) + found.str();
-    rest = std::string(found.suffix());
+  // What stands before each piece of code, and the piece, in turn.
+  std::sregex_token_iterator part(text.begin(), text.end(), code, {-1, 0});
+  for (bool is_code = false; part != std::sregex_token_iterator(); ++part) {
+    prose += is_code ? part->str() : Escape(*part);
+    is_code = !is_code;
   }
-  return prose + Escape(rest);
+  return prose;
 }
 
 std::string Paragraph(const std::string& sentence) {
@@ -66,20 +68,14 @@ std::string Markdown(const Item& item) {
 }
 
 std::string Markdown(const Verdict& verdict) {
+  if (!verdict.error.empty()) {
+    return fmt::format("\n```text\n{}```\n", Report(verdict));
+  }
   const std::string count = Count(verdict);
-  if (verdict.error.empty()) {
-    return count.empty() ? "" : fmt::format("\n**{}**\n", count);
-  }
-  std::string text = Markdown(Item{verdict.outcome, {}, verdict.error});
-  if (verdict.advice) {
-    text += Markdown(Item{"cause", {}, verdict.advice->cause}) +
-            Markdown(Item{"remedy", {}, verdict.advice->remedy});
-  }
-  return text;
+  return count.empty() ? "" : fmt::format("\n**{}**\n", count);
 }
 
 std::string Markdown(const Hint& hint) {
-  if (hint.commands.empty()) return Paragraph(hint.text);
   return fmt::format("{}\n```sh\n{}\n```\n", Paragraph(hint.text),
                      fmt::join(hint.commands, "\n"));
 }

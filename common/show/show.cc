@@ -19,13 +19,12 @@
 namespace steps {
 namespace {
 
-// The screen's size, or a usual one where it is too small or none.
-winsize SizeOf(int fd) {
+// How many rows the screen has, or a usual number where it is too small or
+// none.
+std::size_t RowsOf(int fd) {
   winsize size = {};
   ioctl(fd, TIOCGWINSZ, &size);
-  if (size.ws_row <= 4) size.ws_row = 24;
-  if (size.ws_col <= 10) size.ws_col = 80;
-  return size;
+  return size.ws_row > 4 ? size.ws_row : 24;
 }
 
 // Whether there is a line to read within so many milliseconds.
@@ -41,17 +40,16 @@ class Stepper {
         options_(std::move(options)),
         text_(MakeTextRenderer(options_.color)) {}
 
-  void operator()(const Event& event) {
-    Event shown = event;
-    if (auto* answer = std::get_if<Answer>(&shown)) answer->picked = picked_;
-    const std::string text = text_(shown);
+  void operator()(Event event) {
+    if (auto* answer = std::get_if<Answer>(&event)) answer->picked = picked_;
+    const std::string text = text_(event);
     const std::vector<std::string_view> lines = Lines(text);
     // The last row is for the keys.
-    const std::size_t rows = SizeOf(fd_).ws_row - 1;
+    const std::size_t rows = RowsOf(fd_) - 1;
     if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
     for (const std::string_view line : lines) {
       if (used_ == rows) Pause("more");
-      WriteOutput(fd_, fmt::format("{}\n", line));
+      WriteAll(fd_, fmt::format("{}\n", line));
       ++used_;
     }
     if (const auto* question = std::get_if<Question>(&event)) {
@@ -95,24 +93,21 @@ class Stepper {
     // erase.
     const bool is_ahead = HasLine(0);
     if (!is_ahead) {
-      // Brackets, and what is typed: a line that wraps could not be erased.
-      const std::string prompt = Shorten(keys, SizeOf(fd_).ws_col - 4);
-      WriteOutput(fd_, options_.color
-                           ? fmt::format("\x1b[7m {} \x1b[0m", prompt)
-                           : fmt::format("[{}]", prompt));
+      WriteAll(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", keys)
+                                   : fmt::format("[{}]", keys));
     }
     std::string line;
-    bool entered = false;
-    if (is_ahead || HasLine(options_.pause)) {
-      entered = std::getline(std::cin, line) && !std::cin.eof();
-      if (!entered) line = "q";  // Ctrl-D, or the terminal is gone.
-    }
+    const bool typed = HasLine(is_ahead ? 0 : options_.pause);
+    const bool entered =
+        typed && std::getline(std::cin, line) && !std::cin.eof();
+    if (typed && !entered) line = "q";  // Ctrl-D, or the terminal is gone.
+    if (is_ahead) return line;
     const char* term = getenv("TERM");
-    if (!is_ahead && term != nullptr && std::string_view(term) != "dumb") {
+    if (term != nullptr && std::string_view(term) != "dumb") {
       // The echo of Enter has moved the cursor down.
-      WriteOutput(fd_, entered ? "\x1b[A\r\x1b[K" : "\r\x1b[K");
-    } else if (!is_ahead && !entered) {
-      WriteOutput(fd_, "\n");
+      WriteAll(fd_, entered ? "\x1b[A\r\x1b[K" : "\r\x1b[K");
+    } else if (!entered) {
+      WriteAll(fd_, "\n");
     }
     return line;
   }
@@ -126,21 +121,9 @@ class Stepper {
 
 }  // namespace
 
-OutputError::OutputError(int error)
-    : std::runtime_error(CallError(error, "cannot write the output").what()),
-      error_(error) {}
-
-void WriteOutput(int fd, std::string_view text) {
-  try {
-    WriteAll(fd, text);
-  } catch (const CallError& error) {
-    throw OutputError(error.error());
-  }
-}
-
 Show To(int fd, Renderer renderer) {
   return [fd, renderer = std::move(renderer)](const Event& event) {
-    WriteOutput(fd, renderer(event));
+    WriteAll(fd, renderer(event));
   };
 }
 
@@ -148,8 +131,8 @@ Show MakeStepper(int fd, StepperOptions options) {
   return Stepper(fd, std::move(options));
 }
 
-std::string Report(const std::string& lesson, const Verdict& verdict) {
-  std::string text = fmt::format("{}: {}\n", lesson, Printable(verdict.error));
+std::string Report(const Verdict& verdict) {
+  std::string text = Printable(verdict.error) + "\n";
   if (verdict.advice) {
     text += fmt::format("  cause   {}\n  remedy  {}\n", verdict.advice->cause,
                         verdict.advice->remedy);

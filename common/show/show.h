@@ -2,26 +2,12 @@
 #define COMMON_SHOW_SHOW_H_
 
 #include <functional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "common/lesson/event.h"
 
 namespace steps {
-
-/// The output could not be written: a full disk, a closed pipe.
-class OutputError : public std::runtime_error {
- public:
-  explicit OutputError(int error);
-  int error() const { return error_; }
-
- private:
-  int error_;
-};
-
-/// Writes all of `text` to a descriptor. Throws OutputError.
-void WriteOutput(int fd, std::string_view text);
 
 /// Turns the events of one lesson, in their order, into text: gives what each
 /// of them adds to it.
@@ -53,7 +39,7 @@ Renderer MakeCastRenderer();
 using Show = std::function<void(const Event&)>;
 
 /// Writes what `renderer` makes of an event to a descriptor, as it comes and
-/// with one call. Throws OutputError, and what the renderer throws.
+/// with one call. Throws CallError, and what the renderer throws.
 Show To(int fd, Renderer renderer);
 
 /// The reader has asked for the end.
@@ -73,7 +59,7 @@ struct StepperOptions {
 /// Shows a lesson as text on a descriptor, and stops before each step, after
 /// each question and when the screen is full, until the reader presses Enter.
 /// The terminal keeps its settings: what is typed before Enter is a line as
-/// always. Throws Quit, OutputError, CallError and what the shell throws.
+/// always. Throws Quit, CallError and what the shell throws.
 Show MakeStepper(int fd, StepperOptions options);
 
 /// Shows events, and with them the lines of the lesson's source that belong to
@@ -94,9 +80,9 @@ struct EmbeddedSource {
   EmbeddedSource(const std::string& path, std::string_view text);
 };
 
-/// What a program says on stderr when its lesson has ended early: the error,
-/// and below it the cause and the remedy, when they are known.
-std::string Report(const std::string& lesson, const Verdict& verdict);
+/// Why a lesson has ended early: the error, and below it the cause and the
+/// remedy, when they are known.
+std::string Report(const Verdict& verdict);
 
 }  // namespace steps
 

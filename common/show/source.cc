@@ -42,29 +42,19 @@ class Listing {
   explicit Listing(Show show) : show_(std::move(show)) {}
 
   void operator()(Event event) {
-    auto* step = std::get_if<Step>(&event);
-    Code code;
-    if (step != nullptr) {
+    if (auto* step = std::get_if<Step>(&event)) {
       listed_.clear();
-      code = OfStep(step->place);
+      step->code = OfStep(step->place);
     } else if (const auto* called = std::get_if<Called>(&event)) {
-      code = LeadTo(called->call.place);
+      LeadTo(called->call.place);
     } else if (const auto* shown = std::get_if<Shown>(&event)) {
-      code = LeadTo(shown->place);
-    }
-    for (const auto& [line, text] : code.lines) {
-      listed_.emplace(code.file, line);
-    }
-    if (step != nullptr) {
-      step->code = std::move(code);
-    } else if (!code.lines.empty()) {
-      show_(code);
+      LeadTo(shown->place);
     }
     show_(event);
   }
 
  private:
-  Code OfStep(const Place& place) const {
+  Code OfStep(const Place& place) {
     static const std::regex end("}| *lesson\\.(Step|Predict|Compare)\\(.*");
     const Source& source = SourceOf(place.file);
     const int first = StatementEnd(source, place.line) + 1;
@@ -72,36 +62,30 @@ class Listing {
     while (last < std::ssize(source) && !std::regex_match(source[last], end)) {
       ++last;
     }
-    Code code = List(place.file, first, last - 1);
-    // At most ten lines: a screen has 24. The others come with what they lead
-    // to.
-    auto& lines = code.lines;
-    if (lines.size() <= 10) return code;
-    lines.resize(10);
-    const auto ends = [](const std::string& text) {
-      return text.ends_with(';') && !text.starts_with(' ');
-    };
-    while (!lines.empty() && !ends(lines.back().second)) lines.pop_back();
-    return code;
+    // A screen has 24 lines. The others come with what they lead to.
+    return List(place.file, first, last - 1, 10);
   }
 
-  Code LeadTo(const Place& place) const {
+  void LeadTo(const Place& place) {
     const Source& source = SourceOf(place.file);
-    if (place.line >= std::ssize(source)) return {};
+    if (place.line >= std::ssize(source)) return;
     int first = place.line;
     // A comment in the first column is about the function below it.
     while (first > 1 && !source[first - 1].empty() &&
            !source[first - 1].starts_with("//")) {
       --first;
     }
-    return List(place.file, first, StatementEnd(source, place.line));
+    const int last = StatementEnd(source, place.line);
+    const Code code = List(place.file, first, last, source.size());
+    if (!code.lines.empty()) show_(code);
   }
 
-  // These lines, but for the statements in which the lesson speaks and what was
-  // listed since the step began.
-  Code List(const std::string& file, int first, int last) const {
+  // Of these lines as many whole statements as are no more than `most`, but for
+  // those in which the lesson speaks and what was listed since the step began.
+  Code List(const std::string& file, int first, int last, std::size_t most) {
     const Source& source = SourceOf(file);
     Code code = {file, {}};
+    auto& lines = code.lines;
     std::size_t indent = std::string::npos;
     // Of a claim's experiment, which ends as it begins: in the claim.
     std::size_t experiment = std::string::npos;
@@ -113,16 +97,23 @@ class Listing {
       } else if (text.ends_with("});") && IndentOf(text) == experiment) {
         experiment = std::string::npos;
       } else if (!listed_.contains({file, line}) &&
-                 !(text.empty() && code.lines.empty())) {
-        code.lines.emplace_back(line, text);
+                 !(text.empty() && lines.empty())) {
+        lines.emplace_back(line, text);
         if (!text.empty()) indent = std::min(indent, IndentOf(text));
       }
     }
-    while (!code.lines.empty() && code.lines.back().second.empty()) {
-      code.lines.pop_back();
+    while (!lines.empty() && lines.back().second.empty()) lines.pop_back();
+    if (lines.size() > most) {
+      const auto end = std::find_if(lines.rend() - most, lines.rend(),
+                                    [indent](const auto& line) {
+                                      return line.second.ends_with(';') &&
+                                             IndentOf(line.second) == indent;
+                                    });
+      lines.erase(end.base(), lines.end());
     }
-    for (auto& [line, text] : code.lines) {
+    for (auto& [line, text] : lines) {
       text.erase(0, std::min(indent, text.size()));
+      listed_.emplace(file, line);
     }
     return code;
   }

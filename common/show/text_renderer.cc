@@ -24,26 +24,25 @@ constexpr std::size_t kLabel = 16;  // The column of "domain name".
 constexpr std::size_t kValue = 19;  // The column of "cgroup:[4026531835]".
 
 // How a piece of text looks: parameters of the terminal's SGR sequence.
-constexpr std::string_view kBold = "1";
-constexpr std::string_view kDim = "2";
-constexpr std::string_view kInside = "1;36";
-constexpr std::string_view kCall = "35";
-constexpr std::string_view kGood = "32";
-constexpr std::string_view kBad = "1;31";
-constexpr std::string_view kUnknown = "33";
+using Look = std::string_view;
+constexpr Look kBold = "1";
+constexpr Look kDim = "2";
+constexpr Look kInside = "1;36";
+constexpr Look kCall = "35";
+constexpr Look kGood = "32";
+constexpr Look kBad = "1;31";
+constexpr Look kUnknown = "33";
 
-std::string_view LookOf(const std::string& process) {
+Look LookOf(const std::string& process) {
   return process == "inside" ? kInside : "";
 }
 
-std::string_view LookOf(std::optional<bool> good) {
+Look LookOf(std::optional<bool> good) {
   return !good ? kUnknown : *good ? kGood : kBad;
 }
 
-using Row = std::vector<std::string>;
-
 // In a comparison: what differs inside, and what has changed outside.
-std::string_view LookOf(const Row& row, std::size_t column) {
+Look LookOf(const std::vector<std::string>& row, std::size_t column) {
   if (row.back() == "private") {
     return column == 2 ? kInside : column == 4 ? kGood : "";
   }
@@ -68,7 +67,7 @@ class TextRenderer {
   }
 
  private:
-  std::string Paint(std::string_view look, std::string_view text) const {
+  std::string Paint(Look look, std::string_view text) const {
     if (!color_ || look.empty()) return std::string(text);
     return fmt::format("\x1b[{}m{}\x1b[0m", look, text);
   }
@@ -76,7 +75,7 @@ class TextRenderer {
   // Text that continues under itself, `first` standing before its first line:
   // broken between words where that can be.
   std::string Hang(const std::string& first, std::size_t column,
-                   std::string_view text, std::string_view look = "") const {
+                   std::string_view text, Look look = "") const {
     std::string hung = first;
     std::string rest = Printable(text);
     while (true) {
@@ -93,12 +92,12 @@ class TextRenderer {
   }
 
   // A word in its column.
-  std::string Word(std::string_view word, std::string_view look) const {
-    return fmt::format("{:{}}{}", "", kIndent,
-                       Paint(look, fmt::format("{:{}}", word, kWord)));
+  std::string Word(std::string_view word, Look look) const {
+    return std::string(kIndent, ' ') +
+           Paint(look, fmt::format("{:{}}", word, kWord));
   }
 
-  std::string Told(std::string_view word, std::string_view look,
+  std::string Told(std::string_view word, Look look,
                    std::string_view sentence) const {
     return Hang(Word(word, look), kBehind, sentence);
   }
@@ -131,9 +130,8 @@ class TextRenderer {
       text = "    " + Paint(kDim, code.file) + "\n";
     }
     for (const auto& [number, line] : code.lines) {
-      text += Hang(
-          Paint(kDim, fmt::format("{:>3}", number)) + (line.empty() ? "" : " "),
-          4, line);
+      const std::string first = Paint(kDim, fmt::format("{:>3}", number));
+      text += line.empty() ? first + "\n" : Hang(first + " ", 4, line);
     }
     return text;
   }
@@ -142,8 +140,8 @@ class TextRenderer {
     std::string text = "\n" + Told("question", kUnknown, question.text);
     int number = 0;
     for (const std::string& answer : question.answers) {
-      text += Hang(fmt::format("{:>{}}  ", ++number, kBehind + 1), kBehind + 3,
-                   answer);
+      const std::string first = fmt::format("{:>{}}  ", ++number, kBehind + 1);
+      text += Hang(first, first.size(), answer);
     }
     return text;
   }
@@ -155,10 +153,9 @@ class TextRenderer {
       found = fmt::format("{}: {}", *answer.number, answer.found);
     }
     if (answer.picked) {
-      found = (answer.picked == answer.number
-                   ? "yes, "
-                   : fmt::format("not {}, but ", *answer.picked)) +
-              found;
+      const bool right = answer.picked == answer.number;
+      found.insert(
+          0, right ? "yes, " : fmt::format("not {}, but ", *answer.picked));
     }
     return Told("answer", kGood, fmt::format("{}. {}", found, answer.reason));
   }
@@ -174,7 +171,7 @@ class TextRenderer {
   }
 
   std::string Text(const Shown& shown) {
-    const std::string_view look = LookOf(shown.process);
+    const Look look = LookOf(shown.process);
     std::string text;
     for (const auto& [label, value, source] : shown.evidence.findings) {
       text += Name(shown.process) + fmt::format("{:{}}", label, kLabel);
@@ -198,10 +195,10 @@ class TextRenderer {
   // Columns as wide as their cells; where a line would be too long, the margin
   // gives way first, then the widest are cut.
   std::string Text(const Table& table) const {
-    std::vector<Row> rows = {table.header};
-    rows.insert(rows.end(), table.rows.begin(), table.rows.end());
+    std::vector<std::vector<std::string>> rows = table.rows;
+    rows.insert(rows.begin(), table.header);
     std::vector<std::size_t> widths(table.header.size());
-    for (Row& row : rows) {
+    for (auto& row : rows) {
       for (std::size_t column = 0; column < row.size(); ++column) {
         row[column] = Printable(row[column]);
         widths[column] = std::max(widths[column], Width(row[column]));
@@ -216,7 +213,7 @@ class TextRenderer {
     }
 
     std::string text = "\n";
-    for (const Row& row : rows) {
+    for (const auto& row : rows) {
       std::size_t blanks = margin;
       for (std::size_t column = 0; column < row.size(); ++column) {
         const std::string cell = Shorten(row[column], widths[column]);
@@ -230,13 +227,12 @@ class TextRenderer {
   }
 
   std::string Text(const Item& item) const {
-    if (item.word.empty())
+    if (item.word.empty()) {
       return Hang(std::string(kIndent, ' '), kIndent, item.text);
-    return Told(item.word, LookOf(item.good), Sentence(item));
-  }
-
-  std::string Text(const Lore& lore) const {
-    return "\n" + Told("remember", kBold, lore.text);
+    }
+    const bool ends = item.word == "remember";
+    return (ends ? "\n" : "") +
+           Told(item.word, ends ? kBold : LookOf(item.good), Sentence(item));
   }
 
   std::string Text(const Verdict& verdict) const {
@@ -248,14 +244,13 @@ class TextRenderer {
 
   std::string Text(const Hint& hint) const {
     // A single command stands behind what is said of it.
-    if (hint.commands.size() == 1) {
-      return hint.text + " " + Paint(kBold, hint.commands[0]) + "\n";
-    }
-    std::string text = Hang("", 0, hint.text);
+    const std::string between =
+        hint.commands.size() == 1 ? " " : "\n" + std::string(kIndent, ' ');
+    std::string text = hint.text;
     for (const std::string& command : hint.commands) {
-      text += std::string(kIndent, ' ') + Paint(kBold, command) + "\n";
+      text += between + Paint(kBold, command);
     }
-    return text;
+    return text + "\n";
   }
 
   static std::string Text(const Drawing&) { return ""; }

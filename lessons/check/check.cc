@@ -122,7 +122,7 @@ Assessment Check(const std::vector<std::string>& words,
 }
 
 void WriteDocument(const ordered_json& document) {
-  WriteOutput(
+  WriteAll(
       STDOUT_FILENO,
       document.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
           "\n");
@@ -203,7 +203,7 @@ int CheckAll(const Options& options, const Machine& machine) {
                    {"of", Exercises().size()},
                    {"exit_status", status}});
   } else {
-    WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} exercises done.\n",
+    WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} exercises done.\n",
                                            done, Exercises().size()));
   }
   return status;

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "common/kernel/call.h"
+#include "common/kernel/descriptor.h"
 #include "common/kernel/process.h"
 #include "common/lesson/advice.h"
 #include "common/show/show.h"
@@ -210,7 +211,7 @@ void ShowText(const Assessment& report, bool color) {
     show(report.Done() ? Item{"done", true, "The kernel agrees."}
                        : Item{"not yet", false, report.why});
   } else {
-    WriteOutput(STDOUT_FILENO,
+    WriteAll(STDOUT_FILENO,
                 report.mistakes.empty()
                     ? "No mistake was found.\n"
                     : fmt::format("\n{} mistake{}.\n", report.mistakes.size(),

@@ -24,7 +24,7 @@ struct Assessment {
   bool Done() const;
 };
 
-/// Shows it on stdout. Throws OutputError.
+/// Shows it on stdout. Throws CallError.
 void ShowText(const Assessment& report, bool color);
 
 /// The same as a document.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "common/kernel/descriptor.h"
 #include "common/program/command_line.h"
 #include "common/show/show.h"
 
@@ -193,7 +194,7 @@ void ShowText(const Diagnosis& diagnosis, bool color) {
     if (each.visit.exit_status == EXIT_SUCCESS) ++run;
   }
   ShowCauses(causes, show);
-  WriteOutput(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
+  WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
                                          run, diagnosis.lessons.size()));
 }
 
@@ -217,7 +218,7 @@ void ShowJson(const Diagnosis& diagnosis) {
     document["lessons"].push_back(Document(each));
   }
   document["exit_status"] = ExitStatus(diagnosis);
-  WriteOutput(
+  WriteAll(
       STDOUT_FILENO,
       document.dump(2, ' ', false, ordered_json::error_handler_t::replace) +
           "\n");

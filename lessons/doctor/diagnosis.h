@@ -49,11 +49,11 @@ struct Diagnosis {
 int ExitStatus(const Diagnosis& diagnosis);
 
 /// For people, on stdout: a cause is told once, however much it refuses.
-/// Throws OutputError.
+/// Throws CallError.
 void ShowText(const Diagnosis& diagnosis, bool color);
 
 /// For programs, on stdout; docs/doctor.schema.json describes it. Throws
-/// OutputError.
+/// CallError.
 void ShowJson(const Diagnosis& diagnosis);
 
 }  // namespace steps

@@ -41,7 +41,7 @@ struct Options {
 };
 
 // Reads the command line. False when it only asked for help or the version.
-// Throws CLI::ParseError and OutputError.
+// Throws CLI::ParseError and CallError.
 bool ParseOptions(int argc, char** argv, Options& options) {
   CLI::App app(
       "The tour: all lessons, in order\n\nExamples:\n"
@@ -122,7 +122,7 @@ class Tally {
                     all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
                     cause)});
     }
-    WriteOutput(
+    WriteAll(
         STDOUT_FILENO,
         fmt::format("{}{} lesson{} in {} ms: {} ran, {} could not, {} "
                     "failed.\n",
@@ -155,11 +155,11 @@ int Tour(const Options& options) {
     if (visit.error) Complain(fmt::format("tour: {}\n", visit.error->what()));
     tally.Add(lesson, visit);
     document["lessons"].push_back(Document(lesson, visit));
-    if (!options.json) WriteOutput(STDOUT_FILENO, "\n\n");
+    if (!options.json) WriteAll(STDOUT_FILENO, "\n\n");
   }
   if (options.json) {
     document["exit_status"] = tally.exit_status();
-    WriteOutput(STDOUT_FILENO, document.dump(2) + "\n");
+    WriteAll(STDOUT_FILENO, document.dump(2) + "\n");
   } else {
     tally.Show(options);
   }

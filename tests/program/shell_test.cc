@@ -135,7 +135,7 @@ TEST_P(CommandTest, GivesTheExitStatusOfAShell) {
   }
 }
 
-TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
+TEST_P(CommandTest, SaysThatTheInterpreterIsMissing) {
   // This program, whose loader has another name of the same length.
   std::string binary = ReadFile("/proc/self/exe");
   const std::size_t loader = binary.find("/ld-linux");
@@ -145,16 +145,13 @@ TEST_P(CommandTest, NamesTheInterpreterThatIsMissing) {
   const std::string script =
       directory.Put("script", "#! /nonexistent/sh -e\necho ran\n");
   directory.Put("second", "#!" + script + "\n");
-  const std::string of_script = "its interpreter /nonexistent/sh is not there";
-  for (const auto& [name, missing] : std::map<std::string, std::string>{
-           {"program", "the loader that it was linked for is not there"},
-           {"script", of_script},
-           {"second", of_script}}) {
-    const Result result = RunCommand({.function = [&, &word = name] {
+  for (const std::string name : {"program", "script", "second"}) {
+    const Result result = RunCommand({.function = [&] {
       setenv("PATH", ("/nonexistent::" + directory.path()).c_str(), 1);
-      return Run({word});
+      return Run({name});
     }});
-    ExpectExit(result, 127, "", name + ": " + missing + "\n");
+    ExpectExit(result, 127, "",
+               name + ": its interpreter or loader is not there\n");
   }
 }
 

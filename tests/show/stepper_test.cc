@@ -1,5 +1,4 @@
 #include <poll.h>
-#include <sys/ioctl.h>
 
 #include "common/lesson/event.h"
 #include "common/show/show.h"
@@ -56,7 +55,7 @@ TEST(Stepper, StopsBeforeEachStepUntilEnter) {
 
 TEST(Stepper, TakesEachLineThatIsTypedAheadForOneStopAndErasesNothing) {
   Terminal terminal({.function = [show = Show(kTwoSteps).function] {
-    WriteOutput(STDOUT_FILENO, "ready");
+    WriteAll(STDOUT_FILENO, "ready");
     pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     poll(&keyboard, 1, -1);
     return show();
@@ -101,21 +100,6 @@ TEST(Stepper, StopsWhenTheScreenIsFull) {
     EXPECT_EQ(terminal.Await(), "exit status 0");
     EXPECT_THAT(terminal.screen(), HasSubstr("last"));
   }
-}
-
-TEST(Stepper, CutsTheLineOfTheKeysOnANarrowScreen) {
-  Terminal terminal({.function = [show = Show({Step{1, "One", ""}}).function] {
-    const winsize narrow = {
-        .ws_row = 24, .ws_col = 30, .ws_xpixel = 0, .ws_ypixel = 0};
-    ioctl(STDOUT_FILENO, TIOCSWINSZ, &narrow);
-    return show();
-  }});
-  terminal.ReadTo("\n[");
-  const std::string keys = terminal.ReadTo("]");
-  EXPECT_THAT(keys, HasSubstr("…"));
-  EXPECT_LE(keys.size() - std::string("…").size() + 2, 28U);
-  terminal.Type("\n");
-  EXPECT_EQ(terminal.Await(), "exit status 0");
 }
 
 TEST(Stepper, GoesOnByItselfAfterAPause) {
