@@ -73,6 +73,31 @@ std::string CheckSeconds(const std::string& word) {
   return std::regex_match(word, seconds) ? "" : "takes seconds, such as 2.5";
 }
 
+// Those of kOptions that have these `names`; without names, all.
+void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
+  for (const auto& [name, value, help] : kOptions) {
+    if (!names.empty() && std::ranges::count(names, name) == 0) continue;
+    if (*value == '\0') {
+      app.add_flag(name, help);
+    } else {
+      app.add_option(name, help)->option_text(value)->type_name(value);
+    }
+  }
+  if (CLI::Option* option = app.get_option_no_throw("--auto")) {
+    option->check(CheckSeconds);
+  }
+  app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
+  // One form at a time, and nobody at the keyboard of any of these.
+  for (const char* form : {"--json", "--markdown", "--dot", "--svg"}) {
+    for (const char* other : {"--step", "--auto", "--shell", "--json",
+                              "--markdown", "--dot", "--svg"}) {
+      CLI::Option* one = app.get_option_no_throw(form);
+      CLI::Option* two = app.get_option_no_throw(other);
+      if (one != nullptr && two != nullptr && one != two) one->excludes(two);
+    }
+  }
+}
+
 // In a layout of our own: that of CLI11 differs from version to version.
 std::string Help(const CLI::App& app) {
   std::string help = fmt::format("{}\nUsage: {}\n\nOptions:\n",
@@ -115,33 +140,10 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
   }
 }
 
-void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
-  for (const auto& [name, value, help] : kOptions) {
-    if (!names.empty() && std::ranges::count(names, name) == 0) continue;
-    if (*value == '\0') {
-      app.add_flag(name, help);
-    } else {
-      app.add_option(name, help)->option_text(value)->type_name(value);
-    }
-  }
-  if (CLI::Option* option = app.get_option_no_throw("--auto")) {
-    option->check(CheckSeconds);
-  }
-  app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
-  // One form at a time, and nobody at the keyboard of any of these.
-  for (const char* form : {"--json", "--markdown", "--dot", "--svg"}) {
-    for (const char* other : {"--step", "--auto", "--shell", "--json",
-                              "--markdown", "--dot", "--svg"}) {
-      CLI::Option* one = app.get_option_no_throw(form);
-      CLI::Option* two = app.get_option_no_throw(other);
-      if (one != nullptr && two != nullptr && one != two) one->excludes(two);
-    }
-  }
-}
-
-std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
-                                              char** argv,
-                                              const std::string& name) {
+std::optional<std::vector<std::string>> Parse(
+    CLI::App& app, int argc, char** argv, const std::string& name,
+    const std::vector<std::string>& names) {
+  AddOptions(app, names);
   app.set_version_flag(
       "--version",
       fmt::format("{} {} (Namespaces, step by step)", name, kVersion));

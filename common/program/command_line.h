@@ -23,21 +23,18 @@ class UsageError : public CLI::ParseError {
 
 /// The main() of the program `name`: gives the exit status of `work`, or that
 /// of what `work` throws, which it reports on stderr: CLI::ParseError,
-/// OutputError (quietly where a pipe was closed), std::exception. Ctrl-C ends
+/// CallError (quietly where a pipe was closed), std::exception. Ctrl-C ends
 /// the program with kInterrupted.
 int RunProgram(const std::string& name, const std::function<int()>& work);
 
-/// Adds to `app` those of a lesson's options that have these `names`, such as
-/// "--json"; without names, all. They are read from `app`.
-void AddOptions(CLI::App& app, const std::vector<std::string>& names = {});
-
-/// Reads the command line into the options of `app`, to which it adds --help
-/// and --version. Gives the words behind the options, or nothing when it was
-/// one of these two: its answer has been written. Throws CLI::ParseError and
-/// OutputError.
-std::optional<std::vector<std::string>> Parse(CLI::App& app, int argc,
-                                              char** argv,
-                                              const std::string& name);
+/// Reads the command line into the options of `app`, to which it adds --help,
+/// --version and those of a lesson's options that have these `names`, such as
+/// "--json"; without names, all. Gives the words behind the options, or nothing
+/// when it was --help or --version: its answer has been written. Throws
+/// CLI::ParseError and CallError.
+std::optional<std::vector<std::string>> Parse(
+    CLI::App& app, int argc, char** argv, const std::string& name,
+    const std::vector<std::string>& names = {});
 
 /// Whether what is written to `fd` has colour, by --color: with "auto" on a
 /// terminal, but for TERM=dumb and NO_COLOR.

@@ -75,7 +75,7 @@ class Run {
         // If it is PID 1, it adopts what the shell leaves: the kernel reaps
         // the children of a process that ignores SIGCHLD.
         lesson_.kept().value().Run([] { std::signal(SIGCHLD, SIG_IGN); });
-        ShellIn("inside", lesson_.kept()->pid());
+        ShellIn({"inside", lesson_.kept()->pid()});
       } else {
         ShowAll(Hint{
             "Look around inside:",
@@ -144,10 +144,7 @@ class Run {
     StepperOptions options;
     options.color = color;
     options.where = [] { return Where(Inside().first); };
-    options.run_shell = [this] {
-      const auto [name, pid] = Inside();
-      ShellIn(name, pid);
-    };
+    options.run_shell = [this] { ShellIn(Inside()); };
     if (Has("--auto")) {
       options.pause = static_cast<int>(app_["--auto"]->as<double>() * 1000);
     } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
@@ -210,7 +207,8 @@ class Run {
     return name.empty() || name == "inside" ? name : "in " + name;
   }
 
-  void ShellIn(const std::string& name, pid_t pid) {
+  void ShellIn(const std::pair<std::string, pid_t>& process) {
+    const auto& [name, pid] = process;
     const int flags = Difference(home_, NamespacesOf(pid));
     const std::string user = uid_ == 0 ? "root" : fmt::format("uid {}", uid_);
     ShowAll(Hint{
@@ -248,7 +246,6 @@ int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
         task && task->runs_command
             ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
             : ""));
-    AddOptions(app);
     // The first word ends the options: what follows may be another program's.
     if (task) app.prefix_command();
     if (task && task->option) {

@@ -74,15 +74,6 @@ void GiveTerminalTo(pid_t foreground) {
   tcsetpgrp(STDIN_FILENO, foreground);
 }
 
-// The command that AwaitCommand awaits.
-volatile pid_t awaited = -1;
-
-// What kill(2) has sent to this process alone. What the terminal sends, such as
-// Ctrl-C, the command gets itself. sigaction(2).
-void PassOn(int signal, siginfo_t* info, void*) {
-  if (info->si_code <= 0) kill(awaited, signal);
-}
-
 // Stays beside the shell until it ends or the lesson does; then ends what the
 // shell has left running.
 void KeepShell(pid_t pid, int flags, const std::string& prompt) {
@@ -148,22 +139,26 @@ int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  // A signal that comes before it can be passed on waits until then.
-  const sigset_t before = BlockSignals();
-  awaited = Fork([&] {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal :
+       {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
+    sigaddset(&signals, signal);
+  }
+  sigset_t before;
+  MUST(sigprocmask, SIG_BLOCK, &signals, &before);
+  const pid_t child = Fork([&] {
     MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
     return BecomeCommand(command, prompt);
   });
-  struct sigaction pass_on = {};
-  pass_on.sa_sigaction = PassOn;
-  pass_on.sa_flags = SA_SIGINFO | SA_RESTART;
-  for (const int signal :
-       {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
-    sigaction(signal, &pass_on, nullptr);
-  }
-  MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
   int status = 0;
-  MUST(waitpid, awaited, &status, 0);
+  while (MUST(waitpid, child, &status, WNOHANG) == 0) {
+    siginfo_t info = {};
+    MUST(sigwaitinfo, &signals, &info);
+    // What kill(2) has sent to this process alone. What the terminal sends,
+    // such as Ctrl-C, the command gets itself. sigaction(2).
+    if (info.si_code <= 0) kill(child, info.si_signo);
+  }
   GiveTerminalTo(foreground);
   return ExitStatus(status);
 }

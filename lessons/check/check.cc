@@ -76,9 +76,8 @@ std::optional<Options> ReadOptions(int argc, char** argv) {
       ->option_text("DIR")
       ->excludes(exercise)
       ->check(CLI::ExistingDirectory);
-  AddOptions(app, {"--json", "--color"});
   app.prefix_command();
-  const auto words = Parse(app, argc, argv, "check");
+  const auto words = Parse(app, argc, argv, "check", {"--json", "--color"});
   if (!words) return std::nullopt;
   options.json = app.count("--json") > 0;
   options.color = WantsColor(app, STDOUT_FILENO);
@@ -203,8 +202,8 @@ int CheckAll(const Options& options, const Machine& machine) {
                    {"of", Exercises().size()},
                    {"exit_status", status}});
   } else {
-    WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} exercises done.\n",
-                                           done, Exercises().size()));
+    WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} exercises done.\n", done,
+                                        Exercises().size()));
   }
   return status;
 }

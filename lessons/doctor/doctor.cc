@@ -370,8 +370,7 @@ int main(int argc, char** argv) {
         "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
         "usage,\n"
         "77 this machine does not allow one, 130 interrupted.");
-    steps::AddOptions(app, {"--json", "--color"});
-    return steps::Parse(app, argc, argv, "doctor")
+    return steps::Parse(app, argc, argv, "doctor", {"--json", "--color"})
                ? steps::Doctor(app.count("--json") > 0,
                                steps::WantsColor(app, STDOUT_FILENO))
                : EXIT_SUCCESS;

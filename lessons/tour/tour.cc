@@ -55,9 +55,11 @@ bool ParseOptions(int argc, char** argv, Options& options) {
   app.add_option("--lesson", options.lessons, "Only these")
       ->option_text("NAME...")
       ->check(CLI::IsMember(options.lessons));
-  AddOptions(
-      app, {"--step", "--auto", "--code", "--json", "--markdown", "--color"});
-  if (!Parse(app, argc, argv, "tour")) return false;
+  if (!Parse(app, argc, argv, "tour",
+             {"--step", "--auto", "--code", "--json", "--markdown",
+              "--color"})) {
+    return false;
+  }
 
   options.json = app.count("--json") > 0;
   options.markdown = app.count("--markdown") > 0;
@@ -122,13 +124,12 @@ class Tally {
                     all ? "all" : fmt::format("{}", fmt::join(lessons, ", ")),
                     cause)});
     }
-    WriteAll(
-        STDOUT_FILENO,
-        fmt::format("{}{} lesson{} in {} ms: {} ran, {} could not, {} "
-                    "failed.\n",
-                    options.markdown || !refused_by_.empty() ? "\n" : "",
-                    count(), count() == 1 ? "" : "s", total_.count(),
-                    count() - refused_, refused_, failed_));
+    WriteAll(STDOUT_FILENO,
+             fmt::format("{}{} lesson{} in {} ms: {} ran, {} could not, {} "
+                         "failed.\n",
+                         options.markdown || !refused_by_.empty() ? "\n" : "",
+                         count(), count() == 1 ? "" : "s", total_.count(),
+                         count() - refused_, refused_, failed_));
   }
 
  private:
