@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <regex>
 #include <string_view>
 
 #include "common/kernel/call.h"
@@ -66,25 +65,15 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
-// What is wrong with a word that is to be a number of seconds. CLI::Number
-// takes "nan", too.
-std::string CheckSeconds(const std::string& word) {
-  static const std::regex seconds("[0-9]{1,4}([.][0-9]*)?");
-  return std::regex_match(word, seconds) ? "" : "takes seconds, such as 2.5";
-}
-
 // Those of kOptions that have these `names`; without names, all.
 void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
   for (const auto& [name, value, help] : kOptions) {
     if (!names.empty() && std::ranges::count(names, name) == 0) continue;
-    if (*value == '\0') {
-      app.add_flag(name, help);
-    } else {
-      app.add_option(name, help)->option_text(value)->type_name(value);
-    }
-  }
-  if (CLI::Option* option = app.get_option_no_throw("--auto")) {
-    option->check(CheckSeconds);
+    CLI::Option* option = *value == '\0'
+                              ? app.add_flag(name, help)
+                              : app.add_option(name, help)->option_text(value);
+    option->type_name(value);
+    if (option->get_name() == "--auto") option->check(CLI::Range(0.0, 9999.0));
   }
   app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
   // One form at a time, and nobody at the keyboard of any of these.
@@ -144,16 +133,14 @@ std::optional<std::vector<std::string>> Parse(
     CLI::App& app, int argc, char** argv, const std::string& name,
     const std::vector<std::string>& names) {
   AddOptions(app, names);
-  app.set_version_flag(
-      "--version",
-      fmt::format("{} {} (Namespaces, step by step)", name, kVersion));
+  const std::string version =
+      fmt::format("{} {} (Namespaces, step by step)\n", name, kVersion);
+  app.set_version_flag("--version", version);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    WriteAll(STDOUT_FILENO, Help(app));
-    return std::nullopt;
-  } catch (const CLI::CallForVersion& version) {
-    WriteAll(STDOUT_FILENO, fmt::format("{}\n", version.what()));
+  } catch (const CLI::Success&) {
+    const bool asks_version = app.count("--version") > 0;
+    WriteAll(STDOUT_FILENO, asks_version ? version : Help(app));
     return std::nullopt;
   }
   std::vector<std::string> words = app.remaining();
@@ -167,12 +154,11 @@ std::optional<std::vector<std::string>> Parse(
 
 bool WantsColor(const CLI::App& app, int fd) {
   const auto when = app["--color"]->as<std::string>();
-  if (!when.empty() && when != "auto") return when == "always";
-  const auto get = [](const char* variable) {
-    const char* value = getenv(variable);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  return isatty(fd) == 1 && get("NO_COLOR").empty() && get("TERM") != "dumb";
+  if (when == "always" || when == "never") return when == "always";
+  const char* no_color = getenv("NO_COLOR");
+  const char* term = getenv("TERM");
+  return isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::string_view(term) != "dumb");
 }
 
 }  // namespace steps

@@ -16,10 +16,7 @@ constexpr int kCannotRun = 77;     // This machine does not allow it.
 constexpr int kInterrupted = 130;  // Ctrl-C.
 
 /// Something on the command line that the program cannot use.
-class UsageError : public CLI::ParseError {
- public:
-  explicit UsageError(const std::string& what) : ParseError(what, kUsage) {}
-};
+using UsageError = CLI::ValidationError;
 
 /// The main() of the program `name`: gives the exit status of `work`, or that
 /// of what `work` throws, which it reports on stderr: CLI::ParseError,

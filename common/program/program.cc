@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -146,7 +147,8 @@ class Run {
     options.where = [] { return Where(Inside().first); };
     options.run_shell = [this] { ShellIn(Inside()); };
     if (Has("--auto")) {
-      options.pause = static_cast<int>(app_["--auto"]->as<double>() * 1000);
+      options.pause =
+          static_cast<int>(std::lround(app_["--auto"]->as<double>() * 1000));
     } else if (isatty(STDIN_FILENO) == 0 || isatty(fd) == 0) {
       throw UsageError("--step is for a terminal. Without: --auto SECONDS");
     }

@@ -124,13 +124,11 @@ int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
   }
   execvp(command[0].c_str(), ExecArguments(command).data());
   const int error = errno;
-  std::string why =
-      fmt::format("cannot be run: {} ({})", strerror(error), ErrnoName(error));
-  if (error == ENOENT) {
-    const bool is_there = access(FindProgram(command[0]).c_str(), F_OK) == 0;
-    why = is_there ? "its interpreter or loader is not there"
-                   : "there is no such command";
-  }
+  const std::string why =
+      error == ENOENT
+          ? "there is no such command, or its interpreter is missing"
+          : fmt::format("cannot be run: {} ({})", strerror(error),
+                        ErrnoName(error));
   Complain(fmt::format("{}: {}\n", command[0], why));
   return error == ENOENT ? 127 : 126;
 }

@@ -21,8 +21,8 @@ void ReclaimTerminal();
 /// Makes this process the reader's command. Where none is given, it is a shell
 /// with this prompt, without the reader's own prompt and history. Comes back
 /// when the command cannot be run: says why on stderr and gives the exit status
-/// of a shell then, 127 when there is no such command, or not the interpreter
-/// that it names, otherwise 126. execvp(3).
+/// of a shell then, 127 when there is no such command, otherwise 126.
+/// execvp(3).
 int BecomeCommand(std::vector<std::string> command, const std::string& prompt);
 
 /// The same in a child, which gets the signals that are sent to this process

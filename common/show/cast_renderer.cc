@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "common/show/show.h"
-#include "common/show/words.h"
 
 namespace steps {
 

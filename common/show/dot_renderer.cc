@@ -18,7 +18,6 @@
 #include "common/kernel/namespaces.h"
 #include "common/kernel/probe.h"
 #include "common/show/show.h"
-#include "common/show/words.h"
 
 namespace steps {
 namespace {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "common/show/show.h"
-#include "common/show/words.h"
 
 namespace steps {
 namespace {

@@ -14,7 +14,6 @@
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
-#include "common/show/words.h"
 
 namespace steps {
 namespace {

@@ -11,12 +11,11 @@
 #include "common/kernel/call.h"
 #include "common/lesson/event.h"
 #include "common/show/show.h"
-#include "common/show/words.h"
 
 namespace steps {
 namespace {
 
-using Source = std::vector<std::string>;  // The first line is at 1.
+using Source = std::vector<std::string_view>;  // The first line is at 1.
 
 // A static object of another file may come here before any of this file's own.
 Source& SourceOf(std::string_view file) {
@@ -24,16 +23,17 @@ Source& SourceOf(std::string_view file) {
   return sources[std::string(file)];
 }
 
-std::size_t IndentOf(const std::string& line) {
+std::size_t IndentOf(std::string_view line) {
   return std::min(line.find_first_not_of(' '), line.size());
 }
 
 // The last line of the statement, or of the head of the block, that begins in
 // this line.
 int StatementEnd(const Source& source, int line) {
-  static const std::regex end(".*[;{}]");
-  while (line + 1 < std::ssize(source) && !std::regex_match(source[line], end))
+  while (line + 1 < std::ssize(source) &&
+         source[line].find_last_of(";{}") + 1 != source[line].size()) {
     ++line;
+  }
   return line;
 }
 
@@ -59,7 +59,8 @@ class Listing {
     const Source& source = SourceOf(place.file);
     const int first = StatementEnd(source, place.line) + 1;
     int last = first;
-    while (last < std::ssize(source) && !std::regex_match(source[last], end)) {
+    while (last < std::ssize(source) &&
+           !std::regex_match(source[last].begin(), source[last].end(), end)) {
       ++last;
     }
     // A screen has 24 lines. The others come with what they lead to.
@@ -90,7 +91,7 @@ class Listing {
     // Of a claim's experiment, which ends as it begins: in the claim.
     std::size_t experiment = std::string::npos;
     for (int line = first; line <= last; ++line) {
-      const std::string& text = source[line];
+      const std::string_view text = source[line];
       if (text.substr(IndentOf(text)).starts_with("lesson.")) {
         line = StatementEnd(source, line);
         if (source[line].ends_with('{')) experiment = IndentOf(source[line]);
@@ -125,9 +126,8 @@ class Listing {
 }  // namespace
 
 EmbeddedSource::EmbeddedSource(const std::string& path, std::string_view text) {
-  SourceOf(path) = {""};
-  for (const std::string_view line : Lines(text))
-    SourceOf(path).emplace_back(line);
+  SourceOf(path) = Lines(text);
+  SourceOf(path).insert(SourceOf(path).begin(), "");
 }
 
 Show WithCode(Show show) { return Listing(std::move(show)); }

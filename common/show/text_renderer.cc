@@ -11,7 +11,6 @@
 
 #include "common/kernel/call.h"
 #include "common/show/show.h"
-#include "common/show/words.h"
 
 namespace steps {
 namespace {

@@ -1,34 +1,37 @@
-#include "common/show/words.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <clocale>
 #include <cwchar>
 
+#include "common/show/show.h"
+
 namespace steps {
 namespace {
 
-// The character with which a text begins, or its first byte where there is no
-// printable one: a control character has no width in columns.
+// A character, or a byte where there is no printable one: a control character
+// has no width in columns.
 struct Character {
-  std::size_t bytes = 1;
-  std::size_t columns = 1;
-  bool printable = false;
+  std::string_view bytes;
+  std::size_t columns;
+  bool printable;
 };
 
-Character First(std::string_view text) {
+// Takes the first from `text`, which is not empty.
+Character Take(std::string_view& text) {
   // Without this locale, what is not ASCII is not printable.
   static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   const locale_t before = uselocale(utf8);
   std::mbstate_t state = {};
   wchar_t character = L'\0';
-  const std::size_t bytes =
-      std::mbrtowc(&character, text.data(), text.size(), &state);
+  std::size_t size = std::mbrtowc(&character, text.data(), text.size(), &state);
   const int columns = wcwidth(character);
   uselocale(before);
-  if (bytes == 0 || bytes > text.size() || columns < 0) return {};
-  return {bytes, static_cast<std::size_t>(columns), true};
+  const bool printable = size != 0 && size <= text.size() && columns >= 0;
+  if (!printable) size = 1;
+  const std::string_view bytes = text.substr(0, size);
+  text.remove_prefix(size);
+  return {bytes, printable ? static_cast<std::size_t>(columns) : 1, printable};
 }
 
 }  // namespace
@@ -59,47 +62,35 @@ std::string Count(const Verdict& verdict) {
 std::string Printable(std::string_view text) {
   std::string safe;
   while (!text.empty()) {
-    const Character first = First(text);
-    safe += first.printable
-                ? std::string(text.substr(0, first.bytes))
-                : fmt::format("\\x{:02x}",
-                              static_cast<unsigned char>(text.front()));
-    text.remove_prefix(first.bytes);
+    const auto [bytes, columns, printable] = Take(text);
+    const auto byte = static_cast<unsigned char>(bytes[0]);
+    safe += printable ? std::string(bytes) : fmt::format("\\x{:02x}", byte);
   }
   return safe;
 }
 
 std::size_t Width(std::string_view text) {
   std::size_t width = 0;
-  while (!text.empty()) {
-    const Character first = First(text);
-    width += first.columns;
-    text.remove_prefix(first.bytes);
-  }
+  while (!text.empty()) width += Take(text).columns;
   return width;
 }
 
 std::string_view Head(std::string_view text, std::size_t width) {
-  std::size_t end = 0;
-  while (end < text.size()) {
-    const Character next = First(text.substr(end));
-    if (next.columns > width) break;
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const Character next = Take(rest);
+    if (next.columns > width) return {text.data(), next.bytes.data()};
     width -= next.columns;
-    end += next.bytes;
   }
-  return text.substr(0, end);
+  return text;
 }
 
 std::string Shorten(std::string_view text, std::size_t width) {
   if (Width(text) <= width) return std::string(text);
   const std::string_view head = Head(text, width / 2);
   std::string_view tail = text.substr(head.size());
-  std::size_t left = Width(tail);
-  while (Width(head) + 1 + left > width) {
-    const Character first = First(tail);
-    left -= first.columns;
-    tail.remove_prefix(first.bytes);
-  }
+  std::size_t whole = Width(text) + 1;
+  while (whole > width) whole -= Take(tail).columns;
   return fmt::format("{}…{}", head, tail);
 }
 

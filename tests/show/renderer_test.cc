@@ -2,7 +2,6 @@
 #include <string_view>
 
 #include "common/show/show.h"
-#include "common/show/words.h"
 #include "tests/support/lessons.h"
 
 namespace steps {

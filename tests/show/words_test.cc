@@ -1,4 +1,4 @@
-#include "common/show/words.h"
+#include "common/show/show.h"
 
 #include "tests/support/test.h"
 

@@ -7,7 +7,7 @@
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
 
-#include "common/show/words.h"
+#include "common/show/show.h"
 
 namespace steps {
 namespace {
