@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -120,11 +119,7 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
                          name, error.what()));
     return kUsage;
   } catch (const std::exception& error) {
-    // The reader of a closed pipe has seen enough.
-    const auto* call = dynamic_cast<const CallError*>(&error);
-    if (call == nullptr || call->error() != EPIPE) {
-      Complain(fmt::format("{}: {}\n", name, error.what()));
-    }
+    Complain(fmt::format("{}: {}\n", name, error.what()));
     return kFailed;
   }
 }

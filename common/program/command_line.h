@@ -20,8 +20,7 @@ using UsageError = CLI::ValidationError;
 
 /// The main() of the program `name`: gives the exit status of `work`, or that
 /// of what `work` throws, which it reports on stderr: CLI::ParseError,
-/// CallError (quietly where a pipe was closed), std::exception. Ctrl-C ends
-/// the program with kInterrupted.
+/// std::exception. Ctrl-C ends the program with kInterrupted.
 int RunProgram(const std::string& name, const std::function<int()>& work);
 
 /// Reads the command line into the options of `app`, to which it adds --help,

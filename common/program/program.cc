@@ -27,18 +27,16 @@ namespace {
 
 // What --help says above the options.
 std::string Header(const About& about, const std::optional<Task>& task) {
-  std::string header =
-      fmt::format("{}, {}\n\nExamples:\n", about.title, about.man_page);
-  const auto add = [&](const std::string& options, const std::string& help) {
-    header += fmt::format("  bazel run //lessons:{}{:<21}  {}\n", about.name,
-                          options, help);
-  };
-  add("", "run the lesson");
-  add(" -- --step", "a step at a time");
-  add(" -- --shell", "and look around inside");
-  add(" -- --json", "for a program to read");
-  if (task) add(" -- " + task->example, task->help);
-  return header;
+  std::string header = fmt::format(
+      "{1}, {2}\n\nExamples:\n"
+      "  bazel run //lessons:{0}                       run the lesson\n"
+      "  bazel run //lessons:{0} -- --step             a step at a time\n"
+      "  bazel run //lessons:{0} -- --shell            and look around inside\n"
+      "  bazel run //lessons:{0} -- --json             for a program to read\n",
+      about.name, about.title, about.man_page);
+  if (!task) return header;
+  return header + fmt::format("  bazel run //lessons:{} -- {:<17}  {}\n",
+                              about.name, task->example, task->help);
 }
 
 // Throws UsageError for an option that does not go with the task.
@@ -102,14 +100,13 @@ class Run {
   int Guard(const std::function<int()>& work) {
     try {
       return work();
-    } catch (const UsageError&) {
-      throw;
     } catch (const Quit&) {
       return kInterrupted;
     } catch (const Contradiction&) {
       ShowAll(lesson_.verdict());
       return kFailed;
     } catch (const std::exception& error) {
+      if (dynamic_cast<const UsageError*>(&error) != nullptr) throw;
       const std::optional<Advice> advice = Explain(error, machine_);
       const Verdict verdict = {.outcome = advice ? "cannot run" : "failed",
                                .exit_status = advice ? kCannotRun : kFailed,
@@ -142,10 +139,11 @@ class Run {
     if (!Has("--step") && !Has("--auto")) {
       return To(fd, MakeTextRenderer(color));
     }
-    StepperOptions options;
-    options.color = color;
-    options.where = [] { return Where(Inside().first); };
-    options.run_shell = [this] { ShellIn(Inside()); };
+    StepperOptions options = {
+        .color = color,
+        .where = [] { return Where(Inside().first); },
+        .run_shell = [this] { ShellIn(Inside()); },
+    };
     if (Has("--auto")) {
       options.pause =
           static_cast<int>(std::lround(app_["--auto"]->as<double>() * 1000));
@@ -241,13 +239,9 @@ int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
         Header(about, task),
         fmt::format("bazel run //lessons:{} -- [OPTIONS]{}", about.name,
                     task ? fmt::format(" [{}]", task->words) : ""));
-    app.footer(fmt::format(
+    app.footer(
         "Exit status: 0 every claim holds, 1 one does not or the lesson failed,"
-        "\n2 wrong usage, 77 this machine does not allow it, 130 "
-        "interrupted{}.",
-        task && task->runs_command
-            ? "; a\ncommand's own, 126 it cannot be run, 127 there is none"
-            : ""));
+        "\n2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
     // The first word ends the options: what follows may be another program's.
     if (task) app.prefix_command();
     if (task && task->option) {

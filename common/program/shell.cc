@@ -137,22 +137,18 @@ int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
   // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal :
-       {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) {
-    sigaddset(&signals, signal);
-  }
-  sigset_t before;
-  MUST(sigprocmask, SIG_BLOCK, &signals, &before);
+  const sigset_t before = BlockSignals();
   const pid_t child = Fork([&] {
     MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
     return BecomeCommand(command, prompt);
   });
   int status = 0;
+  sigset_t all;
+  sigfillset(&all);
   while (MUST(waitpid, child, &status, WNOHANG) == 0) {
     siginfo_t info = {};
-    MUST(sigwaitinfo, &signals, &info);
+    MUST(sigwaitinfo, &all, &info);
+    if (info.si_signo == SIGTSTP) raise(SIGSTOP);  // Ctrl-Z stops both.
     // What kill(2) has sent to this process alone. What the terminal sends,
     // such as Ctrl-C, the command gets itself. sigaction(2).
     if (info.si_code <= 0) kill(child, info.si_signo);
