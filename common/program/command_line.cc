@@ -101,11 +101,18 @@ std::string Help(const CLI::App& app) {
 
 }  // namespace
 
-int RunProgram(const std::string& name, const std::function<int()>& work) {
+int RunProgram(
+    const std::string& name, CLI::App& app,
+    const std::vector<std::string>& options, int argc, char** argv,
+    const std::function<int(const std::vector<std::string>&)>& work) {
   program_pid = getpid();
   std::signal(SIGINT, OnInterrupt);
   // The program's parent may have ignored it: then no child can be awaited.
   std::signal(SIGCHLD, SIG_DFL);
+  const std::string version =
+      fmt::format("{} {} (Namespaces, step by step)\n", name, kVersion);
+  app.set_version_flag("--version", version);
+  AddOptions(app, options);
   try {
     CheckStandardStreams();
     // Where the reader has typed `bazel run`, which goes elsewhere.
@@ -113,7 +120,20 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
     if (directory != nullptr) MUST(chdir, directory);
     // For ps: before Linux 6.14, what fexecve(3) starts is called "3".
     MUST(prctl, PR_SET_NAME, name.c_str());
-    return work();
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::Success&) {
+      const bool asks_version = app.count("--version") > 0;
+      WriteAll(STDOUT_FILENO, asks_version ? version : Help(app));
+      return EXIT_SUCCESS;
+    }
+    std::vector<std::string> words = app.remaining();
+    // Only `bazel run` takes away the "--" between its options and these.
+    if (!words.empty() && words[0] == "--") words.erase(words.begin());
+    if (!words.empty() && words[0].starts_with("-")) {
+      throw UsageError("there is no option " + words[0]);
+    }
+    return work(words);
   } catch (const CLI::ParseError& error) {
     Complain(fmt::format("{0}: {1}\nTry: bazel run //lessons:{0} -- --help\n",
                          name, error.what()));
@@ -122,29 +142,6 @@ int RunProgram(const std::string& name, const std::function<int()>& work) {
     Complain(fmt::format("{}: {}\n", name, error.what()));
     return kFailed;
   }
-}
-
-std::optional<std::vector<std::string>> Parse(
-    CLI::App& app, int argc, char** argv, const std::string& name,
-    const std::vector<std::string>& names) {
-  AddOptions(app, names);
-  const std::string version =
-      fmt::format("{} {} (Namespaces, step by step)\n", name, kVersion);
-  app.set_version_flag("--version", version);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success&) {
-    const bool asks_version = app.count("--version") > 0;
-    WriteAll(STDOUT_FILENO, asks_version ? version : Help(app));
-    return std::nullopt;
-  }
-  std::vector<std::string> words = app.remaining();
-  // Only `bazel run` takes away the "--" between its options and the lesson's.
-  if (!words.empty() && words[0] == "--") words.erase(words.begin());
-  if (!words.empty() && words[0].starts_with("-")) {
-    throw UsageError("there is no option " + words[0]);
-  }
-  return words;
 }
 
 bool WantsColor(const CLI::App& app, int fd) {

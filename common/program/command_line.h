@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,19 +17,15 @@ constexpr int kInterrupted = 130;  // Ctrl-C.
 /// Something on the command line that the program cannot use.
 using UsageError = CLI::ValidationError;
 
-/// The main() of the program `name`: gives the exit status of `work`, or that
-/// of what `work` throws, which it reports on stderr: CLI::ParseError,
-/// std::exception. Ctrl-C ends the program with kInterrupted.
-int RunProgram(const std::string& name, const std::function<int()>& work);
-
-/// Reads the command line into the options of `app`, to which it adds --help,
-/// --version and those of a lesson's options that have these `names`, such as
-/// "--json"; without names, all. Gives the words behind the options, or nothing
-/// when it was --help or --version: its answer has been written. Throws
-/// CLI::ParseError and CallError.
-std::optional<std::vector<std::string>> Parse(
-    CLI::App& app, int argc, char** argv, const std::string& name,
-    const std::vector<std::string>& names = {});
+/// The main() of the program `name`: reads the command line into the options of
+/// `app`, to which it adds --help, --version and those of a lesson's that are
+/// named in `options`, such as "--json"; where none is, all. Gives the exit
+/// status of `work`, which gets the words behind the options, or that of what
+/// it throws, which is reported on stderr: CLI::ParseError, std::exception.
+/// Ctrl-C ends the program with kInterrupted.
+int RunProgram(const std::string& name, CLI::App& app,
+               const std::vector<std::string>& options, int argc, char** argv,
+               const std::function<int(const std::vector<std::string>&)>& work);
 
 /// Whether what is written to `fd` has colour, by --color: with "auto" on a
 /// terminal, but for TERM=dumb and NO_COLOR.

@@ -212,10 +212,10 @@ class Run {
     const int flags = Difference(home_, NamespacesOf(pid));
     const std::string user = uid_ == 0 ? "root" : fmt::format("uid {}", uid_);
     ShowAll(Hint{
-        "A shell " + Where(name) + ": `exit` ends it, and all that it started.",
-        {}});
-    ShowAll(Hint{fmt::format("In a second terminal, as {}:", user),
-                 SecondTerminal(about_.name, pid, flags)});
+        fmt::format("A shell {}: `exit` ends it, and all that it started.\n"
+                    "In a second terminal, as {}:",
+                    Where(name), user),
+        SecondTerminal(about_.name, pid, flags)});
     RunShell(pid, Difference(pid),
              fmt::format("[{} {}] \\u@\\h:\\w\\$ ", name, about_.name));
   }
@@ -234,29 +234,27 @@ class Run {
 
 int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
               int argc, char** argv, const std::optional<Task>& task) {
-  return RunProgram(about.name, [&] {
-    CLI::App app(
-        Header(about, task),
-        fmt::format("bazel run //lessons:{} -- [OPTIONS]{}", about.name,
-                    task ? fmt::format(" [{}]", task->words) : ""));
-    app.footer(
-        "Exit status: 0 every claim holds, 1 one does not or the lesson failed,"
-        "\n2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
-    // The first word ends the options: what follows may be another program's.
-    if (task) app.prefix_command();
-    if (task && task->option) {
-      const auto& [name, value_name, help, value] = *task->option;
-      app.add_option(name, *value, help)->option_text(value_name);
-    }
-    const auto words = Parse(app, argc, argv, about.name);
-    if (!words) return EXIT_SUCCESS;
-    if (words->empty() && !(task && task->option && *task->option->value)) {
+  CLI::App app(Header(about, task),
+               fmt::format("bazel run //lessons:{} -- [OPTIONS]{}", about.name,
+                           task ? fmt::format(" [{}]", task->words) : ""));
+  app.footer(
+      "Exit status: 0 every claim holds, 1 one does not or the lesson failed,\n"
+      "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
+  // The first word ends the options: what follows may be another program's.
+  if (task) app.prefix_command();
+  if (task && task->option) {
+    const auto& [name, value_name, help, value] = *task->option;
+    app.add_option(name, *value, help)->option_text(value_name);
+  }
+  const auto work = [&](const std::vector<std::string>& words) {
+    if (words.empty() && !(task && task->option && *task->option->value)) {
       return Run(about, app, STDOUT_FILENO).Teach(teach);
     }
     CheckOptions(app, *task);
     const int fd = task->runs_command ? STDERR_FILENO : STDOUT_FILENO;
-    return Run(about, app, fd).Serve(*task, *words);
-  });
+    return Run(about, app, fd).Serve(*task, words);
+  };
+  return RunProgram(about.name, app, {}, argc, argv, work);
 }
 
 }  // namespace steps

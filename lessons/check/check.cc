@@ -50,44 +50,6 @@ struct Refused {
   Advice advice;
 };
 
-std::optional<Options> ReadOptions(int argc, char** argv) {
-  CLI::App app(
-      "Check: what your program isolates, leaks, and gets wrong\n\n"
-      "Examples:\n"
-      "  bazel run //lessons:check -- ./a.out                    any "
-      "program\n"
-      "  bazel run //lessons:check -- unshare -u sh              a "
-      "command\n"
-      "  bazel run //lessons:check -- --exercise uts uts.cc      an "
-      "exercise\n"
-      "  bazel run //lessons:check -- --all lessons/exercises    all of "
-      "them\n",
-      "bazel run //lessons:check -- [OPTIONS] [PROGRAM [ARGUMENT…]]");
-  app.footer(
-      "Exit status: 0 done, or no mistake found; 1 not yet, or a mistake;\n"
-      "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
-  Options options;
-  auto* exercise =
-      app.add_option("--exercise", options.exercise,
-                     "Judge PROGRAM, or a C++ source, by this exercise")
-          ->option_text("NAME");
-  app.add_option("--all", options.all,
-                 "Judge DIR/uts or DIR/uts.cc, and so on, by its exercise")
-      ->option_text("DIR")
-      ->excludes(exercise)
-      ->check(CLI::ExistingDirectory);
-  app.prefix_command();
-  const auto words = Parse(app, argc, argv, "check", {"--json", "--color"});
-  if (!words) return std::nullopt;
-  options.json = app.count("--json") > 0;
-  options.color = WantsColor(app, STDOUT_FILENO);
-  options.words = *words;
-  if (options.words.empty() == options.all.empty()) {
-    throw UsageError("takes either a program or --all DIR");
-  }
-  return options;
-}
-
 // Runs `work`; what the machine refuses, if it is that.
 std::optional<Refused> Guarded(const Machine& machine,
                                const std::function<void()>& work) {
@@ -212,11 +174,43 @@ int CheckAll(const Options& options, const Machine& machine) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunProgram("check", [&] {
-    const auto options = steps::ReadOptions(argc, argv);
-    if (!options) return EXIT_SUCCESS;
-    const steps::Machine machine = steps::Machine::Look();
-    return options->all.empty() ? steps::CheckOne(*options, machine)
-                                : steps::CheckAll(*options, machine);
-  });
+  CLI::App app(
+      "Check: what your program isolates, leaks, and gets wrong\n\n"
+      "Examples:\n"
+      "  bazel run //lessons:check -- ./a.out                    any "
+      "program\n"
+      "  bazel run //lessons:check -- unshare -u sh              a "
+      "command\n"
+      "  bazel run //lessons:check -- --exercise uts uts.cc      an "
+      "exercise\n"
+      "  bazel run //lessons:check -- --all lessons/exercises    all of "
+      "them\n",
+      "bazel run //lessons:check -- [OPTIONS] [PROGRAM [ARGUMENT…]]");
+  app.footer(
+      "Exit status: 0 done, or no mistake found; 1 not yet, or a mistake;\n"
+      "2 wrong usage, 77 this machine does not allow it, 130 interrupted.");
+  steps::Options options;
+  auto* exercise =
+      app.add_option("--exercise", options.exercise,
+                     "Judge PROGRAM, or a C++ source, by this exercise")
+          ->option_text("NAME");
+  app.add_option("--all", options.all,
+                 "Judge DIR/uts or DIR/uts.cc, and so on, by its exercise")
+      ->option_text("DIR")
+      ->excludes(exercise)
+      ->check(CLI::ExistingDirectory);
+  app.prefix_command();
+  return steps::RunProgram(
+      "check", app, {"--json", "--color"}, argc, argv,
+      [&](const std::vector<std::string>& words) {
+        options.json = app.count("--json") > 0;
+        options.color = steps::WantsColor(app, STDOUT_FILENO);
+        options.words = words;
+        if (words.empty() == options.all.empty()) {
+          throw steps::UsageError("takes either a program or --all DIR");
+        }
+        const steps::Machine machine = steps::Machine::Look();
+        return options.all.empty() ? steps::CheckOne(options, machine)
+                                   : steps::CheckAll(options, machine);
+      });
 }

@@ -359,20 +359,18 @@ int Doctor(bool json, bool color) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunProgram("doctor", [&] {
-    CLI::App app(
-        "The doctor: what this machine allows, and what runs here\n\n"
-        "Examples:\n"
-        "  bazel run //lessons:doctor              ask it\n"
-        "  bazel run //lessons:doctor -- --json    for a program to read\n",
-        "bazel run //lessons:doctor -- [OPTIONS]");
-    app.footer(
-        "Exit status: 0 all lessons run here, 1 one failed, 2 wrong "
-        "usage,\n"
-        "77 this machine does not allow one, 130 interrupted.");
-    return steps::Parse(app, argc, argv, "doctor", {"--json", "--color"})
-               ? steps::Doctor(app.count("--json") > 0,
-                               steps::WantsColor(app, STDOUT_FILENO))
-               : EXIT_SUCCESS;
-  });
+  CLI::App app(
+      "The doctor: what this machine allows, and what runs here\n\n"
+      "Examples:\n"
+      "  bazel run //lessons:doctor              ask it\n"
+      "  bazel run //lessons:doctor -- --json    for a program to read\n",
+      "bazel run //lessons:doctor -- [OPTIONS]");
+  app.footer(
+      "Exit status: 0 all lessons run here, 1 one failed, 2 wrong usage,\n"
+      "77 this machine does not allow one, 130 interrupted.");
+  return steps::RunProgram(
+      "doctor", app, {"--json", "--color"}, argc, argv, [&](const auto&) {
+        return steps::Doctor(app.count("--json") > 0,
+                             steps::WantsColor(app, STDOUT_FILENO));
+      });
 }

@@ -40,27 +40,8 @@ struct Options {
   bool color = false;
 };
 
-// Reads the command line. False when it only asked for help or the version.
-// Throws CLI::ParseError and CallError.
-bool ParseOptions(int argc, char** argv, Options& options) {
-  CLI::App app(
-      "The tour: all lessons, in order\n\nExamples:\n"
-      "  bazel run //lessons:tour\n"
-      "  bazel run //lessons:tour -- --lesson uts pid    only these two\n"
-      "  bazel run //lessons:tour -- --step              step by step\n",
-      "bazel run //lessons:tour -- [OPTIONS]");
-  app.footer(
-      "Exit status: 0 no lesson failed, 1 one did, 2 wrong usage,\n"
-      "77 this machine allows none of them, 130 interrupted.");
-  app.add_option("--lesson", options.lessons, "Only these")
-      ->option_text("NAME...")
-      ->check(CLI::IsMember(options.lessons));
-  if (!Parse(app, argc, argv, "tour",
-             {"--step", "--auto", "--code", "--json", "--markdown",
-              "--color"})) {
-    return false;
-  }
-
+// The options of the command line that `app` has read.
+void ReadOptions(const CLI::App& app, Options& options) {
   options.json = app.count("--json") > 0;
   options.markdown = app.count("--markdown") > 0;
   options.color = WantsColor(app, STDOUT_FILENO);
@@ -72,7 +53,6 @@ bool ParseOptions(int argc, char** argv, Options& options) {
     options.handed_on.insert(options.handed_on.end(),
                              {"--auto", app["--auto"]->as<std::string>()});
   }
-  return true;
 }
 
 // What a lesson leaves in the tour's own document.
@@ -171,9 +151,24 @@ int Tour(const Options& options) {
 }  // namespace steps
 
 int main(int argc, char** argv) {
-  return steps::RunProgram("tour", [&] {
-    steps::Options options;
-    return steps::ParseOptions(argc, argv, options) ? steps::Tour(options)
-                                                    : EXIT_SUCCESS;
-  });
+  CLI::App app(
+      "The tour: all lessons, in order\n\nExamples:\n"
+      "  bazel run //lessons:tour\n"
+      "  bazel run //lessons:tour -- --lesson uts pid    only these two\n"
+      "  bazel run //lessons:tour -- --step              step by step\n",
+      "bazel run //lessons:tour -- [OPTIONS]");
+  app.footer(
+      "Exit status: 0 no lesson failed, 1 one did, 2 wrong usage,\n"
+      "77 this machine allows none of them, 130 interrupted.");
+  steps::Options options;
+  app.add_option("--lesson", options.lessons, "Only these")
+      ->option_text("NAME...")
+      ->check(CLI::IsMember(options.lessons));
+  return steps::RunProgram(
+      "tour", app,
+      {"--step", "--auto", "--code", "--json", "--markdown", "--color"}, argc,
+      argv, [&](const auto&) {
+        steps::ReadOptions(app, options);
+        return steps::Tour(options);
+      });
 }

@@ -80,7 +80,10 @@ TEST(RunShell, LeavesASaneTerminalWhenItsLessonIsInterrupted) {
     if (lesson == 0) {
       MUST(setpgid, 0, 0);
       MUST(tcsetpgrp, STDIN_FILENO, getpid());
-      _exit(RunProgram("example", [] { return RunShellInside(CLONE_NEWUTS); }));
+      CLI::App app("", "example");
+      _exit(RunProgram("example", app, {}, 1, nullptr, [](const Words&) {
+        return RunShellInside(CLONE_NEWUTS);
+      }));
     }
     do {  // Until bash reads a line in its own way.
       MUST(tcgetattr, STDIN_FILENO, &now);
