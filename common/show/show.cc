@@ -18,15 +18,14 @@
 namespace steps {
 namespace {
 
-// How many rows the screen has, or a usual number where it is too small or
-// none.
+// Of the screen, or as usual where it is too small or none.
 std::size_t RowsOf(int fd) {
   winsize size = {};
   ioctl(fd, TIOCGWINSZ, &size);
   return size.ws_row > 4 ? size.ws_row : 24;
 }
 
-// Whether there is a line to read within so many milliseconds.
+// Whether there is a line to read, within so many milliseconds.
 bool HasLine(int limit) {
   pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
   return MUST(poll, &keyboard, 1, limit) > 0;

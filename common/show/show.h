@@ -49,11 +49,8 @@ class Quit {};
 
 struct StepperOptions {
   bool color = false;
-  // After so many milliseconds it goes on by itself; -1: never, which takes a
-  // terminal.
-  int pause = -1;
-  // Where a shell can be run now: "inside", "in child", or nowhere, "". And
-  // how.
+  int pause = -1;  // Milliseconds, then it goes on; -1: never, on a terminal.
+  // Where a shell can be run now: "inside", "in child" or "", nowhere; and how.
   std::function<std::string()> where;
   std::function<void()> run_shell;
 };
@@ -65,13 +62,12 @@ struct StepperOptions {
 Show MakeStepper(int fd, StepperOptions options);
 
 /// Shows events, and with them the lines of the lesson's source that belong to
-/// them. With a step come at most ten: those up to the next step, question or
-/// comparison, without the statements in which the lesson speaks. Before a call
-/// and evidence comes what led to it: the paragraph up to that statement,
-/// without what was listed since the step began.
-///
-/// It goes by the form that clang-format gives: a function begins and ends in
-/// the first column, a statement ends with its line.
+/// them. With a step come those up to the next step, question or comparison,
+/// without the statements in which the lesson speaks. Before a call and
+/// evidence comes what led to it: the paragraph up to that statement, without
+/// what was listed since the step began. It goes by the form that clang-format
+/// gives: a function begins and ends in the first column, a statement with its
+/// line.
 Show WithCode(Show show);
 
 /// A source file as it was when the program was built. The macro in
@@ -82,8 +78,7 @@ struct EmbeddedSource {
   EmbeddedSource(const std::string& path, std::string_view text);
 };
 
-/// Why a lesson has ended early: the error, and below it the cause and the
-/// remedy, when they are known.
+/// Why a lesson has ended early: the error, and below it cause and remedy.
 std::string Report(const Verdict& verdict);
 
 // What several renderers say in the same words.

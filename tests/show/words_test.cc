@@ -1,5 +1,4 @@
 #include "common/show/show.h"
-
 #include "tests/support/test.h"
 
 namespace steps {
