@@ -100,8 +100,6 @@ class Run {
   int Guard(const std::function<int()>& work) {
     try {
       return work();
-    } catch (const Quit&) {
-      return kInterrupted;
     } catch (const Contradiction&) {
       ShowAll(lesson_.verdict());
       return kFailed;

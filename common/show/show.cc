@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <utility>
@@ -73,7 +74,7 @@ class Stepper {
           answers > 0 ? fmt::format("1-{} Enter: guess   ", answers) : "", what,
           where.empty() ? "" : fmt::format("s Enter: a shell {}   ", where)));
       if (line.empty()) return std::nullopt;
-      if (line == "q") throw Quit();
+      if (line == "q") raise(SIGINT);
       if (line == "s" && !where.empty()) options_.run_shell();
       const int answer = line.size() == 1 ? line[0] - '0' : 0;
       if (answer >= 1 && answer <= answers) return answer;

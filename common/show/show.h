@@ -44,9 +44,6 @@ using Show = std::function<void(const Event&)>;
 /// with one call. Throws CallError, and what the renderer throws.
 Show To(int fd, Renderer renderer);
 
-/// The reader has asked for the end.
-class Quit {};
-
 struct StepperOptions {
   bool color = false;
   int pause = -1;  // Milliseconds, then it goes on; -1: never, on a terminal.
@@ -58,7 +55,8 @@ struct StepperOptions {
 /// Shows a lesson as text on a descriptor, and stops before each step, after
 /// each question and when the screen is full, until the reader presses Enter.
 /// The terminal keeps its settings: what is typed before Enter is a line as
-/// always. Throws Quit, CallError and what the shell throws.
+/// always. A reader who quits interrupts the program: SIGINT. Throws CallError
+/// and what the shell throws.
 Show MakeStepper(int fd, StepperOptions options);
 
 /// Shows events, and with them the lines of the lesson's source that belong to

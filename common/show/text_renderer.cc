@@ -68,15 +68,22 @@ class TextRenderer {
 
  private:
   std::string Paint(Look look, std::string_view text) const {
-    if (!color_ || look.empty()) return std::string(text);
-    return fmt::format("\x1b[{}m{}\x1b[0m", look, text);
+    const std::size_t blanks =
+        std::min(text.find_first_not_of(' '), text.size());
+    if (!color_ || look.empty() || blanks == text.size()) {
+      return std::string(text);
+    }
+    return fmt::format("{:{}}\x1b[{}m{}\x1b[0m", "", blanks, look,
+                       text.substr(blanks));
   }
 
-  // Text that continues under itself, `first` standing before its first line:
-  // broken between words where that can be.
-  std::string Hang(const std::string& first, std::size_t column,
+  // Text behind `first`, under which it continues: broken between words where
+  // that can be.
+  std::string Hang(std::string_view first, Look first_look,
                    std::string_view text, Look look = "") const {
-    std::string hung = first;
+    const std::size_t column = first.size();
+    if (text.empty()) first = first.substr(0, first.find_last_not_of(' ') + 1);
+    std::string hung = Paint(first_look, first);
     std::string rest = Printable(text);
     while (true) {
       std::size_t end = Head(rest, kColumns - column).size();
@@ -92,34 +99,28 @@ class TextRenderer {
   }
 
   // A word in its column.
-  std::string Word(std::string_view word, Look look) const {
-    return std::string(kIndent, ' ') +
-           Paint(look, fmt::format("{:{}}", word, kWord));
-  }
-
-  std::string Told(std::string_view word, Look look,
-                   std::string_view sentence) const {
-    return Hang(Word(word, look), kBehind, sentence);
+  static std::string Word(std::string_view word) {
+    return fmt::format("{:{}}{:{}}", "", kIndent, word, kWord);
   }
 
   // The name of a process, unless it stands above already.
   std::string Name(const std::string& process) {
     const bool again = std::exchange(process_, process) == process;
-    return Word(again ? "" : process, LookOf(process));
+    return Word(again ? "" : process);
   }
 
   std::string Text(const Opening& opening) const {
     return Paint(kBold, opening.title) +
            fmt::format("{:>{}}\n", opening.man_page,
                        kColumns - Width(opening.title)) +
-           Hang("", 0, Setting(opening));
+           Hang("", "", Setting(opening));
   }
 
   std::string Text(const Step& step) {
     file_.clear();
     const std::string title = fmt::format("{}  {}", step.number, step.title);
     return "\n" + Paint(kBold, title) + "\n" +
-           (step.what.empty() ? "" : Hang("   ", 3, step.what)) +
+           (step.what.empty() ? "" : Hang("   ", "", step.what)) +
            Text(step.code);
   }
 
@@ -130,34 +131,31 @@ class TextRenderer {
       text = "    " + Paint(kDim, code.file) + "\n";
     }
     for (const auto& [number, line] : code.lines) {
-      const std::string first = Paint(kDim, fmt::format("{:>3}", number));
-      text += line.empty() ? first + "\n" : Hang(first + " ", 4, line);
+      text += Hang(fmt::format("{:>3} ", number), kDim, line);
     }
     return text;
   }
 
   std::string Text(const Question& question) const {
-    std::string text = "\n" + Told("question", kUnknown, question.text);
+    std::string text = "\n" + Hang(Word("question"), kUnknown, question.text);
     int number = 0;
     for (const std::string& answer : question.answers) {
-      const std::string first = fmt::format("{:>{}}  ", ++number, kBehind + 1);
-      text += Hang(first, first.size(), answer);
+      text += Hang(fmt::format("{:>{}}  ", ++number, kBehind + 1), "", answer);
     }
     return text;
   }
 
   // "2: vm", or "not 1, but 2: vm".
   std::string Text(const Answer& answer) const {
-    std::string found = "none of these: " + answer.found;
-    if (answer.number) {
-      found = fmt::format("{}: {}", *answer.number, answer.found);
-    }
+    std::string text = "none of these";
+    if (answer.number) text = fmt::to_string(*answer.number);
     if (answer.picked) {
       const bool right = answer.picked == answer.number;
-      found.insert(
+      text.insert(
           0, right ? "yes, " : fmt::format("not {}, but ", *answer.picked));
     }
-    return Told("answer", kGood, fmt::format("{}. {}", found, answer.reason));
+    text += fmt::format(": {}. {}", answer.found, answer.reason);
+    return Hang(Word("answer"), kGood, text);
   }
 
   std::string Text(const Called& called) {
@@ -167,14 +165,15 @@ class TextRenderer {
       text +=
           fmt::format(" {} ({})", ErrnoName(call.error), strerror(call.error));
     }
-    return Hang(Name(called.process), kBehind, text, kCall);
+    return Hang(Name(called.process), LookOf(called.process), text, kCall);
   }
 
   std::string Text(const Shown& shown) {
     const Look look = LookOf(shown.process);
     std::string text;
     for (const auto& [label, value, source] : shown.evidence.findings) {
-      text += Name(shown.process) + fmt::format("{:{}}", label, kLabel);
+      text += Paint(look, Name(shown.process)) +
+              fmt::format("{:{}}", label, kLabel);
       const std::string cell = fmt::format("{:{}}  ", Printable(value), kValue);
       // A value that has lines, or is long, stands below its label.
       const bool is_short =
@@ -184,9 +183,7 @@ class TextRenderer {
       text += Paint(kDim, source) + "\n";
       if (is_short) continue;
       for (const std::string_view line : Lines(value)) {
-        text += line.empty()
-                    ? "\n"
-                    : Hang(std::string(kBehind, ' '), kBehind, line, look);
+        text += Hang(Word(""), "", line, look);
       }
     }
     return text;
@@ -228,11 +225,12 @@ class TextRenderer {
 
   std::string Text(const Item& item) const {
     if (item.word.empty()) {
-      return Hang(std::string(kIndent, ' '), kIndent, item.text);
+      return Hang(std::string(kIndent, ' '), "", item.text);
     }
     const bool ends = item.word == "remember";
-    return (ends ? "\n" : "") +
-           Told(item.word, ends ? kBold : LookOf(item.good), Sentence(item));
+    return (ends ? "\n" : "") + Hang(Word(item.word),
+                                     ends ? kBold : LookOf(item.good),
+                                     Sentence(item));
   }
 
   std::string Text(const Verdict& verdict) const {

@@ -17,11 +17,7 @@ Command Show(const std::vector<Event>& events, int pause = -1,
     const steps::Show show = MakeStepper(
         STDOUT_FILENO,
         {.pause = pause, .where = [] { return ""; }, .run_shell = {}});
-    try {
-      for (const Event& event : events) show(event);
-    } catch (const Quit&) {
-      return 9;
-    }
+    for (const Event& event : events) show(event);
     return 0;
   }};
 }
