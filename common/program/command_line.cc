@@ -15,43 +15,24 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/program/shell.h"
-#include "common/show/show.h"
 
 namespace steps {
 namespace {
 
-constexpr std::string_view kVersion = "0.1.0";
-
-struct Option {
-  const char* name;
-  const char* value;  // What stands for its value; "" for a flag.
-  const char* help;
-};
-
-constexpr auto kOptions = std::to_array<Option>(
-    {{"--step", "", "Stop before each step, until Enter is pressed"},
-     {"--auto", "SECONDS", "The same, and go on after SECONDS"},
-     {"--code", "", "Show the lines of source that run"},
-     {"--shell", "", "Start a shell inside when it is over"},
-     {"--json", "", "Print one JSON document instead"},
-     {"--markdown", "", "Print Markdown instead, for an article"},
-     {"--dot", "", "Draw what is shared instead, for Graphviz"},
-     {"--svg", "", "The same drawing as SVG, made by Graphviz"},
-     {"--save", "FILE", "Write the JSON to FILE as well"},
-     {"--cast", "FILE",
-      "Write a recording to FILE as well, for asciinema play"},
-     {"--color", "WHEN",
-      "auto (the default), always or never; NO_COLOR is respected"}});
-
-// stdin, stdout and stderr must be taken, or the next file that the program
-// opens would be one of them. What stands for a stdout that is closed cannot be
-// written to, either.
-void CheckStandardStreams() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(fd, F_GETFD) != -1) continue;
-    MUST(open, "/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
-  }
-}
+// What each is called, what stands for its value, "" for a flag, and its help.
+constexpr std::array<const char*, 3> kOptions[] = {
+    {"--step", "", "Stop before each step, until Enter is pressed"},
+    {"--auto", "SECONDS", "The same, and go on after SECONDS"},
+    {"--code", "", "Show the lines of source that run"},
+    {"--shell", "", "Start a shell inside when it is over"},
+    {"--json", "", "Print one JSON document instead"},
+    {"--markdown", "", "Print Markdown instead, for an article"},
+    {"--dot", "", "Draw what is shared instead, for Graphviz"},
+    {"--svg", "", "The same drawing as SVG, made by Graphviz"},
+    {"--save", "FILE", "Write the JSON to FILE as well"},
+    {"--cast", "FILE", "Write a recording to FILE as well, for asciinema play"},
+    {"--color", "WHEN",
+     "auto (the default), always or never; NO_COLOR is respected"}};
 
 pid_t program_pid = 0;
 
@@ -109,17 +90,22 @@ int RunProgram(
   std::signal(SIGINT, OnInterrupt);
   // The program's parent may have ignored it: then no child can be awaited.
   std::signal(SIGCHLD, SIG_DFL);
-  const std::string version =
-      fmt::format("{} {} (Namespaces, step by step)\n", name, kVersion);
-  app.set_version_flag("--version", version);
-  AddOptions(app, options);
   try {
-    CheckStandardStreams();
+    // A closed one would become the next file that is opened. What stands for
+    // a closed stdout cannot be written to, either.
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      if (fcntl(fd, F_GETFD) != -1) continue;
+      MUST(open, "/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+    }
     // Where the reader has typed `bazel run`, which goes elsewhere.
     const char* directory = getenv("BUILD_WORKING_DIRECTORY");
     if (directory != nullptr) MUST(chdir, directory);
     // For ps: before Linux 6.14, what fexecve(3) starts is called "3".
     MUST(prctl, PR_SET_NAME, name.c_str());
+    const std::string version =
+        fmt::format("{} 0.1.0 (Namespaces, step by step)\n", name);
+    AddOptions(app, options);
+    app.set_version_flag("--version", version);
     try {
       app.parse(argc, argv);
     } catch (const CLI::Success&) {

@@ -18,11 +18,10 @@ constexpr int kInterrupted = 130;  // Ctrl-C.
 using UsageError = CLI::ValidationError;
 
 /// The main() of the program `name`: reads the command line into the options of
-/// `app`, to which it adds --help, --version and those of a lesson's that are
-/// named in `options`, such as "--json"; where none is, all. Gives the exit
-/// status of `work`, which gets the words behind the options, or that of what
-/// it throws, which is reported on stderr: CLI::ParseError, std::exception.
-/// Ctrl-C ends the program with kInterrupted.
+/// `app`, to which it adds --help, --version and those `options` of a lesson;
+/// {} are all. Gives the exit status of `work`, which gets the words behind the
+/// options, or of what `work` throws, and reports that on stderr:
+/// CLI::ParseError, std::exception. Ctrl-C ends the program with kInterrupted.
 int RunProgram(const std::string& name, CLI::App& app,
                const std::vector<std::string>& options, int argc, char** argv,
                const std::function<int(const std::vector<std::string>&)>& work);

@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <csignal>
-#include <cstdlib>
 #include <exception>
 #include <map>
 #include <optional>
@@ -17,6 +16,8 @@
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
+#include "common/kernel/probe.h"
+#include "common/kernel/process.h"
 #include "common/lesson/advice.h"
 #include "common/program/command_line.h"
 #include "common/program/shell.h"
@@ -39,7 +40,6 @@ std::string Header(const About& about, const std::optional<Task>& task) {
                               about.name, task->example, task->help);
 }
 
-// Throws UsageError for an option that does not go with the task.
 void CheckOptions(const CLI::App& app, const Task& task) {
   std::vector<const char*> unfit = {"--step", "--auto", "--code", "--shell"};
   if (task.runs_command) {
@@ -58,7 +58,7 @@ void CheckOptions(const CLI::App& app, const Task& task) {
 class Run {
  public:
   Run(const About& about, const CLI::App& app, int fd)
-      : about_(about), app_(app), lesson_(Tell(), machine_) {
+      : about_(about), app_(app), lesson_(Tell(), Machine::Look()) {
     shows_.push_back(MakeShow(fd));
     Save("--save", MakeJsonRenderer());
     Save("--cast", MakeCastRenderer());
@@ -76,9 +76,8 @@ class Run {
         lesson_.kept().value().Run([] { std::signal(SIGCHLD, SIG_IGN); });
         ShellIn({"inside", lesson_.kept()->pid()});
       } else {
-        ShowAll(Hint{
-            "Look around inside:",
-            {fmt::format("bazel run //lessons:{} -- --shell", about_.name)}});
+        ShowAll(Hint{"Look around inside:",
+                     {"bazel run //lessons:" + about_.name + " -- --shell"}});
       }
       return lesson_.verdict().exit_status;
     });
@@ -105,7 +104,7 @@ class Run {
       return kFailed;
     } catch (const std::exception& error) {
       if (dynamic_cast<const UsageError*>(&error) != nullptr) throw;
-      const std::optional<Advice> advice = Explain(error, machine_);
+      const std::optional<Advice> advice = Explain(error, lesson_.machine());
       const Verdict verdict = {.outcome = advice ? "cannot run" : "failed",
                                .exit_status = advice ? kCannotRun : kFailed,
                                .error = error.what(),
@@ -116,7 +115,6 @@ class Run {
     }
   }
 
-  // A document beside what is shown.
   void Save(const char* option, Renderer renderer) {
     if (!Has(option)) return;
     try {
@@ -164,12 +162,10 @@ class Run {
   // namespace for what it needs.
   void Begin(bool teaches) {
     const bool is_able = HasCapabilities(about_.needs);
-    Opening opening = {about_.name,
-                       about_.title,
-                       about_.man_page,
-                       Uname().release,
-                       uid_,
-                       is_able && machine_.Is(kPrivileged) ? "root" : "none"};
+    Opening opening = {about_.name,     about_.title, about_.man_page,
+                       Uname().release, uid_,         "none"};
+    if (is_able && lesson_.machine().Is(kPrivileged))
+      opening.privilege = "root";
     try {
       CheckProc();
       home_ = NamespacesOf(getpid());
@@ -184,9 +180,8 @@ class Run {
     ShowAll(opening);
   }
 
-  // The process in which the reader may look around now: the one of the name
-  // "inside", or the last in other namespaces that stands in for no host. It
-  // has no name where there is none.
+  // Where the reader may look around now: in the process "inside", or the last
+  // in other namespaces that stands in for no host. Without a name: nowhere.
   static std::pair<std::string, pid_t> Inside() {
     std::pair<std::string, pid_t> inside;
     for (const auto& process : Process::All()) {
@@ -214,14 +209,12 @@ class Run {
                     "In a second terminal, as {}:",
                     Where(name), user),
         SecondTerminal(about_.name, pid, flags)});
-    RunShell(pid, Difference(pid),
-             fmt::format("[{} {}] \\u@\\h:\\w\\$ ", name, about_.name));
+    RunShell(pid, fmt::format("[{} {}] \\u@\\h:\\w\\$ ", name, about_.name));
   }
 
   const About& about_;
   const CLI::App& app_;
   const uid_t uid_ = geteuid();
-  const Machine machine_ = Machine::Look();
   std::map<int, NamespaceId> home_;  // Where the reader is.
   std::vector<Descriptor> files_;
   std::vector<Show> shows_;

@@ -17,8 +17,7 @@ struct About {
   std::string name;      // "uts", for //lessons:uts
   std::string title;     // At most 50 columns.
   std::string man_page;  // "uts_namespaces(7)"
-  // The capabilities that it needs. A user without one of them becomes root in
-  // a new user namespace first.
+  // Capabilities. Who lacks one becomes root in a new user namespace first.
   std::vector<int> needs = {CAP_SYS_ADMIN};
 };
 
@@ -27,12 +26,11 @@ struct Task {
   std::string words;    // What may be added: "PID…".
   std::string help;     // What it does then: "compare these processes".
   std::string example;  // "1 4242"
-  // Whether it becomes a command of the reader's: stdout is then that one's,
-  // and what the lesson shows goes to stderr.
+  // Whether it becomes a command of the reader's, to which stdout belongs: what
+  // the lesson shows goes to stderr then.
   bool runs_command = false;
-  // Gives the exit status, and throws UsageError
-  // (common/program/command_line.h), or what a lesson throws. It runs as the
-  // reader is: no user namespace is entered for it.
+  // Gives the exit status. Throws UsageError of command_line.h, or what a
+  // lesson throws. It runs as the reader is, in no new user namespace.
   std::function<int(Lesson&, const std::vector<std::string>&)> run = {};
   // An option of its own. Where it is given, the words may be left out.
   struct Option {
@@ -45,9 +43,8 @@ struct Task {
 };
 
 /// The main() of a lesson: reads its command line, becomes root in a user
-/// namespace where it needs to, runs `teach`, and gives the exit
-/// status: 0 every claim holds; 1 a claim does not, or the lesson failed; 2
-/// wrong usage; 77 this machine does not allow it; 130 interrupted.
+/// namespace where it needs to, runs `teach` or the task, and gives the exit
+/// status: that of the task, 0 where every claim holds, or kFailed and so on.
 int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
               int argc, char** argv,
               const std::optional<Task>& task = std::nullopt);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -15,32 +14,29 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
-#include "common/kernel/probe.h"
 #include "common/kernel/process.h"
 
 namespace steps {
 namespace {
 
-// The terminal of stdin before a shell inside had it: its modes, and its
-// foreground process group, -1 where no shell has it.
+// The terminal of stdin before a shell had it. Foreground -1: no shell has it.
 struct Terminal {
   pid_t foreground = -1;
   termios modes = {};
 } terminal;
 
-// Kills what descends from this process, a subreaper, except for the children
-// `spared`. The children of what is killed become children here: hence the
-// loop.
+// Kills what descends from this process, a subreaper, but for the children
+// `spared`. The children of what is killed become children here.
 void KillDescendants(const std::vector<pid_t>& spared) {
   bool found = true;
-  while (found) {
-    found = false;
+  while (std::exchange(found, false)) {
     for (const pid_t pid : ChildrenOf(getpid())) {
-      if (std::ranges::find(spared, pid) != spared.end()) continue;
+      if (std::ranges::count(spared, pid) > 0) continue;
       if (kill(pid, SIGKILL) == -1) continue;
       found = true;
       MUST(waitpid, pid, nullptr, 0);
@@ -48,8 +44,7 @@ void KillDescendants(const std::vector<pid_t>& spared) {
   }
 }
 
-// Starts a child for `body`, which becomes another program, or gives the exit
-// status.
+// A child for `body`, which becomes another program or gives the exit status.
 pid_t Fork(const std::function<int()>& body) {
   const pid_t pid = MUST(fork);
   if (pid != 0) return pid;
@@ -62,10 +57,9 @@ pid_t Fork(const std::function<int()>& body) {
   _exit(EXIT_FAILURE);
 }
 
-// Gives the terminal of stdin back to the process group that had it, -1 where
-// there was none. From inside a PID namespace bash cannot: it has no number for
-// that group. Without it, the program that runs the lesson would be stopped at
-// the next read.
+// Gives the terminal of stdin back to the process group that had it, if not -1.
+// In a PID namespace bash has no number for that group, and cannot: this
+// program would be stopped at its next read.
 void GiveTerminalTo(pid_t foreground) {
   if (foreground == -1) return;
   // What the background has to fear from the terminal. tcsetpgrp(3).
@@ -76,15 +70,15 @@ void GiveTerminalTo(pid_t foreground) {
 
 // Stays beside the shell until it ends or the lesson does; then ends what the
 // shell has left running.
-void KeepShell(pid_t pid, int flags, const std::string& prompt) {
-  // No signal may end this process before its work is done: neither Ctrl-C nor
-  // the SIGHUP of a terminal that goes away.
+void KeepShell(pid_t pid, const std::string& prompt) {
+  // No signal may end it before its work is done, such as a terminal's SIGHUP.
   const sigset_t before = BlockSignals();
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const Descriptor lesson(MUST(pidfd_open, getppid(), 0));
   OutliveParent();
 
   const Descriptor inside(MUST(pidfd_open, pid, 0));
+  const int flags = Difference(pid);
   // Of a PID namespace, the children of a process that joins it are members.
   const int in_children = flags & CLONE_NEWPID;
   if (in_children != 0) MUST(setns, inside.get(), in_children);
@@ -135,20 +129,21 @@ int BecomeCommand(std::vector<std::string> command, const std::string& prompt) {
 
 int AwaitCommand(const std::vector<std::string>& command,
                  const std::string& prompt) {
-  // Which process group has the terminal: -1 where there is none.
   const pid_t foreground = tcgetpgrp(STDIN_FILENO);
-  const sigset_t before = BlockSignals();
+  sigset_t signals;
+  sigset_t before;
+  sigfillset(&signals);
+  // What stops a terminal's jobs stops this process, too.
+  for (const int stop : {SIGTSTP, SIGTTIN, SIGTTOU}) sigdelset(&signals, stop);
+  MUST(sigprocmask, SIG_BLOCK, &signals, &before);
   const pid_t child = Fork([&] {
     MUST(sigprocmask, SIG_SETMASK, &before, nullptr);
     return BecomeCommand(command, prompt);
   });
   int status = 0;
-  sigset_t all;
-  sigfillset(&all);
   while (MUST(waitpid, child, &status, WNOHANG) == 0) {
     siginfo_t info = {};
-    MUST(sigwaitinfo, &all, &info);
-    if (info.si_signo == SIGTSTP) raise(SIGSTOP);  // Ctrl-Z stops both.
+    MUST(sigwaitinfo, &signals, &info);
     // What kill(2) has sent to this process alone. What the terminal sends,
     // such as Ctrl-C, the command gets itself. sigaction(2).
     if (info.si_code <= 0) kill(child, info.si_signo);
@@ -157,7 +152,7 @@ int AwaitCommand(const std::vector<std::string>& command,
   return ExitStatus(status);
 }
 
-void RunShell(pid_t pid, int flags, const std::string& prompt) {
+void RunShell(pid_t pid, const std::string& prompt) {
   MUST(prctl, PR_SET_CHILD_SUBREAPER, 1);
   const std::vector<pid_t> spared = ChildrenOf(getpid());
   if (tcgetattr(STDIN_FILENO, &terminal.modes) == 0) {
@@ -165,8 +160,7 @@ void RunShell(pid_t pid, int flags, const std::string& prompt) {
   }
   Process keeper = Process::Quiet().Clone("the keeper of the shell", 0);
   try {
-    keeper.Run([pid, flags, &prompt] { KeepShell(pid, flags, prompt); },
-               Process::kForever);
+    keeper.Run([pid, &prompt] { KeepShell(pid, prompt); }, Process::kForever);
   } catch (...) {
     KillDescendants(spared);
     ReclaimTerminal();

@@ -8,21 +8,19 @@
 
 namespace steps {
 
-/// Runs a shell in the namespaces `flags` (CLONE_NEWUTS | …) of the process
-/// `pid`, on the caller's terminal, until it ends. What it leaves running is
-/// killed, and so is all of it when the caller is killed. Throws CallError.
-/// setns(2).
-void RunShell(pid_t pid, int flags, const std::string& prompt);
+/// Runs a shell in the namespaces of the process `pid`, on the caller's
+/// terminal, until it ends. What it leaves running is killed, and so is all of
+/// it when the caller is killed. Throws CallError. setns(2).
+void RunShell(pid_t pid, const std::string& prompt);
 
 /// Gives the terminal of stdin back as it was before RunShell(), if that has
 /// it. A signal handler may call this.
 void ReclaimTerminal();
 
-/// Makes this process the reader's command. Where none is given, it is a shell
-/// with this prompt, without the reader's own prompt and history. Comes back
-/// when the command cannot be run: says why on stderr and gives the exit status
-/// of a shell then, 127 when there is no such command, otherwise 126.
-/// execvp(3).
+/// Makes this process the reader's command; where none is given, a shell with
+/// this prompt, without the reader's own prompt and history. Comes back when it
+/// cannot be run: says why on stderr and gives the exit status that a shell has
+/// for it, 127 when there is no such command, otherwise 126. execvp(3).
 int BecomeCommand(std::vector<std::string> command, const std::string& prompt);
 
 /// The same in a child, which gets the signals that are sent to this process

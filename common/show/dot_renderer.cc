@@ -25,10 +25,6 @@ namespace {
 // The first is on every Debian; the second is as wide, and on other systems.
 constexpr const char* kFont = "DejaVu Sans,Verdana,sans-serif";
 
-constexpr const char* kProcess = R"(shape=Mrecord fillcolor="#dce8f5")";
-constexpr const char* kShared = "fillcolor=white";
-constexpr const char* kNotShared = R"(fillcolor="#fff2cc" penwidth=3)";
-
 // Any bytes, for Graphviz to show as they are.
 std::string Escape(std::string_view bytes) {
   static const std::regex markup(R"([\\{}|<>"])");
@@ -40,8 +36,7 @@ std::string Escape(std::string_view bytes) {
 // The names of processes that are in the same namespaces.
 using Members = std::vector<std::string>;
 
-// What the box of their namespaces is called.
-std::string Name(const Members& members, std::size_t all) {
+std::string BoxName(const Members& members, std::size_t all) {
   if (all == 1) return "its namespaces";
   if (members.size() == 1) return members[0] + " alone";
   if (members.size() < all) {
@@ -83,12 +78,14 @@ std::string Draw(const Drawing& drawing, std::set<NamespaceId>& known) {
   for (const auto& [name, namespaces, facts] : drawing.processes) {
     std::string lines;
     for (const std::string& fact : facts) lines += Escape(fact) + "\\l";
-    add(Escape(name), kProcess, lines);
+    add(Escape(name), R"(shape=Mrecord fillcolor="#dce8f5")", lines);
   }
   const std::size_t all = drawing.processes.size();
   for (const auto& [members, lines] : LinesByMembers(drawing, known)) {
-    const std::string name = Name(members, all);
-    add(name, members.size() < all ? kNotShared : kShared, lines);
+    const std::string name = BoxName(members, all);
+    const bool shared = members.size() == all;
+    add(name, shared ? "fillcolor=white" : R"(fillcolor="#fff2cc" penwidth=3)",
+        lines);
     for (const std::string& one : members) {
       boxes +=
           fmt::format("    \"{0} {1}\" -- \"{0} {2}\"\n", title, one, name);

@@ -92,14 +92,11 @@ class JsonRenderer {  // NOLINT(bugprone-exception-escape)
   void Add(const Item& item) {
     if (item.word == "remember") {
       document_["remember"] = item.text;
-    } else if (item.good) {
-      document_["claims"].push_back(
-          {{"step", step_}, {"text", item.text}, {"holds", *item.good}});
     } else if (!item.word.empty()) {
-      document_["claims"].push_back({{"step", step_},
-                                     {"text", item.text},
-                                     {"holds", nullptr},
-                                     {"reason", item.reason}});
+      ordered_json claim = {{"step", step_}, {"text", item.text}};
+      claim["holds"] = item.good ? ordered_json(*item.good) : ordered_json();
+      if (!item.good) claim["reason"] = item.reason;
+      document_["claims"].push_back(std::move(claim));
     }
   }
 

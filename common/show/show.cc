@@ -19,13 +19,6 @@
 namespace steps {
 namespace {
 
-// Of the screen, or as usual where it is too small or none.
-std::size_t RowsOf(int fd) {
-  winsize size = {};
-  ioctl(fd, TIOCGWINSZ, &size);
-  return size.ws_row > 4 ? size.ws_row : 24;
-}
-
 // Whether there is a line to read, within so many milliseconds.
 bool HasLine(int limit) {
   pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
@@ -35,16 +28,16 @@ bool HasLine(int limit) {
 class Stepper {
  public:
   Stepper(int fd, StepperOptions options)
-      : fd_(fd),
-        options_(std::move(options)),
-        text_(MakeTextRenderer(options_.color)) {}
+      : fd_(fd), options_(std::move(options)) {}
 
   void operator()(Event event) {
     if (auto* answer = std::get_if<Answer>(&event)) answer->picked = picked_;
     const std::string text = text_(event);
     const std::vector<std::string_view> lines = Lines(text);
-    // The last row is for the keys.
-    const std::size_t rows = RowsOf(fd_) - 1;
+    winsize size = {};
+    ioctl(fd_, TIOCGWINSZ, &size);
+    // The last row is for the keys. Without a size, or with a tiny one: 24.
+    const std::size_t rows = (size.ws_row > 4 ? size.ws_row : 24) - 1;
     if (used_ > 0 && used_ + lines.size() > rows) Pause("more");
     for (const std::string_view line : lines) {
       if (used_ == rows) Pause("more");
@@ -81,8 +74,7 @@ class Stepper {
     }
   }
 
-  // The line that is typed at this prompt: empty when the pause is over before,
-  // "q" when nothing more can come.
+  // The line that is typed: "" when the pause is over, "q" at the input's end.
   std::string Ask(const std::string& keys) const {
     if (isatty(STDIN_FILENO) == 0 || isatty(fd_) == 0) {
       poll(nullptr, 0, options_.pause);
@@ -97,8 +89,7 @@ class Stepper {
     }
     std::string line;
     const bool typed = HasLine(is_ahead ? 0 : options_.pause);
-    const bool entered =
-        typed && std::getline(std::cin, line) && !std::cin.eof();
+    const bool entered = typed && std::getline(std::cin, line);
     if (typed && !entered) line = "q";  // Ctrl-D, or the terminal is gone.
     if (is_ahead) return line;
     const char* term = getenv("TERM");
@@ -113,7 +104,7 @@ class Stepper {
 
   int fd_;
   StepperOptions options_;
-  Renderer text_;
+  Renderer text_ = MakeTextRenderer(options_.color);
   std::size_t used_ = 0;  // How many rows there are since the reader went on.
   std::optional<int> picked_;
 };

@@ -27,9 +27,8 @@ Renderer MakeJsonRenderer();
 Renderer MakeMarkdownRenderer();
 
 /// All drawings, one below the other, at the verdict of a lesson that came to
-/// its end: for Graphviz, or as the SVG that Graphviz makes of it. That throws
-/// CallError, ENOENT where Graphviz is not installed, and std::runtime_error
-/// where it fails; both with the opening. dot(1).
+/// its end: for Graphviz, or as its SVG. That throws CallError, ENOENT where
+/// Graphviz is not installed, or std::runtime_error, with the opening. dot(1).
 Renderer MakeDotRenderer(bool as_svg);
 
 /// For a player: a recording of the text in colour, an asciicast (version 2)
@@ -68,18 +67,15 @@ Show MakeStepper(int fd, StepperOptions options);
 /// line.
 Show WithCode(Show show);
 
-/// A source file as it was when the program was built. The macro in
-/// lessons/lessons.bzl writes one for each file of a lesson; each is for the
-/// whole of the program. Where there is none, WithCode lists nothing.
+/// A source file as it was when the program was built, for WithCode:
+/// lessons/lessons.bzl writes one for each file of a lesson. `path` is as the
+/// compiler was given it.
 struct EmbeddedSource {
-  /// `path` as the compiler was given it.
   EmbeddedSource(const std::string& path, std::string_view text);
 };
 
 /// Why a lesson has ended early: the error, and below it cause and remedy.
 std::string Report(const Verdict& verdict);
-
-// What several renderers say in the same words.
 
 /// Where it runs and as whom: "Linux 6.1.0, as root."
 std::string Setting(const Opening& opening);
@@ -90,10 +86,8 @@ std::string Sentence(const Item& item);
 /// "5 of 6 claims hold, 1 skipped."; empty when there was nothing to judge.
 std::string Count(const Verdict& verdict);
 
-// Text that may hold anything, as a hostname does, on its way to the reader.
-
-/// `text` as UTF-8 that a terminal does not obey: each byte of what is no
-/// printable character becomes "\x1b". wcwidth(3).
+/// Text that may hold anything, as UTF-8 that a terminal does not obey: each
+/// byte of what is no printable character becomes "\x1b". wcwidth(3).
 std::string Printable(std::string_view text);
 
 /// How many columns printable text takes.

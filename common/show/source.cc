@@ -27,8 +27,7 @@ std::size_t IndentOf(std::string_view line) {
   return std::min(line.find_first_not_of(' '), line.size());
 }
 
-// The last line of the statement, or of the head of the block, that begins in
-// this line.
+// Of the statement, or the head of the block, that begins in this line.
 int StatementEnd(const Source& source, int line) {
   while (line + 1 < std::ssize(source) &&
          source[line].find_last_of(";{}") + 1 != source[line].size()) {

@@ -77,8 +77,7 @@ class TextRenderer {
                        text.substr(blanks));
   }
 
-  // Text behind `first`, under which it continues: broken between words where
-  // that can be.
+  // Text behind `first`, which continues under itself, broken between words.
   std::string Hang(std::string_view first, Look first_look,
                    std::string_view text, Look look = "") const {
     const std::size_t column = first.size();
@@ -98,7 +97,6 @@ class TextRenderer {
     }
   }
 
-  // A word in its column.
   static std::string Word(std::string_view word) {
     return fmt::format("{:{}}{:{}}", "", kIndent, word, kWord);
   }
@@ -179,10 +177,8 @@ class TextRenderer {
       const bool is_short =
           value.find('\n') == std::string::npos &&
           kBehind + kLabel + Width(cell) + Width(source) <= kColumns;
-      if (is_short) text += Paint(look, cell);
-      text += Paint(kDim, source) + "\n";
-      if (is_short) continue;
-      for (const std::string_view line : Lines(value)) {
+      text += (is_short ? Paint(look, cell) : "") + Paint(kDim, source) + "\n";
+      for (const auto line : Lines(is_short ? std::string_view() : value)) {
         text += Hang(Word(""), "", line, look);
       }
     }
@@ -234,9 +230,8 @@ class TextRenderer {
   }
 
   std::string Text(const Verdict& verdict) const {
-    if (!verdict.error.empty()) return "\n";
     const std::string count = Count(verdict);
-    if (count.empty()) return "";
+    if (count.empty()) return verdict.error.empty() ? "" : "\n";
     return Paint(LookOf(verdict.contradicted == 0), count) + "\n";
   }
 
@@ -272,7 +267,7 @@ Renderer MakeCastRenderer() {
                          Json(data).dump());
     };
     std::string cast;
-    std::string text = text_of(event);
+    const std::string text = text_of(event);
     if (const auto* opening = std::get_if<Opening>(&event)) {
       const Json header = {{"version", 2},
                            {"width", 80},
@@ -283,9 +278,6 @@ Renderer MakeCastRenderer() {
     } else if (const auto* step = std::get_if<Step>(&event)) {
       time += 3;  // Seconds, to read what stands above.
       cast = entry("m", fmt::format("{}. {}", step->number, step->title));
-    } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
-      // A terminal shows what goes to stderr, too.
-      if (!verdict->error.empty()) text += Report(*verdict);
     }
     // Each line at its time, and ended as by a terminal's driver.
     for (const std::string_view line : Lines(text)) {

@@ -9,8 +9,7 @@
 namespace steps {
 namespace {
 
-// A character, or a byte where there is no printable one: a control character
-// has no width in columns.
+// A character, or a byte where there is no printable one.
 struct Character {
   std::string_view bytes;
   std::size_t columns;

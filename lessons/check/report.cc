@@ -212,10 +212,10 @@ void ShowText(const Assessment& report, bool color) {
                        : Item{"not yet", false, report.why});
   } else {
     WriteAll(STDOUT_FILENO,
-                report.mistakes.empty()
-                    ? "No mistake was found.\n"
-                    : fmt::format("\n{} mistake{}.\n", report.mistakes.size(),
-                                  report.mistakes.size() == 1 ? "" : "s"));
+             report.mistakes.empty()
+                 ? "No mistake was found.\n"
+                 : fmt::format("\n{} mistake{}.\n", report.mistakes.size(),
+                               report.mistakes.size() == 1 ? "" : "s"));
   }
 }
 

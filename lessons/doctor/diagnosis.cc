@@ -194,8 +194,8 @@ void ShowText(const Diagnosis& diagnosis, bool color) {
     if (each.visit.exit_status == EXIT_SUCCESS) ++run;
   }
   ShowCauses(causes, show);
-  WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n",
-                                         run, diagnosis.lessons.size()));
+  WriteAll(STDOUT_FILENO, fmt::format("\n{} of {} lessons run here.\n", run,
+                                      diagnosis.lessons.size()));
 }
 
 void ShowJson(const Diagnosis& diagnosis) {

@@ -4,7 +4,7 @@
 
 #include <list>
 
-#include "common/show/words.h"
+#include "common/show/show.h"
 #include "tests/support/lessons.h"
 
 namespace steps {

@@ -16,7 +16,7 @@ Process CloneInside(int flags) {
 
 int RunShellInside(int flags) {
   const Process inside = CloneInside(flags);
-  RunShell(inside.pid(), flags, "prompt ");
+  RunShell(inside.pid(), "prompt ");
   return EXIT_SUCCESS;
 }
 

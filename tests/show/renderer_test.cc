@@ -342,14 +342,6 @@ TEST(CastRenderer, RestsAndSetsAMarkerBeforeEachStep) {
                          {3.45, "o", "\x1b[1m7  Title\x1b[0m\r\n"}}));
 }
 
-TEST(CastRenderer, ShowsTheErrorThatEndedALesson) {
-  EXPECT_THAT(Played(Cast({kOpening, kRefused})),
-              HasSubstr("\r\n"
-                        "unshare(CLONE_NEWUSER): …\r\n"
-                        "  cause   The cause.\r\n"
-                        "  remedy  sudo <it>\r\n"));
-}
-
 Drawing OfOne(const std::vector<std::string>& facts) {
   return {"now", {{"outside", {{CLONE_NEWUTS, {4, 1}}}, facts}}};
 }
