@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,12 +19,6 @@
 
 namespace steps {
 namespace {
-
-// Whether there is a line to read, within so many milliseconds.
-bool HasLine(int limit) {
-  pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-  return MUST(poll, &keyboard, 1, limit) > 0;
-}
 
 class Stepper {
  public:
@@ -80,18 +75,14 @@ class Stepper {
       poll(nullptr, 0, options_.pause);
       return "";
     }
-    // What was typed ahead has left its echo above: no prompt, nothing to
-    // erase.
-    const bool is_ahead = HasLine(0);
-    if (!is_ahead) {
-      WriteAll(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", keys)
-                                   : fmt::format("[{}]", keys));
-    }
+    // What was typed ahead is for nothing that the reader has seen.
+    tcflush(STDIN_FILENO, TCIFLUSH);
+    WriteAll(fd_, options_.color ? fmt::format("\x1b[7m {} \x1b[0m", keys)
+                                 : fmt::format("[{}]", keys));
+    pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    const bool typed = MUST(poll, &keyboard, 1, options_.pause) > 0;
     std::string line;
-    const bool typed = HasLine(is_ahead ? 0 : options_.pause);
     const bool entered = typed && std::getline(std::cin, line);
-    if (typed && !entered) line = "q";  // Ctrl-D, or the terminal is gone.
-    if (is_ahead) return line;
     const char* term = getenv("TERM");
     if (term != nullptr && std::string_view(term) != "dumb") {
       // The echo of Enter has moved the cursor down.
@@ -99,7 +90,7 @@ class Stepper {
     } else if (!entered) {
       WriteAll(fd_, "\n");
     }
-    return line;
+    return typed && !entered ? "q" : line;
   }
 
   int fd_;

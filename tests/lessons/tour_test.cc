@@ -106,11 +106,11 @@ TEST_P(TourTest, GoesAStepAtATimeUntilTheReaderLeavesOrItIsKilled) {
   for (const bool killed : {false, true}) {
     Terminal terminal(Lesson({"--step", "--lesson", "chroot", "user"}));
     while (terminal.screen().find("user_namespaces(7)") == std::string::npos) {
-      ASSERT_NE(terminal.ReadTo("Enter: "), "") << terminal.screen();
+      ASSERT_NE(terminal.ReadTo("q Enter: quit"), "") << terminal.screen();
       terminal.Type("\n");
     }
     EXPECT_THAT(terminal.screen(), HasSubstr(" claims hold."));
-    terminal.ReadTo("Enter: ");
+    terminal.ReadTo("q Enter: quit");
     killed ? kill(terminal.pid(), SIGKILL) : (terminal.Type("q\n"), 0);
     EXPECT_EQ(terminal.Await(),
               killed ? "killed by SIGKILL" : "exit status 130");
