@@ -45,6 +45,12 @@ void OnInterrupt(int) {
   _exit(kInterrupted);
 }
 
+// What is wrong with a number, if anything.
+std::string CheckPlainNumber(const std::string& word) {
+  const bool is_plain = word.find_first_not_of("0123456789.") == word.npos;
+  return is_plain ? "" : "takes seconds, such as 2.5";
+}
+
 // Those of kOptions that have these `names`; without names, all.
 void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
   for (const auto& [name, value, help] : kOptions) {
@@ -53,7 +59,10 @@ void AddOptions(CLI::App& app, const std::vector<std::string>& names) {
                               ? app.add_flag(name, help)
                               : app.add_option(name, help)->option_text(value);
     option->type_name(value);
-    if (option->get_name() == "--auto") option->check(CLI::Range(0.0, 9999.0));
+    if (option->get_name() == "--auto") {
+      // A double is "nan", too.
+      option->check(CLI::Range(0.0, 9999.0))->check(CheckPlainNumber);
+    }
   }
   app.get_option("--color")->check(CLI::IsMember({"auto", "always", "never"}));
   // One form at a time, and nobody at the keyboard of any of these.

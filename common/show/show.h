@@ -59,12 +59,12 @@ struct StepperOptions {
 Show MakeStepper(int fd, StepperOptions options);
 
 /// Shows events, and with them the lines of the lesson's source that belong to
-/// them. With a step come those up to the next step, question or comparison,
-/// without the statements in which the lesson speaks. Before a call and
-/// evidence comes what led to it: the paragraph up to that statement, without
-/// what was listed since the step began. It goes by the form that clang-format
-/// gives: a function begins and ends in the first column, a statement with its
-/// line.
+/// them. With a step come at most ten: those up to the next step, question or
+/// comparison, without the statements in which the lesson speaks. Before a call
+/// and evidence comes what led to it: the paragraph up to that statement,
+/// without what was listed since the step began. It goes by the form that
+/// clang-format gives: a function begins and ends in the first column, a
+/// statement with its line.
 Show WithCode(Show show);
 
 /// A source file as it was when the program was built, for WithCode:

@@ -62,7 +62,8 @@ class Listing {
            !std::regex_match(source[last].begin(), source[last].end(), end)) {
       ++last;
     }
-    return List(place.file, first, last - 1);
+    // A screen has 24 lines. The others come with what they lead to.
+    return List(place.file, first, last - 1, 10);
   }
 
   void LeadTo(const Place& place) {
@@ -74,13 +75,14 @@ class Listing {
            !source[first - 1].starts_with("//")) {
       --first;
     }
-    const Code code = List(place.file, first, StatementEnd(source, place.line));
+    const int last = StatementEnd(source, place.line);
+    const Code code = List(place.file, first, last, source.size());
     if (!code.lines.empty()) show_(code);
   }
 
-  // These lines, but for the statements in which the lesson speaks and what was
-  // listed since the step began.
-  Code List(const std::string& file, int first, int last) {
+  // Of these lines as many whole statements as are no more than `most`, but for
+  // those in which the lesson speaks and what was listed since the step began.
+  Code List(const std::string& file, int first, int last, std::size_t most) {
     const Source& source = SourceOf(file);
     Code code = {file, {}};
     auto& lines = code.lines;
@@ -101,6 +103,14 @@ class Listing {
       }
     }
     while (!lines.empty() && lines.back().second.empty()) lines.pop_back();
+    if (lines.size() > most) {
+      const auto end = std::find_if(lines.rend() - most, lines.rend(),
+                                    [indent](const auto& line) {
+                                      return line.second.ends_with(';') &&
+                                             IndentOf(line.second) == indent;
+                                    });
+      lines.erase(end.base(), lines.end());
+    }
     for (auto& [line, text] : lines) {
       text.erase(0, std::min(indent, text.size()));
       listed_.emplace(file, line);

@@ -232,7 +232,7 @@ TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
 // options before. --step alone is for a terminal.
 constexpr const char* kWrong = R"(
   --nonsense| extra| --color| --color=blue| --auto| --auto -1| --auto soon|
-  --auto 0,5| --auto ''| --save ''| --save /nonexistent/file|
+  --auto 0,5| --auto nan| --auto ''| --save ''| --save /nonexistent/file|
   --cast ''| --cast /nonexistent/file| --json --shell| --json --step|
   --json --auto 1| --markdown --json| --markdown --step| --markdown --auto 0|
   --markdown --shell| --dot --svg| --dot --json| --svg --json| --dot --shell|

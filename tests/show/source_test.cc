@@ -92,7 +92,7 @@ TEST(Step, ListsTheLinesUpToTheNextQuestionOrStep) {
   EXPECT_THAT(Listing().LeadTo({"other.cc", 3}).lines, IsEmpty());
 }
 
-TEST(Step, ListsTheExperimentOfAClaimWithoutTheClaim) {
+TEST(Step, ListsWholeStatementsOfTenLinesAtMost) {
   Listing listing;
   // Not what claims, and ends the claim.
   EXPECT_THAT(listing.OfStep(At(30)).lines,
@@ -100,10 +100,9 @@ TEST(Step, ListsTheExperimentOfAClaimWithoutTheClaim) {
                           Pair(34, "  Three();"), Pair(35, "  child.Run([] {"),
                           Pair(36, "    Four();"), Pair(37, "  });"),
                           Pair(39, "Five();"), Pair(40, "Six();"),
-                          Pair(41, "Seven();"), Pair(42, ""),
-                          Pair(43, "child.Run([] {"), Pair(44, "  Eight();"),
-                          Pair(45, "  Nine();"), Pair(46, "});")));
-  EXPECT_THAT(listing.LeadTo(At(44)).lines, IsEmpty());
+                          Pair(41, "Seven();")));
+  EXPECT_THAT(listing.LeadTo(At(44)).lines,
+              ElementsAre(Pair(43, "child.Run([] {"), Pair(44, "  Eight();")));
 }
 
 TEST(Lead, ListsTheParagraphUpToTheEndOfTheStatement) {
