@@ -6,7 +6,6 @@
 // Needs no capability: root becomes an ordinary user first.
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -44,15 +43,15 @@ static Evidence AskWho(Process& process) {
 static auto OwnerOf(pid_t pid, int fd) {
   const auto read = [pid, fd] {
     struct stat file = {};
-    MUST(stat, fmt::format("/proc/{}/fd/{}", pid, fd).c_str(), &file);
+    MUST(stat, ProcPath(pid, "fd/" + std::to_string(fd)).c_str(), &file);
     return file.st_uid;
   };
-  return Probe{"file's uid", fmt::format("/proc/{}/fd/{}", pid, fd), read};
+  return Probe{"file's uid", ProcPath(pid, "fd/" + std::to_string(fd)), read};
 }
 
 // Writes a map in which `id` outside is 0 inside. Gives the errno.
 static int Map(const std::string& name, unsigned id) {
-  const std::string map = fmt::format("0 {} 1", id);
+  const std::string map = "0 " + std::to_string(id) + " 1";
   const int file = CALL(open, ("/proc/self/" + name).c_str(), O_WRONLY);
   return TRY(write, file, map.c_str(), map.size());
 }
@@ -62,7 +61,7 @@ static void Must(int error, const char* what) {
 }
 
 static std::string LinkOf(int fd) {
-  return ReadLink(fmt::format("/proc/self/fd/{}", fd));
+  return ReadLink("/proc/self/fd/" + std::to_string(fd));
 }
 
 static void Teach(Lesson& lesson) {
@@ -88,7 +87,7 @@ static void Teach(Lesson& lesson) {
   lesson.Answer(fresh[kUid], "It stands for any uid that is not mapped.");
   const int last = std::stoi(ReadText("/proc/sys/kernel/cap_last_cap"));
   lesson.Claim("In a new user namespace, a child has all capabilities.",
-               fresh[kCaps] == fmt::format("{:016x}", (2ULL << last) - 1) &&
+               std::stoull(fresh[kCaps], nullptr, 16) == (2ULL << last) - 1 &&
                    fresh[kNamespace] != before[kNamespace]);
   lesson.Claim("Without a map, its uid is the overflow uid.",
                fresh[kUid] == outside.Ask(kOverflow));

@@ -50,7 +50,8 @@ for suite; do
     home=$(enter "$root" sh -c "echo ~$user")
     # The user's build takes what root's has compiled, but not what its tests found.
     printf '%s\n' 'build --disk_cache=/var/cache/bazel' 'test --nocache_test_results' >"$root$home/.bazelrc"
-    mkdir -p "$root$home/tree"
+    rm -rf "$root$home/tree"
+    mkdir "$root$home/tree"
     git ls-files | tar --create --files-from=- | tar --extract --directory="$root$home/tree"
     enter "$root" chown -R "$user:" "$home/tree" "$home/.bazelrc" /var/cache/bazel
     for target in demo test; do
