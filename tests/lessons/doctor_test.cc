@@ -242,8 +242,8 @@ TEST_P(DoctorTest, DoesNotTryWhatCannotBegin) {
   }
   for (const json& each : doctor["lessons"]) {
     EXPECT_EQ(each["exit_status"], 77);
-    EXPECT_EQ(each.value("cause", ""), refused["cause"]) << each;
-    EXPECT_EQ(each.value("remedy", ""), refused["remedy"]) << each;
+    EXPECT_EQ(each.at("cause"), refused["cause"]) << each;
+    EXPECT_EQ(each.at("remedy"), refused["remedy"]) << each;
   }
   EXPECT_THAT(
       OnOneLine(Run({}, ForbidAndGiveUp, 77).output),
