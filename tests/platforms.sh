@@ -43,7 +43,9 @@ for suite; do
   enter "$root" sh -c '
     apt-get -qq update && apt-get -qq install --no-install-recommends -y git make
     id learner || useradd --create-home learner' >>"$log" 2>&1
-  mkdir -p "$root/var/cache/bazel"
+  # What an earlier run left there, Bazel gives to its owner alone to execute.
+  rm -rf "$root/var/cache/bazel"
+  mkdir "$root/var/cache/bazel"
   for user in root learner; do
     log=$root.$user.log
     : >"$log"

@@ -15,7 +15,7 @@
 namespace steps {
 
 /// The name of an errno: "ENOENT", or of a signal: "SIGKILL"; where it has
-/// none, its number. errno(3), signal(7).
+/// none, "errno 4711" or "signal 64". errno(3), signal(7).
 std::string ErrnoName(int error);
 std::string SignalName(int signal);
 

@@ -71,6 +71,7 @@ std::string RunTool(const std::vector<std::string>& argv) {
   MUST(pipe2, ends.data(), O_CLOEXEC);
   const Descriptor output(ends[0]);
   Descriptor input(ends[1]);
+  const std::vector<char*> pointers = ExecArguments(argv);
   const pid_t pid = MUST(fork);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -79,7 +80,7 @@ std::string RunTool(const std::vector<std::string>& argv) {
     dup2(input.get(), STDOUT_FILENO);
     dup2(nothing, STDERR_FILENO);
     setenv("LC_ALL", "C", 1);
-    execvp(argv[0].c_str(), ExecArguments(argv).data());
+    execvp(pointers[0], pointers.data());
     _exit(127);
   }
   input.Close();

@@ -202,6 +202,8 @@ struct Lack {
 };
 
 Lack FindLack(const Call& call, const Machine& machine) {
+  // Where there may be more of them, it is not this that refuses one.
+  Lack lack = {.most = 257};
   for (const Kind& kind : Kinds()) {
     const bool makes = Has(call.text, kind.flag_name);
     const bool opens =
@@ -209,10 +211,11 @@ Lack FindLack(const Call& call, const Machine& machine) {
     const auto most = machine.most.find(kind.flag);
     if (!makes && !opens) continue;
     if (most == machine.most.end()) return {kMissingKind, kind};
-    // Where there may be more of them, it is not this that refuses one.
-    if (makes && most->second <= 256) return {kScarceKind, kind, most->second};
+    if (makes && most->second < lack.most) {
+      lack = {kScarceKind, kind, most->second};
+    }
   }
-  return {};
+  return lack;
 }
 
 // Whether `mount` hides a part of /proc. These directories are always empty:

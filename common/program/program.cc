@@ -40,7 +40,9 @@ std::string Header(const About& about, const std::optional<Task>& task) {
                               about.name, task->example, task->help);
 }
 
-void CheckOptions(const CLI::App& app, const Task& task) {
+// `what` is there already, and takes none of them.
+void CheckOptions(const CLI::App& app, const Task& task,
+                  const std::string& what) {
   std::vector<const char*> unfit = {"--step", "--auto", "--code", "--shell"};
   if (task.runs_command) {
     // stdout is the command's alone, and so is how it ends.
@@ -49,7 +51,7 @@ void CheckOptions(const CLI::App& app, const Task& task) {
   }
   for (const char* option : unfit) {
     if (app.count(option) == 0) continue;
-    throw UsageError(fmt::format("{} takes no {}", option, task.words));
+    throw UsageError(fmt::format("{} takes no {}", option, what));
   }
 }
 
@@ -241,7 +243,7 @@ int RunLesson(const About& about, const std::function<void(Lesson&)>& teach,
     if (words.empty() && !(task && task->option && *task->option->value)) {
       return Run(about, app, STDOUT_FILENO).Teach(teach);
     }
-    CheckOptions(app, *task);
+    CheckOptions(app, *task, words.empty() ? task->option->name : task->words);
     const int fd = task->runs_command ? STDERR_FILENO : STDOUT_FILENO;
     return Run(about, app, fd).Serve(*task, words);
   };

@@ -20,7 +20,8 @@ void ReclaimTerminal();
 /// Makes this process the reader's command; where none is given, a shell with
 /// this prompt, without the reader's own prompt and history. Comes back when it
 /// cannot be run: says why on stderr and gives the exit status that a shell has
-/// for it, 127 when there is no such command, otherwise 126. execvp(3).
+/// for it, 127 when it or its interpreter is not there, otherwise 126.
+/// execvp(3).
 int BecomeCommand(std::vector<std::string> command, const std::string& prompt);
 
 /// The same in a child, which gets the signals that are sent to this process

@@ -16,8 +16,10 @@ using nlohmann::ordered_json;
 class JsonRenderer {  // NOLINT(bugprone-exception-escape)
  public:
   std::string operator()(const Event& event) {
+    // A second verdict is that of a write that failed after the first.
+    const bool is_over = document_.contains("verdict");
     std::visit([this](const auto& one) { Add(one); }, event);
-    if (!std::holds_alternative<Verdict>(event)) return "";
+    if (is_over || !std::holds_alternative<Verdict>(event)) return "";
     return document_.dump(2, ' ', false,
                           ordered_json::error_handler_t::replace) +
            "\n";

@@ -82,7 +82,8 @@ class Stepper {
     pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
     const bool typed = MUST(poll, &keyboard, 1, options_.pause) > 0;
     std::string line;
-    const bool entered = typed && std::getline(std::cin, line);
+    const bool entered =
+        typed && std::getline(std::cin, line) && !std::cin.eof();
     const char* term = getenv("TERM");
     if (term != nullptr && std::string_view(term) != "dumb") {
       // The echo of Enter has moved the cursor down.

@@ -267,7 +267,7 @@ Renderer MakeCastRenderer() {
                          Json(data).dump());
     };
     std::string cast;
-    const std::string text = text_of(event);
+    std::string text = text_of(event);
     if (const auto* opening = std::get_if<Opening>(&event)) {
       const Json header = {{"version", 2},
                            {"width", 80},
@@ -278,6 +278,9 @@ Renderer MakeCastRenderer() {
     } else if (const auto* step = std::get_if<Step>(&event)) {
       time += 3;  // Seconds, to read what stands above.
       cast = entry("m", fmt::format("{}. {}", step->number, step->title));
+    } else if (const auto* verdict = std::get_if<Verdict>(&event)) {
+      // A terminal shows what goes to stderr, too.
+      if (!verdict->error.empty()) text += Report(*verdict);
     }
     // Each line at its time, and ended as by a terminal's driver.
     for (const std::string_view line : Lines(text)) {

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"

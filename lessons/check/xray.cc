@@ -11,7 +11,6 @@
 #include <sstream>
 #include <tuple>
 
-#include "common/kernel/call.h"
 #include "common/kernel/cgroups.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/probe.h"

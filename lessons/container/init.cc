@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "common/kernel/call.h"
 #include "common/kernel/process.h"

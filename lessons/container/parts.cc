@@ -7,7 +7,6 @@
 
 #include <sstream>
 
-#include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
 #include "common/kernel/namespaces.h"
 #include "common/kernel/network.h"

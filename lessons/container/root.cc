@@ -18,7 +18,6 @@
 #include <filesystem>
 #include <map>
 #include <stdexcept>
-#include <string_view>
 #include <system_error>
 
 #include "common/kernel/call.h"

@@ -1,9 +1,7 @@
 #include "common/lesson/advice.h"
 
 #include <sys/capability.h>
-#include <sys/resource.h>
 
-#include <new>
 #include <system_error>
 
 #include "tests/support/test.h"
@@ -18,6 +16,7 @@ Machine MadeUp(unsigned traits, uid_t uid) {
   Machine machine = {.traits = traits, .profile = "docker-default"};
   for (const Kind& kind : Kinds()) machine.most[kind.flag] = 15000;
   machine.most.erase(CLONE_NEWTIME);
+  machine.most[CLONE_NEWUTS] = 100;
   machine.most[CLONE_NEWPID] = 1;
   machine.most[CLONE_NEWIPC] = 0;
   if (uid == 0) machine.traits |= kUidZero;
@@ -72,7 +71,7 @@ const std::vector<Row> kRows = {
      "sudo mount -t proc proc /proc"},
 
     // Limits.
-    {ENOSPC, "clone(CLONE_NEWUSER | CLONE_NEWIPC)", 0, 1000,
+    {ENOSPC, "clone(CLONE_NEWUTS | CLONE_NEWIPC)", 0, 1000,
      "max_ipc_namespaces is 0", "sudo sysctl user.max_ipc_namespaces=15000"},
     {ENOSPC, kPid, 0, 0, "user.max_pid_namespaces is 1",
      "with root's capabilities: sysctl user.max_pid_namespaces=15000"},

@@ -219,6 +219,12 @@ TEST_P(RunLessonTest, EndsAsItShouldAndSoWhereNothingCanBeWritten) {
   EXPECT_THAT(Survivors(), IsEmpty());
 }
 
+TEST(RunLesson, WritesOneDocumentWhereAnotherCannotBeSaved) {
+  const Result result =
+      RunCommand(CommandOf({"", Holds, "--json --save /dev/full", 1}));
+  ExpectExit(result, 1, Not(HasSubstr("\"failed\"")), kFull);
+}
+
 TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
   Case run = {"", Holds, "one --json -x", 5};
   run.task = MakeTask(true);

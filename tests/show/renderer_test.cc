@@ -332,6 +332,13 @@ TEST(CastRenderer, ShowsTheTextInColorALineAtATime) {
   }
 }
 
+TEST(CastRenderer, ShowsTheErrorThatEndedALesson) {
+  EXPECT_THAT(Played(Cast({kOpening, kRefused})),
+              HasSubstr("\r\nunshare(CLONE_NEWUSER): …\r\n"
+                        "  cause   The cause.\r\n"
+                        "  remedy  sudo <it>\r\n"));
+}
+
 TEST(CastRenderer, RestsAndSetsAMarkerBeforeEachStep) {
   EXPECT_EQ(
       Cast({Item{"", {}, "A."}, Item{"", {}, "B."}, Step{7, "Title", ""}}),

@@ -79,6 +79,13 @@ TEST(Stepper, TellsTheReaderWhetherTheGuessWasRight) {
   }
 }
 
+TEST(Stepper, QuitsAtTheEndOfTheInputAlsoBehindAnAnswer) {
+  for (const char* keys : {"q\n", "\x04", "1\x04\x04"}) {
+    Terminal terminal(Show({Question{"What?", {"this"}}, Rows(1)}));
+    EXPECT_EQ(terminal.Talk({{" q Enter: quit]", keys}}), "killed by SIGINT");
+  }
+}
+
 TEST(Stepper, StopsWhenTheScreenIsFull) {
   using Pages = std::vector<int>;  // Rows of each, below the last echo.
   const Step step = {1, "One", ""};
