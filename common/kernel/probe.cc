@@ -15,6 +15,7 @@
 #include <iterator>
 #include <sstream>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/kernel/call.h"
 #include "common/kernel/descriptor.h"
@@ -106,8 +107,10 @@ std::string FindProgram(const std::string& name) {
   std::istringstream directories(path == nullptr ? "/bin:/usr/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
     std::string found = (directory.empty() ? "." : directory) + "/" + name;
+    // A probe's source asks before main(), where nobody would catch an error.
+    std::error_code ignored;
     if (access(found.c_str(), X_OK) == 0 &&
-        !std::filesystem::is_directory(found)) {
+        !std::filesystem::is_directory(found, ignored)) {
       return found;
     }
   }
