@@ -262,8 +262,12 @@ Process Process::Clone(const std::string& name, int flags) {
   }
   other.Close();  // Or the end of a child that is killed now were not seen.
   sender = 0;
-  if (child.Await(kPatience).empty() || sender <= 0) {
+  if (child.Await(kPatience).empty()) {
     throw std::runtime_error(child.DescribeEnd());
+  }
+  if (sender <= 0) {
+    throw std::runtime_error(fmt::format(
+        "{} has no PID here, although setsockopt(2) succeeded", name));
   }
   child.pid_ = sender;
   clones.emplace_back(name, child.pid_);

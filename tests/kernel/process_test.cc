@@ -115,10 +115,7 @@ TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
       [] {
         ASSERT_EQ(getpid(), 1);
         const pid_t bystander = fork();
-        if (bystander == 0) {
-          pause();
-          _exit(EXIT_SUCCESS);
-        }
+        if (bystander == 0) pause();
         FilterCalls({{SYS_clone, EPERM}, {SYS_waitid, 0}});
         EXPECT_THROW(Process::Quiet().Clone("none", 0), CallError);
         kill(bystander, SIGTERM);
@@ -129,12 +126,16 @@ TEST(Process, EndsNobodyWhereCloneFailedAndWaitidLies) {
       CLONE_NEWUSER | CLONE_NEWPID);
 }
 
-TEST(Agreed, ShowsWhereSourcesDiffer) {
-  EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
-  EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
+TEST(Process, HasAPidOrIsRefused) {
+  InChild([] {
+    FilterCalls({{SYS_setsockopt, 0}});
+    EXPECT_THROW(Process::Quiet().Clone("child", 0), std::runtime_error);
+  });
 }
 
-TEST(ReadField, FailsWhereThereIsNoSuchField) {
+TEST(Probe, ShowsWhereSourcesDifferAndFailsWithoutAField) {
+  EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
+  EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
   EXPECT_THROW(ReadField("/proc/self/status", "Nothing"), std::out_of_range);
 }
 

@@ -220,9 +220,8 @@ TEST_P(RunLessonTest, EndsAsItShouldAndSoWhereNothingCanBeWritten) {
 }
 
 TEST(RunLesson, WritesOneDocumentWhereAnotherCannotBeSaved) {
-  const Result result =
-      RunCommand(CommandOf({"", Holds, "--json --save /dev/full", 1}));
-  ExpectExit(result, 1, Not(HasSubstr("\"failed\"")), kFull);
+  ExpectExit(RunCommand(CommandOf({"", Holds, "--json --save /dev/full"})), 1,
+             Not(HasSubstr("\"failed\"")), kFull);
 }
 
 TEST(RunLesson, LeavesItsOptionsAndStdoutToACommand) {
