@@ -1,3 +1,7 @@
+// What //lessons:inspect does with PIDs of the reader's:
+//
+//   bazel run //lessons:inspect -- 1 4242
+
 #include "lessons/inspect_table.h"
 
 #include <fmt/format.h>

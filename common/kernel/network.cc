@@ -23,14 +23,6 @@
 namespace steps {
 namespace {
 
-void LimitPatience(int fd) {
-  const timeval patience = {.tv_sec = 5, .tv_usec = 0};
-  for (const int direction : {SO_SNDTIMEO, SO_RCVTIMEO}) {
-    MUST(setsockopt, fd, SOL_SOCKET, direction, &patience,
-         socklen_t{sizeof patience});
-  }
-}
-
 template <typename Address>
 const sockaddr* Generic(const Address& address) {
   return reinterpret_cast<const sockaddr*>(&address);
@@ -67,7 +59,11 @@ ifreq RequestFor(const char* name) {
 
 int OpenSocket(int domain, int type) {
   const int fd = MUST(socket, domain, type | SOCK_CLOEXEC, 0);
-  LimitPatience(fd);
+  const timeval patience = {.tv_sec = 5, .tv_usec = 0};
+  for (const int direction : {SO_SNDTIMEO, SO_RCVTIMEO}) {
+    MUST(setsockopt, fd, SOL_SOCKET, direction, &patience,
+         socklen_t{sizeof patience});
+  }
   return fd;
 }
 
@@ -83,11 +79,7 @@ int connect(int fd, const char* ip, int port) {
   return ::connect(fd, Generic(address), sizeof address);
 }
 
-int accept(int fd) {
-  const int connection = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
-  if (connection != -1) LimitPatience(connection);
-  return connection;
-}
+int accept(int fd) { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC); }
 
 int bind(int fd, const char* path) {
   sockaddr_un address = {};

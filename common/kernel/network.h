@@ -26,7 +26,7 @@ int DatagramSocket();
 int bind(int fd, const char* ip, int port);
 int connect(int fd, const char* ip, int port);
 
-/// Takes a connection: a socket with the same limit. accept(2).
+/// Takes a connection: a socket that inherits the limit. accept(2).
 int accept(int fd);
 
 /// Has the AF_UNIX socket `fd` receive at `path`, or sends `text` to the one

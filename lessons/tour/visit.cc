@@ -50,7 +50,7 @@ pid_t Start(const std::vector<std::string>& argv, bool seen,
 }
 
 // While it lives, what is typed on the terminal is for the lesson that is
-// seen there. system(3).
+// seen there: Ctrl-C ends that one, as with system(3).
 class KeysForTheLesson {
  public:
   explicit KeysForTheLesson(bool seen) : seen_(seen) {

@@ -28,6 +28,16 @@ TEST(Network, RefusesWhatIsNoAddressAndWaitsFiveSecondsAtMost) {
               EINVAL);
     MUST(listen, listener.get(), 8);
     EXPECT_EQ(TRY(accept, listener.get()), EAGAIN);
+    // A connection that is taken has its listener's limit.
+    const int fd = OpenSocket(AF_INET, SOCK_STREAM);
+    MUST(ioctl, fd, SIOCSIFFLAGS, "lo", IFF_UP);
+    MUST(bind, fd, "127.0.0.1", 80);
+    MUST(listen, fd, 8);
+    MUST(connect, OpenSocket(AF_INET, SOCK_STREAM), "127.0.0.1", 80);
+    timeval limit = {};
+    socklen_t size = sizeof limit;
+    MUST(getsockopt, MUST(accept, fd), SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
+    EXPECT_EQ(limit.tv_sec, 5);
   });
 }
 

@@ -133,9 +133,12 @@ TEST(Process, HasAPidOrIsRefused) {
   });
 }
 
-TEST(Probe, ShowsWhereSourcesDifferAndFailsWithoutAField) {
+TEST(Agreed, ShowsWhereSourcesDiffer) {
   EXPECT_EQ(Agreed({"vm", "(x failed)", "vm"}), "vm");
   EXPECT_EQ(Agreed({"vm", "other"}), "vm / other");
+}
+
+TEST(ReadField, FailsWhereThereIsNoSuchField) {
   EXPECT_THROW(ReadField("/proc/self/status", "Nothing"), std::out_of_range);
 }
 
