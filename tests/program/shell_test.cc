@@ -160,8 +160,8 @@ TEST(AwaitCommand, HasTheCommandInterruptedOnce) {
     Terminal terminal({.function = [] {
       return AwaitCommand({"perl", "-e",
                            "$| = 1; $SIG{INT} = sub { ++$n };"
-                           "$SIG{USR1} = sub { exit $n };"
-                           "print 'ready'; sleep 1 while 1"},
+                           "$SIG{USR1} = sub { $over = 1 };"
+                           "print 'ready'; sleep 1 until $over; exit $n"},
                           "");
     }});
     terminal.ReadTo("ready");
